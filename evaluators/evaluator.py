@@ -1,0 +1,88 @@
+"""How one architecture is measured: the Evaluator protocol, the known metrics, and how an evaluation can end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from search_spaces import Architecture
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A measured quantity: its name (with the unit in it where it has one), unit, and which way is better."""
+
+    name: str
+    unit: str
+    direction: str  # "min" or "max"
+
+
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("map50_95", "", "max"),
+        Metric("map50", "", "max"),
+        Metric("latency_ms", "ms", "min"),
+        Metric("params", "", "min"),
+        Metric("macs", "MACs", "min"),
+        Metric("peak_activation_bytes", "bytes", "min"),
+        Metric("train_seconds", "s", "min"),
+    )
+}
+
+
+class EvaluationError(Exception):
+    """The architecture could not be evaluated and trying again would not help; the message is the recorded reason."""
+
+
+class Rejected(Exception):
+    """A hard constraint was found violated during the evaluation, so the rest of it was not paid for.
+
+    Attributes:
+        metrics: what had been measured by then.
+    """
+
+    def __init__(self, reason: str, metrics: Mapping[str, float]):
+        super().__init__(reason, dict(metrics))
+        self.metrics = dict(metrics)
+
+    def __str__(self) -> str:
+        return self.args[0]
+
+
+class Evaluator:
+    """Measures architectures. Must be picklable: it travels to the workers.
+
+    A subclass says in `metrics` what `evaluate` returns.
+    """
+
+    metrics: tuple[str, ...] = ()
+
+    def estimate(self, architectures: Sequence[Architecture]) -> dict[str, np.ndarray]:
+        """Metrics that are known exactly without an evaluation, for many architectures at once: name -> (n,) array.
+
+        Called in the driver with thousands of candidates, so it must be cheap. Nothing by default.
+        """
+        return {}
+
+    def evaluate(self, architecture: Architecture, directory: Path) -> dict[str, float]:
+        """Measure one architecture; files worth keeping go into `directory`, which exists.
+
+        Raises:
+            EvaluationError: the architecture cannot be evaluated.
+            Rejected: a hard constraint is violated.
+        """
+        raise NotImplementedError
+
+
+class FunctionEvaluator(Evaluator):
+    """A plain function `Architecture -> dict of metrics` as an Evaluator."""
+
+    def __init__(self, function: Callable[[Architecture], Mapping[str, float]]):
+        self.function = function
+
+    def evaluate(self, architecture: Architecture, directory: Path) -> dict[str, float]:
+        return dict(self.function(architecture))

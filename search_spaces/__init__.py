@@ -1,0 +1,17 @@
+"""What can be searched: genotypes, the layer graph they lower to, and the networks built from it."""
+
+from .errors import InputError
+from .graph import lower
+from .space import Architecture, Choice, SearchSpace
+from .yolo import YoloSpace
+
+__all__ = ["Architecture", "Choice", "InputError", "SearchSpace", "YoloSpace", "build_model", "lower"]
+
+
+def __getattr__(name: str):
+    # torch and ultralytics take seconds to import, and most uses of a space need neither
+    if name == "build_model":
+        from .build import build_model
+
+        return build_model
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

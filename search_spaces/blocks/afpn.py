@@ -1,0 +1,136 @@
+"""AFPN: the asymptotic feature pyramid, and the detection head with one inside.
+
+Source: G. Yang et al., "AFPN: Asymptotic Feature Pyramid Network for Object Detection", arXiv 2306.15988; adaptive
+spatial fusion (ASFF): S. Liu et al., "Learning Spatial Fusion for Single-Shot Object Detection", arXiv 1911.09516.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from ultralytics.nn.modules.conv import Conv
+from ultralytics.nn.modules.head import Detect
+
+SCORE_CHANNELS = 8  # channels to which every input of a fusion is compressed to score it
+RESIDUAL_BLOCKS = 4  # after every fusion
+INITIAL_GAIN = 0.02  # of the Xavier initialisation, as published ports have it
+
+
+class BiasConv(Conv):
+    """A 3x3 convolution with bias, batch normalisation and, if `relu`, ReLU."""
+
+    def __init__(self, c1: int, c2: int, relu: bool):
+        super().__init__(c1, c2, 3, act=nn.ReLU() if relu else False)
+        self.conv = nn.Conv2d(c1, c2, 3, padding=1, bias=True)
+
+
+class ResidualBlock(nn.Module):
+    """ResNet's basic block without the last activation folded away. Shape in and out: (B, C, H, W)."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.cv1 = BiasConv(channels, channels, relu=True)
+        self.cv2 = BiasConv(channels, channels, relu=False)
+        self.act = nn.ReLU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.act(x + self.cv2(self.cv1(x)))
+
+
+def resize(source: int, target: int, channels: Sequence[int]) -> nn.Module:
+    """From level `source` to level `target`: up by 1x1 and bilinear interpolation, down by one strided convolution."""
+    c1, c2, factor = channels[source], channels[target], 2 ** abs(source - target)
+    if source == target:
+        return nn.Identity()
+    if source > target:
+        return nn.Sequential(Conv(c1, c2, 1), nn.Upsample(scale_factor=factor, mode="bilinear"))
+    return Conv(c1, c2, factor, factor, 0)
+
+
+class Fusion(nn.Module):
+    """ASFF of `count` inputs of the same shape: a softmax over inputs weights them at every place, then a 3x3 Conv."""
+
+    def __init__(self, channels: int, count: int):
+        super().__init__()
+        self.score = nn.ModuleList(Conv(channels, SCORE_CHANNELS, 1) for _ in range(count))
+        self.weigh = nn.Conv2d(SCORE_CHANNELS * count, count, 1)
+        self.out = Conv(channels, channels, 3)
+
+    def forward(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
+        scores = torch.cat([score(x) for score, x in zip(self.score, inputs)], 1)
+        weights = self.weigh(scores).softmax(1)
+        total = inputs[0] * weights[:, 0:1]
+        for i, x in enumerate(inputs[1:], start=1):
+            total = total + x * weights[:, i : i + 1]
+        return self.out(total)
+
+
+class Round(nn.Module):
+    """One round of AFPN: the first `count` levels exchange their features, each then passes its residual blocks."""
+
+    def __init__(self, channels: Sequence[int], count: int):
+        super().__init__()
+        self.resize = nn.ModuleList(
+            nn.ModuleList(resize(source, target, channels) for source in range(count)) for target in range(count)
+        )
+        self.fuse = nn.ModuleList(Fusion(channels[target], count) for target in range(count))
+        self.blocks = nn.ModuleList(
+            nn.Sequential(*(ResidualBlock(channels[target]) for _ in range(RESIDUAL_BLOCKS))) for target in range(count)
+        )
+
+    def forward(self, features: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        fused = [
+            fuse([move(x) for move, x in zip(moves, features)]) for moves, fuse in zip(self.resize, self.fuse)
+        ]
+        return [blocks(x) for blocks, x in zip(self.blocks, fused)]
+
+
+class AFPN(nn.Module):
+    """Feature pyramid over n levels of strides s, 2s, 4s, ... that joins them one after another, the finest two first.
+
+    Args:
+        channels: of each level in, finest first; shapes (B, channels[i], H / 2**i, W / 2**i).
+        width: channels of every level out.
+        reduction: inside, level i has channels[i] // reduction channels.
+    """
+
+    def __init__(self, channels: Sequence[int], width: int, reduction: int):
+        super().__init__()
+        inner = [c // reduction for c in channels]
+        self.squeeze = nn.ModuleList(nn.Sequential(Conv(c, i, 1), Conv(i, i, 1)) for c, i in zip(channels, inner))
+        self.rounds = nn.ModuleList(Round(inner, count) for count in range(2, len(inner) + 1))
+        self.out = nn.ModuleList(Conv(i, width, 1) for i in inner)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.xavier_normal_(module.weight, gain=INITIAL_GAIN)
+
+    def forward(self, features: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        features = [squeeze(x) for squeeze, x in zip(self.squeeze, features)]
+        for count, step in enumerate(self.rounds, start=2):
+            features[:count] = step(features[:count])
+        return [out(x) for out, x in zip(self.out, features)]
+
+
+class AFPNDetect(Detect):
+    """Ultralytics' detection head reading an AFPN over the backbone's levels `ch`.
+
+    The widths of the branches follow the backbone's finest level, as they do without an AFPN.
+    """
+
+    def __init__(self, nc: int, reg_max: int, width: int, reduction: int, ch: Sequence[int]):
+        super().__init__(nc, reg_max, ch=tuple(ch))
+        for branches in (self.cv2, self.cv3):
+            for branch in branches:
+                first = branch[0]
+                if isinstance(first, Conv):
+                    branch[0] = Conv(width, first.conv.out_channels, 3)
+                else:  # depthwise and pointwise
+                    branch[0] = nn.Sequential(
+                        type(first[0])(width, width, 3), Conv(width, first[1].conv.out_channels, 1)
+                    )
+        self.afpn = AFPN(ch, width, reduction)
+
+    def forward(self, x: list[torch.Tensor]):
+        return super().forward(self.afpn(x))

@@ -1,0 +1,38 @@
+"""CSPPC: C2f whose bottlenecks are two partial convolutions in sequence.
+
+Source: partial convolution, J. Chen et al., "Run, Don't Walk: Chasing Higher FLOPS for Faster Neural Networks"
+(FasterNet), arXiv 2303.03667.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from ultralytics.nn.modules.block import C2f
+
+PARTS = 4  # FasterNet's n_div: the first 1/4 of the channels is convolved
+
+
+class PartialBottleneck(nn.Module):
+    """Two 3x3 convolutions on the first quarter of the channels; the rest passes through.
+
+    Nothing stands between the two, so the rest is joined once, after the second. Shape in and out: (B, C, H, W).
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.quarter = channels // PARTS
+        self.cv1 = nn.Conv2d(self.quarter, self.quarter, 3, padding=1, bias=False)
+        self.cv2 = nn.Conv2d(self.quarter, self.quarter, 3, padding=1, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        first, rest = x.split((self.quarter, x.shape[1] - self.quarter), 1)
+        return torch.cat((self.cv2(self.cv1(first)), rest), 1)
+
+
+class CSPPC(C2f):
+    """C2f with `PartialBottleneck`s. Shapes: (B, c1, H, W) -> (B, c2, H, W); c2 a multiple of 8."""
+
+    def __init__(self, c1: int, c2: int, n: int = 1):
+        super().__init__(c1, c2, n)
+        self.m = nn.ModuleList(PartialBottleneck(self.c) for _ in range(n))

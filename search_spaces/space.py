@@ -1,0 +1,426 @@
+"""Search spaces: named choices, conditional on one another, and the architectures they span."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+
+from .errors import InputError, one_of
+
+# Above this many combinations a space with a `valid` rule is not enumerated to count it.
+COUNTABLE = 1 << 20
+# Draws before a `valid` rule that rejects everything is reported instead of being tried for ever.
+MAX_DRAWS = 10_000
+
+
+class Choice:
+    """One named decision with its ordered values.
+
+    Args:
+        name: identifier of the decision.
+        values: the values it may take, in order (text, numbers, booleans or None; no two equal).
+        when: the choice exists only where every named earlier choice has one of the given values,
+            for example ``when={"neck": ["PAN"]}``.
+    """
+
+    def __init__(self, name: str, values: Sequence, when: Mapping[str, Sequence] | None = None):
+        if not isinstance(name, str) or not name:
+            raise InputError(f"a choice needs a name, not {name!r}")
+        values = tuple(value.item() if isinstance(value, np.generic) else value for value in values)
+        if not values:
+            raise InputError(f"choice {name!r} has no values")
+        for value in values:
+            if not isinstance(value, (str, int, float, bool, type(None))) or value != value:
+                raise InputError(f"choice {name!r}: {value!r} is not text, a number, a boolean or None")
+        if len(set(values)) < len(values):
+            raise InputError(f"choice {name!r} has equal values: {list(values)}")
+        self.name = name
+        self.values = values
+        self.when = {
+            parent: tuple(allowed) if isinstance(allowed, (list, tuple, set, range)) else (allowed,)
+            for parent, allowed in (when or {}).items()
+        }
+        self._index = {value: i for i, value in enumerate(values)}
+        self.is_numeric = all(isinstance(value, (int, float)) for value in values)
+
+    def index(self, value) -> int:
+        """Position of `value`; InputError when it is not one of the values."""
+        try:
+            return self._index[value]
+        except (KeyError, TypeError):
+            raise InputError(f"choice {self.name!r} cannot be {value!r}; it can be {one_of(self.values)}") from None
+
+    def __repr__(self) -> str:
+        condition = f", when={self.when}" if self.when else ""
+        return f"Choice({self.name!r}, {list(self.values)}{condition})"
+
+
+class Architecture(Mapping):
+    """One point of a space: an immutable mapping choice -> value over the choices that are active in it.
+
+    Equal architectures have equal keys. Made by a `SearchSpace`, never directly.
+    """
+
+    __slots__ = ("space", "codes", "_key")
+
+    def __init__(self, space: SearchSpace, codes: bytes):
+        self.space = space
+        self.codes = codes  # one int16 per choice of the space, -1 where the choice is inactive
+        self._key = None
+
+    def __getitem__(self, name: str):
+        position = self.space.position(name)
+        code = int.from_bytes(self.codes[2 * position : 2 * position + 2], "little", signed=True)
+        if code < 0:
+            raise KeyError(f"{name} has no value in this architecture (it needs {self.space.choices[position].when})")
+        return self.space.choices[position].values[code]
+
+    def __iter__(self) -> Iterator[str]:
+        codes = np.frombuffer(self.codes, "<i2")
+        return (choice.name for choice, code in zip(self.space.choices, codes) if code >= 0)
+
+    def __len__(self) -> int:
+        return int((np.frombuffer(self.codes, "<i2") >= 0).sum())
+
+    @property
+    def key(self) -> str:
+        """Twelve hexadecimal digits that depend on the space's name and the values only."""
+        if self._key is None:
+            text = json.dumps([self.space.name, sorted(self.items())])
+            self._key = hashlib.sha256(text.encode()).hexdigest()[:12]
+        return self._key
+
+    def replace(self, **values) -> Architecture:
+        """The architecture with some values changed; what becomes inactive is dropped, what becomes active must be given."""
+        unknown = [name for name in values if name not in self.space]
+        if unknown:
+            self.space.position(unknown[0])
+        merged = {**self, **values}
+        active = self.space.active_choices(merged)
+        return self.space.architecture(**{name: v for name, v in merged.items() if name in active or name in values})
+
+    def to_dict(self) -> dict:
+        """The values as a plain dictionary, ready for JSON or YAML; `SearchSpace.architecture(**d)` is the way back."""
+        return dict(self)
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other) -> bool:
+        return isinstance(other, Architecture) and self.key == other.key
+
+    def __reduce__(self):
+        return Architecture, (self.space, self.codes)
+
+    def __repr__(self) -> str:
+        return f"Architecture({self.space.name}:{self.key}, {self.to_dict()})"
+
+
+class SearchSpace:
+    """A set of architectures spanned by choices.
+
+    Args:
+        name: names the space in stores and keys.
+        choices: the decisions; a conditional choice comes after those it depends on.
+        valid: optional rule on an architecture's values (a mapping of the active choices); what it refuses is not
+            in the space.
+    """
+
+    def __init__(self, name: str, choices: Iterable[Choice], valid: Callable[[Mapping], bool] | None = None):
+        self.name = name
+        self.choices = tuple(choices)
+        self.valid = valid
+        self._positions = {}
+        for position, choice in enumerate(self.choices):
+            if choice.name in self._positions:
+                raise InputError(f"space {name!r} has two choices named {choice.name!r}")
+            for parent, allowed in choice.when.items():
+                if parent not in self._positions:
+                    raise InputError(
+                        f"choice {choice.name!r} depends on {parent!r}, which is not an earlier choice of {name!r}"
+                    )
+            self._positions[choice.name] = position
+        # (position, [(position of a parent, codes of it under which the choice is active)])
+        self._conditions = [
+            [
+                (self._positions[parent], frozenset(self._code_if_present(parent, value) for value in allowed))
+                for parent, allowed in choice.when.items()
+            ]
+            for choice in self.choices
+        ]
+
+    def _code_if_present(self, name: str, value) -> int:
+        # A restricted space may have lost a value that a condition names; such a condition is then never met.
+        choice = self.choices[self._positions[name]]
+        return choice.index(value) if value in choice.values else -2
+
+    # -- looking up ---------------------------------------------------------------------------------------------
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._positions
+
+    def position(self, name: str) -> int:
+        """Index of the choice `name`; InputError when there is none."""
+        try:
+            return self._positions[name]
+        except KeyError:
+            raise InputError(
+                f"space {self.name!r} has no choice {name!r}; it has {one_of(self._positions)}"
+            ) from None
+
+    def __getitem__(self, name: str) -> Choice:
+        return self.choices[self.position(name)]
+
+    def _is_active(self, position: int, codes: Sequence[int]) -> bool:
+        return all(codes[parent] in allowed for parent, allowed in self._conditions[position])
+
+    def active_choices(self, values: Mapping) -> list[str]:
+        """Names of the choices that are active under `values`."""
+        codes = []
+        for position, choice in enumerate(self.choices):
+            active = self._is_active(position, codes) and choice.name in values
+            codes.append(choice.index(values[choice.name]) if active else -1)
+        return [choice.name for position, choice in enumerate(self.choices) if self._is_active(position, codes)]
+
+    # -- making architectures -----------------------------------------------------------------------------------
+
+    def architecture(self, **values) -> Architecture:
+        """The architecture with exactly these values.
+
+        Raises:
+            InputError: an unknown choice or value, an active choice without a value, a value for an inactive choice,
+                or values that the space's `valid` rule refuses.
+        """
+        for name in values:
+            self.position(name)
+        codes = []
+        for position, choice in enumerate(self.choices):
+            if self._is_active(position, codes):
+                if choice.name not in values:
+                    raise InputError(f"choice {choice.name!r} has no value; it can be {one_of(choice.values)}")
+                codes.append(choice.index(values[choice.name]))
+            elif choice.name in values:
+                needs = " and ".join(f"{parent} = {one_of(allowed)}" for parent, allowed in choice.when.items())
+                raise InputError(f"choice {choice.name!r} has no effect here; it needs {needs}")
+            else:
+                codes.append(-1)
+        architecture = self._from_codes(codes)
+        if self.valid and not self.valid(architecture):
+            raise InputError(f"space {self.name!r} does not allow {architecture.to_dict()}")
+        return architecture
+
+    def project(self, values: Mapping) -> Architecture:
+        """The architecture from values for all choices, where those of inactive choices are left out."""
+        active = self.active_choices(values)
+        return self.architecture(**{name: value for name, value in values.items() if name in active})
+
+    def _from_codes(self, codes: Sequence[int]) -> Architecture:
+        return Architecture(self, np.array(codes, "<i2").tobytes())
+
+    def _grow(self, propose: Callable[[int], int]) -> Architecture | None:
+        """Walk the choices in order, asking `propose` for the code of each active one; None if the rule refuses."""
+        codes: list[int] = []
+        for position in range(len(self.choices)):
+            codes.append(propose(position) if self._is_active(position, codes) else -1)
+        architecture = self._from_codes(codes)
+        return architecture if not self.valid or self.valid(architecture) else None
+
+    def _first_valid(self, make: Callable[[], Architecture | None]) -> Architecture:
+        for _ in range(MAX_DRAWS):
+            architecture = make()
+            if architecture is not None:
+                return architecture
+        raise InputError(f"space {self.name!r}: its rule refused {MAX_DRAWS:,} architectures in a row")
+
+    def sample(self, rng) -> Architecture:
+        """A random architecture: every active choice uniform over its values.
+
+        `rng` is a numpy Generator, a `random.Random` or a seed. Note that this is uniform per choice and not over
+        architectures: a branch with many conditional choices is not preferred for it.
+        """
+        rng = generator(rng)
+        sizes = [len(choice.values) for choice in self.choices]
+
+        def draw():
+            uniform = rng.random(len(sizes))
+            return self._grow(lambda position: int(uniform[position] * sizes[position]))
+
+        return self._first_valid(draw)
+
+    def mutate(self, architecture: Architecture, rng, changes: float = 1.5) -> Architecture:
+        """A neighbour that differs in at least one active choice, on average in about `changes`.
+
+        Half of the changes of an ordered number go to the value next to it. Choices that a change activates are
+        drawn anew. In a space of one architecture that one is returned.
+        """
+        rng = generator(rng)
+        old = np.frombuffer(architecture.codes, "<i2")
+        movable = [p for p, choice in enumerate(self.choices) if old[p] >= 0 and len(choice.values) > 1]
+        if not movable:
+            return architecture
+        rate = min(1.0, changes / len(movable))
+
+        def draw():
+            chosen = {position for position in movable if rng.random() < rate}
+            chosen.add(movable[int(rng.random() * len(movable))])
+            return self._grow(lambda p: self._moved(p, int(old[p]), rng) if p in chosen or old[p] < 0 else int(old[p]))
+
+        return self._first_valid(draw)
+
+    def _moved(self, position: int, code: int, rng) -> int:
+        choice = self.choices[position]
+        count = len(choice.values)
+        if code < 0:
+            return int(rng.random() * count)
+        if choice.is_numeric and rng.random() < 0.5:
+            step = -1 if code == count - 1 or (code > 0 and rng.random() < 0.5) else 1
+            return code + step
+        other = int(rng.random() * (count - 1))
+        return other + (other >= code)
+
+    def crossover(self, first: Architecture, second: Architecture, rng) -> Architecture:
+        """A child that takes every choice from one parent at random, from the other where only that one has it."""
+        rng = generator(rng)
+        codes = np.stack([np.frombuffer(parent.codes, "<i2") for parent in (first, second)])
+
+        def pick(position):
+            mine, other = codes[:, position] if rng.random() < 0.5 else codes[::-1, position]
+            if mine >= 0 or other >= 0:
+                return int(mine if mine >= 0 else other)
+            return int(rng.random() * len(self.choices[position].values))
+
+        return self._first_valid(lambda: self._grow(pick))
+
+    def enumerate(self) -> Iterator[Architecture]:
+        """Every architecture once, in lexicographic order of the choices."""
+
+        def walk(codes):
+            if len(codes) == len(self.choices):
+                architecture = self._from_codes(codes)
+                if not self.valid or self.valid(architecture):
+                    yield architecture
+                return
+            position = len(codes)
+            options = range(len(self.choices[position].values)) if self._is_active(position, codes) else (-1,)
+            for code in options:
+                yield from walk([*codes, code])
+
+        return walk([])
+
+    @cached_property
+    def size(self) -> int:
+        """Number of architectures.
+
+        Exact, except that a `valid` rule over more than about a million combinations is not counted out: then this
+        is the number of combinations, an upper bound, and `size_is_exact` is False.
+        """
+        if self.valid and self.size_is_exact:
+            return sum(1 for _ in self.enumerate())
+        return self._combinations
+
+    @property
+    def size_is_exact(self) -> bool:
+        return self.valid is None or self._combinations <= COUNTABLE
+
+    @cached_property
+    def _combinations(self) -> int:
+        # Only the choices that others depend on have to be walked; the rest multiply.
+        parents = {parent for conditions in self._conditions for parent, _ in conditions}
+
+        def walk(codes):
+            if len(codes) == len(self.choices):
+                return math.prod(
+                    len(choice.values)
+                    for position, choice in enumerate(self.choices)
+                    if position not in parents and self._is_active(position, codes)
+                )
+            position = len(codes)
+            if position not in parents:
+                return walk([*codes, -1])
+            options = range(len(self.choices[position].values)) if self._is_active(position, codes) else (-1,)
+            return sum(walk([*codes, code]) for code in options)
+
+        return walk([])
+
+    def restrict(self, values: Mapping[str, Sequence]) -> SearchSpace:
+        """The same space with only some values left for some choices; keys of architectures stay the same.
+
+        Raises:
+            InputError: an unknown choice, or a value that the choice does not have.
+        """
+        for name, allowed in values.items():
+            if not isinstance(allowed, (list, tuple, set, range)) or not allowed:
+                raise InputError(f"choice {name!r} must be restricted to a list of values, not {allowed!r}")
+            for value in allowed:
+                self[name].index(value)
+        restricted = object.__new__(type(self))
+        SearchSpace.__init__(
+            restricted,
+            self.name,
+            [
+                Choice(choice.name, [v for v in choice.values if v in values.get(choice.name, choice.values)], choice.when)
+                for choice in self.choices
+            ],
+            self.valid,
+        )
+        return restricted
+
+    def adopt(self, architecture: Mapping) -> Architecture:
+        """The same values as an architecture of this space; InputError when it does not hold them."""
+        return self.architecture(**dict(architecture))
+
+    # -- as arrays ----------------------------------------------------------------------------------------------
+
+    def code_matrix(self, architectures: Sequence[Architecture]) -> np.ndarray:
+        """(n, number of choices) int16: the position of each value in its choice, -1 where inactive."""
+        joined = b"".join(
+            a.codes if a.space is self or a.space.choices == self.choices else self.adopt(a).codes for a in architectures
+        )
+        return np.frombuffer(joined, "<i2").reshape(-1, len(self.choices))
+
+    def columns(self, architectures: Sequence[Architecture]) -> dict[str, np.ndarray]:
+        """Choice -> array of the n values; where a choice is inactive its first value stands in."""
+        codes = self.code_matrix(architectures)
+        return {
+            choice.name: np.asarray(choice.values)[np.maximum(codes[:, position], 0)]
+            for position, choice in enumerate(self.choices)
+        }
+
+    @cached_property
+    def _encoders(self) -> list[np.ndarray]:
+        tables = []
+        for choice in self.choices:
+            if choice.is_numeric:
+                values = np.array(choice.values, float)
+                span = values.max() - values.min()
+                rows = ((values - values.min()) / span if span else np.zeros(len(values)))[:, None]
+                inactive = np.full((1, 1), 0.5)
+            else:
+                rows, inactive = np.eye(len(choice.values)), np.zeros((1, len(choice.values)))
+            tables.append(np.concatenate([rows, inactive]))  # code -1 is the last row
+        return tables
+
+    def encode(self, architectures: Sequence[Architecture]) -> np.ndarray:
+        """(n, d) float array for surrogates.
+
+        A choice of numbers is one column scaled to [0, 1] (0.5 where inactive); any other choice is one column per
+        value (all zero where inactive).
+        """
+        codes = self.code_matrix(architectures)
+        return np.concatenate([table[codes[:, p]] for p, table in enumerate(self._encoders)], axis=1)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, {len(self.choices)} choices, {self.size:.3g} architectures)"
+
+
+def generator(rng) -> np.random.Generator:
+    """A numpy Generator from one, from a `random.Random`, or from a seed."""
+    if isinstance(rng, random.Random):
+        return np.random.default_rng(rng.getrandbits(64))
+    return np.random.default_rng(rng)

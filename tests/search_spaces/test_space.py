@@ -1,0 +1,158 @@
+"""Search spaces: conditions, keys, counting, operators, encodings; as properties over generated spaces."""
+
+import json
+import pickle
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from search_spaces import Choice, InputError, SearchSpace
+
+
+@st.composite
+def spaces(draw):
+    """Spaces of up to five choices, each perhaps conditional on an earlier one."""
+    choices = []
+    for i in range(draw(st.integers(1, 5))):
+        values = draw(st.sampled_from([[1, 2, 3], ["a", "b"], [0.5], [False, True], [8, 16, 32, 64]]))
+        when = None
+        if choices and draw(st.booleans()):
+            parent = draw(st.sampled_from(choices))
+            when = {parent.name: draw(st.lists(st.sampled_from(parent.values), min_size=1, unique=True))}
+        choices.append(Choice(f"c{i}", values, when))
+    return SearchSpace("generated", choices)
+
+
+def toy(valid=None):
+    return SearchSpace(
+        "toy",
+        [
+            Choice("neck", ["PAN", "AFPN"]),
+            Choice("depth", [1, 2, 3], when={"neck": "PAN"}),
+            Choice("width", [0.25, 0.5, 1.0]),
+        ],
+        valid,
+    )
+
+
+@given(spaces(), st.integers(0, 2**32 - 1))
+@settings(max_examples=60, deadline=None)
+def test_size_enumeration_and_membership_agree(space, seed):
+    everything = list(space.enumerate())
+    assert len(everything) == space.size == len({a.key for a in everything})
+    rng = np.random.default_rng(seed)
+    for _ in range(10):
+        a, b = space.sample(rng), space.sample(rng)
+        assert {a, b, space.mutate(a, rng), space.crossover(a, b, rng)} <= set(everything)
+
+
+@given(spaces(), st.integers(0, 2**32 - 1))
+@settings(max_examples=60, deadline=None)
+def test_only_active_choices_have_values(space, seed):
+    a = space.sample(seed)
+    for choice in space.choices:
+        active = all(parent in a and a[parent] in allowed for parent, allowed in choice.when.items())
+        assert (choice.name in a) == active
+    assert space.architecture(**json.loads(json.dumps(a.to_dict()))) == a
+    assert pickle.loads(pickle.dumps(a)) == a
+
+
+@given(spaces(), st.integers(0, 2**32 - 1))
+@settings(max_examples=40, deadline=None)
+def test_mutation_changes_something(space, seed):
+    a = space.sample(seed)
+    changeable = any(len(choice.values) > 1 and choice.name in a for choice in space.choices)
+    assert (space.mutate(a, seed) != a) == changeable
+
+
+@given(spaces())
+@settings(max_examples=40, deadline=None)
+def test_encoding_tells_architectures_apart(space):
+    everything = list(space.enumerate())
+    rows = space.encode(everything)
+    assert rows.shape[0] == len(everything) and np.isfinite(rows).all()
+    assert rows.min() >= 0 and rows.max() <= 1
+    assert len(np.unique(rows, axis=0)) == len(everything)
+
+
+def test_valid_rule_holds_everywhere():
+    space = toy(lambda v: v.get("depth", 2) > 1 or v["width"] > 0.25)
+    everything = list(space.enumerate())
+    assert space.size == len(everything) == 11
+    rng = random.Random(0)
+    assert {space.sample(rng) for _ in range(500)} == set(everything)
+    with pytest.raises(InputError, match="does not allow"):
+        space.architecture(neck="PAN", depth=1, width=0.25)
+
+
+def test_a_rule_that_refuses_everything_is_reported():
+    with pytest.raises(InputError, match="in a row"):
+        toy(lambda v: False).sample(0)
+
+
+def test_same_seed_same_samples():
+    space = toy()
+    assert [space.sample(np.random.default_rng(3)) for _ in range(3)] == [space.sample(3) for _ in range(3)]
+
+
+def test_key_is_stable():
+    # Golden: keys are file names and database keys of runs that users keep.
+    assert toy().architecture(neck="PAN", depth=2, width=0.5).key == "21c218b8afc7"
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"neck": "PAN", "depth": 1, "wdith": 0.5}, "no choice 'wdith'; it has neck, depth or width"),
+        ({"neck": "FPN", "width": 0.5}, "'neck' cannot be 'FPN'; it can be PAN or AFPN"),
+        ({"neck": "PAN", "width": 0.5}, "'depth' has no value"),
+        ({"neck": "AFPN", "depth": 1, "width": 0.5}, "'depth' has no effect here; it needs neck = PAN"),
+        ({"neck": "PAN", "depth": [1], "width": 0.5}, r"'depth' cannot be \[1\]"),
+    ],
+)
+def test_wrong_values_are_named(values, message):
+    with pytest.raises(InputError, match=message):
+        toy().architecture(**values)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Choice("c", []), "no values"),
+        (lambda: Choice("c", [1, 1.0]), "equal values"),
+        (lambda: Choice("c", [(1, 2)]), "not text, a number"),
+        (lambda: Choice("c", [float("nan")]), "not text, a number"),
+        (lambda: SearchSpace("s", [Choice("a", [1]), Choice("a", [2])]), "two choices named 'a'"),
+        (lambda: SearchSpace("s", [Choice("a", [1], when={"b": 1}), Choice("b", [1])]), "not an earlier choice"),
+    ],
+)
+def test_wrong_spaces_are_named(make, message):
+    with pytest.raises(InputError, match=message):
+        make()
+
+
+def test_replace_follows_conditions():
+    a = toy().architecture(neck="PAN", depth=2, width=0.5)
+    assert a.replace(neck="AFPN").to_dict() == {"neck": "AFPN", "width": 0.5}
+    with pytest.raises(InputError, match="'depth' has no value"):
+        a.replace(neck="AFPN").replace(neck="PAN")
+    with pytest.raises(InputError, match="no choice 'dept'"):
+        a.replace(dept=3)
+
+
+def test_restricted_space_keeps_keys():
+    space = toy()
+    small = space.restrict({"neck": ["PAN"], "width": [0.5]})
+    assert small.size == 3
+    assert all(a in set(space.enumerate()) for a in small.enumerate())
+    with pytest.raises(InputError, match="cannot be 0.5"):
+        space.restrict({"width": [0.25]}).architecture(neck="AFPN", width=0.5)
+    with pytest.raises(InputError, match="'neck' cannot be 'X'"):
+        space.restrict({"neck": ["X"]})
+
+
+def test_architectures_of_an_equal_space_encode_alike():
+    assert (toy().encode([toy().sample(1)]) == toy().encode([pickle.loads(pickle.dumps(toy().sample(1)))])).all()
