@@ -1,0 +1,192 @@
+"""The search configuration: one validated set of fields, the same in the YAML file and on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from evaluators.evaluator import METRICS
+from search_spaces import InputError, YoloSpace
+from search_spaces.errors import one_of
+
+from .algorithms import ALGORITHMS
+from .objectives import Constraint, Objective
+
+Positive = Annotated[int, Field(gt=0)]
+SPACES = {"yolo": YoloSpace}
+# Small detectors that train in well under a minute on one core, at the size of the built-in scenes.
+SMALL = {
+    "image_size": [128, 160],
+    "p5_width": [64, 128, 192, 256],
+    "p4_width": [32, 64, 96, 128],
+    "pan_n5_width": [64, 128, 192, 256],
+    "pan_p4_width": [32, 64, 96, 128],
+    "pan_n4_width": [32, 64, 96, 128],
+}
+
+
+class SearchConfig(BaseModel):
+    """Everything that `evoyolo search` can be told. Defaults are the built-in demonstration."""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, frozen=True)
+
+    name: str = Field("search", description="names the run; its folder is results/NAME unless `directory` is given")
+    directory: str | None = Field(None, description="the run's folder")
+
+    space: Literal["yolo"] = Field("yolo", description="what is searched")
+    restrict: dict[str, list] = Field(
+        default_factory=lambda: dict(SMALL), description="choices of the space with the values they are restricted to"
+    )
+    references: list[str] = Field(
+        ["yolov8n", "light-recipe"],
+        description="presets evaluated first, at the smallest image size left in the space; they seed the search "
+        "and are drawn in the picture",
+    )
+
+    data: str = Field(
+        "digits", description="digits (built in), an Ultralytics data.yaml, or COCO json (train.json:val.json)"
+    )
+    epochs: Positive = Field(8, description="epochs of training per architecture")
+    image_size: int | None = Field(
+        None, description="pixels for training and accuracy; none takes each architecture's own"
+    )
+    fraction: Annotated[float, Field(gt=0, le=1)] = Field(1.0, description="share of the training images to use")
+    batch: Positive = Field(16, description="images per training step")
+    device: str = Field("cpu", description="cpu, or a CUDA device such as 0")
+
+    objectives: list[str] = Field(
+        ["map50_95:max", "latency_ms:min"], min_length=1, description="metric:direction, the first one leads"
+    )
+    max_latency_ms: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="hard limit on the latency measured with ONNX Runtime on the machine that trains"
+    )
+    max_params: Positive | None = Field(None, description="hard limit on parameters")
+    max_macs: Positive | None = Field(None, description="hard limit on multiply-accumulates per image")
+    latency_threads: Positive = Field(1, description="threads of the latency measurement")
+
+    algorithm: str = Field("evolution", description=f"search algorithm: {one_of(ALGORITHMS)}")
+    seed: Annotated[int, Field(ge=0)] = Field(0, description="seed of the search and of every training")
+    max_evaluations: Positive = Field(14, description="architectures to evaluate")
+    max_minutes: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="start no evaluation after this many minutes"
+    )
+
+    executor: Literal["ray", "here"] = Field("ray", description="ray, or here: one at a time in this process")
+    address: str | None = Field(None, description="address of a Ray cluster to join; none starts a local one")
+    cpus_per_trial: Annotated[float, Field(gt=0)] = Field(1, description="CPU cores reserved for each trial")
+    gpus_per_trial: Annotated[float, Field(ge=0)] = Field(0, description="GPUs, or a fraction of one, for each trial")
+    max_concurrent: Positive | None = Field(None, description="most trials at once; none is what the resources hold")
+
+    @field_validator("name")
+    @classmethod
+    def _plain_name(cls, name: str) -> str:
+        if not name or name in (".", "..") or "/" in name or "\\" in name:
+            raise ValueError("must be a plain folder name")
+        return name
+
+    @field_validator("objectives")
+    @classmethod
+    def _objectives(cls, texts: list[str]) -> list[str]:
+        for text in texts:
+            metric, _, direction = text.partition(":")
+            if metric not in METRICS:
+                raise ValueError(f"{metric!r} is not a metric; there are {one_of(METRICS)}")
+            if direction not in ("min", "max"):
+                raise ValueError(f"{text!r} must end in :min or :max, such as {metric}:{METRICS[metric].direction}")
+        return texts
+
+    @field_validator("algorithm")
+    @classmethod
+    def _algorithm(cls, name: str) -> str:
+        if name not in ALGORITHMS:
+            raise ValueError(f"must be {one_of(ALGORITHMS)}")
+        return name
+
+    @model_validator(mode="after")
+    def _space_and_references(self):
+        # InputError is a ValueError: pydantic reports its message
+        smallest = self.make_space()["image_size"].values[0]
+        for name in self.references:
+            YoloSpace().preset(name, image_size=smallest)
+        if self.image_size is not None and (self.image_size < 32 or self.image_size % 32):
+            raise ValueError(f"image_size {self.image_size} must be a multiple of 32")
+        return self
+
+    # -- what the fields mean -----------------------------------------------------------------------------------
+
+    def make_space(self) -> YoloSpace:
+        space = SPACES[self.space]()
+        return space.restrict(self.restrict) if self.restrict else space
+
+    def reference_architectures(self) -> dict:
+        """Preset name -> architecture, for the references; they need not lie in the restricted space."""
+        smallest = self.make_space()["image_size"].values[0]
+        return {name: YoloSpace().preset(name, image_size=smallest) for name in self.references}
+
+    def make_objectives(self) -> list[Objective]:
+        return [Objective(*text.split(":")) for text in self.objectives]
+
+    def make_constraints(self) -> list[Constraint]:
+        bounds = {"latency_ms": self.max_latency_ms, "params": self.max_params, "macs": self.max_macs}
+        return [Constraint(metric, upper=bound) for metric, bound in bounds.items() if bound is not None]
+
+    @property
+    def run_directory(self) -> Path:
+        return Path(self.directory) if self.directory else Path("results") / self.name
+
+    def to_dict(self) -> dict[str, Any]:
+        return self.model_dump()
+
+
+def make_config(values: Mapping[str, Any], source: str) -> SearchConfig:
+    """A configuration from field values; `source` names where they are from in messages.
+
+    Raises:
+        InputError: an unknown field or a wrong value; names the source, the field and the value.
+    """
+    try:
+        return SearchConfig(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or None
+        message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            raise InputError(f"{source}: no field {field!r}; there are {one_of(SearchConfig.model_fields)}") from None
+        where = f"field {field}: {first['input']!r}: " if field else ""
+        raise InputError(f"{source}: {where}{message}") from None
+
+
+def read_yaml(path: str | Path) -> dict:
+    """The mapping in a YAML file. Raises InputError that names the file and, where it can, the line."""
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        raise InputError(f"{path}{f', line {mark.line + 1}' if mark else ''}: not valid YAML") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict) or not all(isinstance(field, str) for field in values):
+        raise InputError(f"{path}: must be a list of `field: value` lines")
+    return values
+
+
+def load_config(path: str | Path, **overrides) -> SearchConfig:
+    """The configuration in a YAML file, with some fields overridden."""
+    return make_config({**read_yaml(path), **overrides}, str(path))
+
+
+def commented_yaml(config: SearchConfig | None = None) -> str:
+    """A configuration file with every field, its default or value, and what it means."""
+    values = (config or SearchConfig()).to_dict()
+    lines = ["# Settings of `evoyolo search`; each is an option of the command line too (--max-latency-ms 8).", ""]
+    for name, field in SearchConfig.model_fields.items():
+        lines.append(f"# {field.description}")
+        lines.append(yaml.safe_dump({name: values[name]}, default_flow_style=None, sort_keys=False, width=110).rstrip())
+        lines.append("")
+    return "\n".join(lines)

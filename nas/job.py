@@ -1,0 +1,132 @@
+"""The main job from start to end: check the data, search, export the front, say what came out."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from pathlib import Path
+
+from rich.console import Console
+
+from evaluators.dataset import check_dataset, load_dataset
+from evaluators.detector import DetectorEvaluator
+from evaluators.training import Fidelity
+from search_spaces import InputError
+
+from .cluster import Cluster
+from .config import SearchConfig, commented_yaml, load_config
+from .export import deliver
+from .files import write_text
+from .front import print_front, write_front
+from .progress import Progress, duration
+from .run import STORE, Run
+from .search import run_here, search
+
+CONFIG = "search.yaml"
+PACKAGES = ("torch", "ultralytics", "ray", "onnxruntime", "pycocotools")
+
+
+def versions() -> dict[str, str]:
+    """What the figures of a run depend on."""
+    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in PACKAGES}}
+
+
+def start(config: SearchConfig, console: Console) -> Run:
+    """Run the search that `config` describes, in a new folder."""
+    directory = config.run_directory
+    if (directory / STORE).exists():
+        raise InputError(f"{directory} already holds a run; resume it (`evoyolo resume {directory}`) or give another --name")
+    return _run(config, console, resume=False)
+
+
+def resume(directory: str | Path, console: Console, **changes) -> Run:
+    """Continue an interrupted run; `changes` replace fields that do not touch what was measured."""
+    directory = Path(directory)
+    if not (directory / STORE).exists():
+        raise InputError(f"{directory} holds no run (there is no {STORE} in it)")
+    config = load_config(directory / CONFIG, **{**changes, "directory": str(directory)})
+    return _run(config, console, resume=True)
+
+
+def _run(config: SearchConfig, console: Console, resume: bool) -> Run:
+    def say(text):
+        console.print(text, highlight=False, soft_wrap=True)
+
+    directory = config.run_directory
+    dataset = load_dataset(config.data)
+    checked = check_dataset(dataset)
+    say(f"dataset {dataset.name}: {checked}")
+    space = config.make_space()
+    references = config.reference_architectures()
+    constraints = config.make_constraints()
+    evaluator = DetectorEvaluator(
+        config.data,
+        Fidelity(config.epochs, config.image_size, config.fraction),
+        batch=config.batch,
+        device=config.device,
+        seed=config.seed,
+        threads=max(1, int(config.cpus_per_trial)),
+        latency_threads=config.latency_threads,
+        max_latency_ms=config.max_latency_ms,
+    )
+    executor = run_here
+    if config.executor == "ray":
+        executor = Cluster(config.address, config.cpus_per_trial, config.gpus_per_trial, config.max_concurrent)
+    say(f"space {space.name}: {space.size:.3g} architectures; {config.algorithm} to {config.max_evaluations} evaluations of {config.epochs} epochs")
+    say(f"run folder {directory}" + ("" if resume else f"; stop with Ctrl-C at any time, continue with `evoyolo resume {directory}`"))
+    progress = Progress(config.make_objectives(), config.max_evaluations, console)
+    directory.mkdir(parents=True, exist_ok=True)
+    write_text(directory / CONFIG, commented_yaml(config))
+    search(
+        space,
+        evaluator,
+        config.make_objectives(),
+        max_evaluations=config.max_evaluations,
+        algorithm=config.algorithm,
+        seed=config.seed,
+        directory=directory,
+        constraints=constraints,
+        references=list(references.values()),
+        max_seconds=config.max_minutes * 60 if config.max_minutes else None,
+        executor=executor,
+        resume=resume,
+        settings={
+            "config": config.to_dict(),
+            "references": {name: architecture.key for name, architecture in references.items()},
+            "versions": versions(),
+        },
+        progress=progress,
+    )
+    run = Run(directory, space)
+    say("the front's models are exported and their latency is measured again, with nothing else running")
+    files = deliver(run, config.latency_threads, say)
+    run = Run(directory, space)
+    write_front(run, files)
+    print_front(run, console)
+    _say_what_came_out(run, files, config, progress, say)
+    return run
+
+
+def _say_what_came_out(run: Run, files: dict, config: SearchConfig, progress: Progress, say) -> None:
+    failed = sum(e.status == "failed" for e in run.all_evaluations)
+    say(
+        f"{run.costed:,} candidates costed, {len(run.evaluations)} models trained, {failed} failed, "
+        f"in {duration(progress.elapsed)}"
+    )
+    size = config.image_size or "each model's own"
+    say(
+        f"accuracy: COCO mAP by pycocotools on {len(load_dataset(config.data).val)} validation images after {config.epochs} "
+        f"epochs at {size} px; latency: {run.protocol}"
+    )
+    for evaluation in run.front:
+        if evaluation.key in files:
+            say(f"{evaluation.key}: {run.directory / files[evaluation.key]['checkpoint']} (and model.yaml, model.onnx beside it)")
+    say(f"picture {run.directory / 'front.png'}, tables {run.directory / 'front.csv'} and front.json")
+    if run.front:
+        best = run.front[0]
+        say("next:")
+        if best.key in files:
+            say(f"  yolo predict model={run.directory / files[best.key]['checkpoint']} source=IMAGE imgsz={best.architecture['image_size']}")
+        say(f"  evoyolo show {run.directory}:{best.key}      the most accurate model, layer by layer")
+        say(f"  evoyolo pick {run.directory} --max-latency-ms {best.metrics.get('latency_ms', 10):.3g}")
+        say(f"  evoyolo resume {run.directory} --max-evaluations {2 * config.max_evaluations}      search on")

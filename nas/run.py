@@ -1,0 +1,52 @@
+"""A run: the folder of one search, read back."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from search_spaces import InputError, SearchSpace
+
+from .objectives import Objective, front
+from .store import Evaluation, Store
+
+STORE = "store.sqlite"
+
+
+class Run:
+    """The evaluations of one search and their front, as the store has them now.
+
+    Raises:
+        InputError: the folder holds no run, or one that this version cannot read.
+    """
+
+    def __init__(self, directory: str | Path, space: SearchSpace | None = None):
+        self.directory = Path(directory)
+        path = self.directory / STORE
+        if not path.exists():
+            raise InputError(f"{self.directory} holds no run (there is no {STORE} in it)")
+        with Store.open(path, space, read_only=True) as store:
+            self.space = store.space
+            self.settings = store.get_meta("settings") or {}
+            self.costed = store.get_meta("costed") or 0
+            self.all_evaluations = store.evaluations()
+        self.objectives = [Objective(*pair) for pair in self.settings.get("objectives", [])]
+
+    @property
+    def evaluations(self) -> list[Evaluation]:
+        """The finished evaluations, in the order they were asked."""
+        return [e for e in self.all_evaluations if e.status == "finished"]
+
+    @cached_property
+    def front(self) -> list[Evaluation]:
+        """The non-dominated evaluations within the constraints, best in the first objective first."""
+        bounds = self.settings.get("constraints", {})
+        eligible = [e for e in self.evaluations if all(e.metrics.get(m, bound) <= bound for m, bound in bounds.items())]
+        members = [eligible[i] for i in front([e.metrics for e in eligible], self.objectives)]
+        first = self.objectives[0]
+        return sorted(members, key=lambda e: e.metrics[first.metric], reverse=first.direction == "max")
+
+
+def load_run(directory: str | Path) -> Run:
+    """The run in a folder; it may still be running."""
+    return Run(directory)
