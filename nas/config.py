@@ -11,13 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from evaluators.evaluator import METRICS
 from search_spaces import InputError, YoloSpace
+from search_spaces.definition import SPACES
 from search_spaces.errors import one_of
 
 from .algorithms import ALGORITHMS
 from .objectives import Constraint, Objective
 
 Positive = Annotated[int, Field(gt=0)]
-SPACES = {"yolo": YoloSpace}
 # Small detectors that train in well under a minute on one core, at the size of the built-in scenes.
 SMALL = {
     "image_size": [128, 160],

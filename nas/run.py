@@ -7,7 +7,7 @@ from pathlib import Path
 
 from search_spaces import InputError, SearchSpace
 
-from .objectives import Objective, front
+from .objectives import Constraint, Objective, front, meets
 from .store import Evaluation, Store
 
 STORE = "store.sqlite"
@@ -29,6 +29,7 @@ class Run:
             self.space = store.space
             self.settings = store.get_meta("settings") or {}
             self.costed = store.get_meta("costed") or 0
+            self.latency_protocol = store.get_meta("latency_protocol")
             self.all_evaluations = store.evaluations()
         self.objectives = [Objective(*pair) for pair in self.settings.get("objectives", [])]
 
@@ -40,8 +41,8 @@ class Run:
     @cached_property
     def front(self) -> list[Evaluation]:
         """The non-dominated evaluations within the constraints, best in the first objective first."""
-        bounds = self.settings.get("constraints", {})
-        eligible = [e for e in self.evaluations if all(e.metrics.get(m, bound) <= bound for m, bound in bounds.items())]
+        constraints = [Constraint(*fields) for fields in self.settings.get("constraints", [])]
+        eligible = [e for e in self.evaluations if meets(e.metrics, constraints)]
         members = [eligible[i] for i in front([e.metrics for e in eligible], self.objectives)]
         first = self.objectives[0]
         return sorted(members, key=lambda e: e.metrics[first.metric], reverse=first.direction == "max")

@@ -159,7 +159,7 @@ class Session:
         self.open.discard(architecture.key)
         try:
             if outcome.status == "finished":
-                metrics = {**self.store.estimates(architecture), **outcome.metrics}
+                metrics = {**self.store.evaluation(architecture).metrics, **outcome.metrics}
                 try:
                     check_metrics(metrics, self.objectives)
                 except InputError as error:
@@ -242,7 +242,13 @@ def search(
     else:
         directory.mkdir(parents=True, exist_ok=True)
         store = Store.create(
-            path, space=space, settings={**(settings or {}), "objectives": [[o.metric, o.direction] for o in objectives]}
+            path,
+            space=space,
+            settings={
+                **(settings or {}),
+                "objectives": [[o.metric, o.direction] for o in objectives],
+                "constraints": [[c.metric, c.upper, c.lower] for c in constraints],
+            },
         )
     with store:
         session = Session(
@@ -261,7 +267,7 @@ def search(
         )
         with session.progress:
             executor(session)
-        store.set_meta("costed", session.algorithm.costed)
+        store.set_meta("costed", (store.get_meta("costed") or 0) + session.algorithm.costed)
         if session.error:
             raise session.error
     return Run(directory, space)

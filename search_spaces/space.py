@@ -297,6 +297,22 @@ class SearchSpace:
 
         return self._first_valid(lambda: self._grow(pick))
 
+    def neighbours(self, architecture: Architecture, rng) -> list[Architecture]:
+        """Every architecture that differs in the value of one choice; what that activates is drawn at random."""
+        rng = generator(rng)
+        old = np.frombuffer(architecture.codes, "<i2").tolist()
+        found = []
+        for position, choice in enumerate(self.choices):
+            for code in range(len(choice.values)) if old[position] >= 0 else ():
+                if code == old[position]:
+                    continue
+                neighbour = self._grow(
+                    lambda p: code if p == position else old[p] if old[p] >= 0 else self._moved(p, -1, rng)
+                )
+                if neighbour is not None:
+                    found.append(neighbour)
+        return found
+
     def enumerate(self) -> Iterator[Architecture]:
         """Every architecture once, in lexicographic order of the choices."""
 

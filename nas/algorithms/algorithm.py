@@ -1,0 +1,180 @@
+"""The ask/tell protocol that every search algorithm follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+
+from search_spaces import Architecture, InputError, SearchSpace
+from search_spaces.space import COUNTABLE
+
+from ..objectives import Constraint, Objective, check_metrics
+
+POOL = 256  # random candidates costed at once
+POOLS = 16  # pools without a new feasible architecture before the space is looked through in another way
+DESCENTS = 8  # starts of the search for an architecture that meets the constraints
+
+Estimate = Callable[[Sequence[Architecture]], Mapping[str, np.ndarray]]
+
+
+class SpaceExhausted(Exception):
+    """Every architecture that meets the constraints has been asked."""
+
+
+class Algorithm:
+    """Decides what to evaluate next. Several asks may be open at once; no architecture is ever asked twice.
+
+    Args:
+        space: what is searched.
+        objectives: what is optimised.
+        seed: same seed and same calls, same architectures.
+        constraints: hard bounds. Those on estimated metrics hold for everything that is asked.
+        estimate: metrics known without an evaluation, name -> (n,) array, for n architectures.
+
+    Attributes:
+        costed: candidates whose costs were estimated so far.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        objectives: Sequence[Objective],
+        *,
+        seed: int = 0,
+        constraints: Iterable[Constraint] = (),
+        estimate: Estimate | None = None,
+    ):
+        self.space = space
+        self.objectives = list(objectives)
+        self.constraints = list(constraints)
+        self.seed = seed
+        self.costed = 0
+        self._estimate = estimate
+        # everything asked or told; None for what lies outside this space (a reference, another space's result)
+        self.known: dict[str, Architecture | None] = {}
+        self.told: dict[str, dict[str, float]] = {}  # finished ones with their metrics, in the order of telling
+
+    # -- the protocol -------------------------------------------------------------------------------------------
+
+    def ask(self) -> Architecture:
+        """A new architecture to evaluate.
+
+        Raises:
+            SpaceExhausted: there is none left.
+            InputError: the constraints leave none at all; names the nearest that exists.
+        """
+        # From the number of architectures known, so that a search rebuilt from its record draws no number twice.
+        rng = np.random.default_rng([self.seed, len(self.known)])
+        architecture = self._propose(rng) or self._look_through(rng)
+        self.expect(architecture)
+        return architecture
+
+    def expect(self, architecture: Architecture) -> None:
+        """Take note that `architecture` is being evaluated though it was not asked for."""
+        try:
+            self.known[architecture.key] = self.space.adopt(architecture)
+        except InputError:
+            self.known[architecture.key] = None
+
+    def tell(self, architecture: Architecture, metrics: Mapping[str, float]) -> None:
+        """The result of an evaluation, whether asked for or not.
+
+        Raises:
+            InputError: an objective is missing or not a finite number.
+        """
+        check_metrics(metrics, self.objectives)
+        self.expect(architecture)
+        self.told[architecture.key] = dict(metrics)
+
+    def tell_failure(self, architecture: Architecture, reason: str) -> None:
+        """The evaluation failed; it will not be asked again."""
+        self.expect(architecture)
+
+    def tell_rejected(self, architecture: Architecture, metrics: Mapping[str, float]) -> None:
+        """A hard constraint was found violated during the evaluation."""
+        self.expect(architecture)
+
+    def restore(self, evaluations: Iterable) -> None:
+        """Rebuild from the evaluations of a store (or of another run: a warm start)."""
+        for evaluation in evaluations:
+            if evaluation.status == "finished":
+                self.tell(evaluation.architecture, evaluation.metrics)
+            elif evaluation.status == "rejected":
+                self.tell_rejected(evaluation.architecture, evaluation.metrics)
+            elif evaluation.status == "failed":
+                self.tell_failure(evaluation.architecture, evaluation.reason)
+
+    # -- for subclasses -----------------------------------------------------------------------------------------
+
+    def _propose(self, rng: np.random.Generator) -> Architecture | None:
+        """A new feasible architecture by the algorithm's own rule, or None when it found none."""
+        raise NotImplementedError
+
+    def candidates(self, architectures: Iterable[Architecture]) -> tuple[list[Architecture], dict[str, np.ndarray]]:
+        """Those that are new and meet the constraints on estimated metrics, each once; with their estimates."""
+        fresh = list({a.key: a for a in architectures if a.key not in self.known}.values())
+        if not fresh:
+            return [], {}
+        estimates = self.estimates(fresh)
+        keep = np.flatnonzero(self._violation(estimates, len(fresh)) <= 0)
+        return [fresh[i] for i in keep], {name: values[keep] for name, values in estimates.items()}
+
+    def estimates(self, architectures: Sequence[Architecture]) -> dict[str, np.ndarray]:
+        if self._estimate is None:
+            return {}
+        self.costed += len(architectures)
+        return {name: np.asarray(values) for name, values in self._estimate(architectures).items()}
+
+    def random_candidates(self, rng) -> tuple[list[Architecture], dict[str, np.ndarray]]:
+        """New feasible architectures from uniform draws; none when `POOLS` pools held none."""
+        for _ in range(POOLS):
+            found, estimates = self.candidates(self.space.sample(rng) for _ in range(POOL if self._estimate else 8))
+            if found:
+                return found, estimates
+        return [], {}
+
+    def _violation(self, estimates: Mapping[str, np.ndarray], count: int) -> np.ndarray:
+        return sum((c.violation(estimates[c.metric]) for c in self.constraints if c.metric in estimates), np.zeros(count))
+
+    # -- when draws find nothing --------------------------------------------------------------------------------
+
+    def _look_through(self, rng) -> Architecture:
+        if self.space.size <= COUNTABLE:
+            everything = list(self.space.enumerate())
+            found, _ = self.candidates(everything)
+            if found:
+                return found[int(rng.integers(len(found)))]
+            if self._violation(self.estimates(everything), len(everything)).min() <= 0:
+                raise SpaceExhausted(f"all {len(everything):,} architectures of {self.space.name!r} that fit are known")
+            raise InputError(self._nothing_meets(everything))
+        ends = []
+        for _ in range(DESCENTS):
+            ends.append(self._descend(self.space.sample(rng), rng))
+            found, _ = self.candidates([*ends[-1:], *self.space.neighbours(ends[-1], rng)])
+            if found:
+                return found[int(rng.integers(len(found)))]
+        if self._violation(self.estimates(ends), len(ends)).min() <= 0:
+            raise SpaceExhausted(f"no new architecture of {self.space.name!r} that meets the constraints was found")
+        raise InputError(self._nothing_meets(ends))
+
+    def _descend(self, architecture: Architecture, rng) -> Architecture:
+        """Coordinate descent of the constraints' violation over all values of every choice."""
+        best = self._violation(self.estimates([architecture]), 1)[0]
+        while best > 0:
+            around = self.space.neighbours(architecture, rng)
+            violation = self._violation(self.estimates(around), len(around))
+            if not around or violation.min() >= best:
+                break
+            best, architecture = violation.min(), around[int(violation.argmin())]
+        return architecture
+
+    def _nothing_meets(self, architectures: list[Architecture]) -> str:
+        estimates = self.estimates(architectures)
+        nearest = int(self._violation(estimates, len(architectures)).argmin())
+        bounds = [c for c in self.constraints if c.metric in estimates]
+        has = ", ".join(f"{c.metric} {estimates[c.metric][nearest]:,}" for c in bounds)
+        return (
+            f"no architecture of space {self.space.name!r} has {' and '.join(map(str, bounds))}; "
+            f"the nearest found has {has}"
+        )

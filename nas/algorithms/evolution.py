@@ -1,0 +1,77 @@
+"""Steady-state NSGA-II: every result enters the population at once, there is no generation to wait for.
+
+Source: K. Deb et al., "A fast and elitist multiobjective genetic algorithm: NSGA-II", IEEE TEC 6(2), 2002; steady state
+as in J. Durillo et al., "On the effect of the steady-state selection scheme in multi-objective genetic algorithms",
+EMO 2009.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from search_spaces import Architecture, InputError
+
+from ..objectives import meets, order
+from .algorithm import Algorithm
+
+CROSSOVER = 0.9  # share of offspring with two parents
+OFFSPRING = 64  # bred for every ask, of which one is chosen
+
+
+class Evolution(Algorithm):
+    """Steady-state NSGA-II with preselection of offspring by what is known about them without an evaluation.
+
+    Args:
+        population_size: how many of the best results breed.
+        initial: random architectures before breeding starts.
+    """
+
+    def __init__(self, *args, population_size: int = 24, initial: int = 8, **options):
+        super().__init__(*args, **options)
+        if population_size < 2 or initial < 1:
+            raise InputError(f"population_size must be at least 2 and initial at least 1, not {population_size}, {initial}")
+        self.population_size, self.initial = population_size, initial
+
+    def _population(self) -> list[Architecture]:
+        """The best results that meet the constraints, best first."""
+        feasible = [key for key, metrics in self.told.items() if self.known[key] and meets(metrics, self.constraints)]
+        ranked = order([self.told[key] for key in feasible], self.objectives) if feasible else []
+        return [self.known[feasible[i]] for i in ranked[: self.population_size]]
+
+    def _propose(self, rng):
+        population = self._population() if len(self.known) >= self.initial else []
+        if population:
+            found, estimates = self.candidates(self._child(population, rng) for _ in range(OFFSPRING))
+            if found:
+                return found[self._loneliest(found, estimates)]
+        found, estimates = self.random_candidates(rng)
+        return found[self._loneliest(found, estimates)] if found else None
+
+    def _child(self, population, rng) -> Architecture:
+        def parent():
+            # the population is sorted, so the better of two is the one that comes first
+            return population[int(rng.integers(len(population), size=2).min())]
+
+        child = parent()
+        if rng.random() < CROSSOVER:
+            child = self.space.crossover(child, parent(), rng)
+        return self.space.mutate(child, rng)
+
+    def _loneliest(self, candidates, estimates) -> int:
+        """Index of the candidate farthest from everything known in the logarithms of the estimated metrics.
+
+        Offspring of good parents differ in what they cost; taking the one where the least has been tried spreads the
+        evaluations along the front. Without estimates it is the first.
+        """
+        inside = [architecture for architecture in self.known.values() if architecture]
+        if not estimates or not inside:
+            return 0
+        known = self._estimate(inside)
+        new, old = (
+            np.stack([np.log1p(np.asarray(values[name], float)) for name in estimates], axis=1)
+            for values in (estimates, known)
+        )
+        scale = np.ptp(np.concatenate([new, old]), axis=0)
+        scale[scale == 0] = 1
+        distance = np.linalg.norm((new[:, None] - old[None]) / scale, axis=2).min(axis=1)
+        return int(distance.argmax())

@@ -1,0 +1,13 @@
+"""Random search: the baseline that every other algorithm has to beat."""
+
+from __future__ import annotations
+
+from .algorithm import Algorithm
+
+
+class RandomSearch(Algorithm):
+    """Uniform draws among what meets the constraints and is not known yet."""
+
+    def _propose(self, rng):
+        found, _ = self.random_candidates(rng)
+        return found[0] if found else None

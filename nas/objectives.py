@@ -1,0 +1,121 @@
+"""Objectives, constraints, and the multi-objective measures of a set of results."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import moocore
+import numpy as np
+
+from search_spaces import InputError
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A metric with the direction that is better: "min" or "max"."""
+
+    metric: str
+    direction: str
+
+    def __post_init__(self):
+        if self.direction not in ("min", "max"):
+            raise InputError(f"objective {self.metric!r}: direction must be min or max, not {self.direction!r}")
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """A metric with a bound that must hold: at most `upper`, at least `lower`."""
+
+    metric: str
+    upper: float | None = None
+    lower: float | None = None
+
+    def violation(self, values):
+        """By how much the values break the bound, as a share of it; 0 where it holds. A number or an array."""
+        values = np.asarray(values, float)
+        broken = np.zeros(values.shape)
+        if self.upper is not None:
+            broken = np.maximum(broken, (values - self.upper) / (abs(self.upper) or 1))
+        if self.lower is not None:
+            broken = np.maximum(broken, (self.lower - values) / (abs(self.lower) or 1))
+        return broken
+
+    def __str__(self) -> str:
+        bounds = [f">= {self.lower:,g}"] * (self.lower is not None) + [f"<= {self.upper:,g}"] * (self.upper is not None)
+        return f"{self.metric} {' and '.join(bounds)}"
+
+
+def meets(metrics: Mapping[str, float], constraints: Sequence[Constraint]) -> bool:
+    """Whether metrics, measured or estimated, meet every constraint on them."""
+    return all(c.violation(metrics[c.metric]) <= 0 for c in constraints if c.metric in metrics)
+
+
+def check_metrics(metrics: Mapping[str, float], objectives: Sequence[Objective]) -> None:
+    """Raise InputError unless every objective is a finite number in `metrics`."""
+    for objective in objectives:
+        if objective.metric not in metrics:
+            raise InputError(f"the evaluation gave no {objective.metric}; it gave {', '.join(metrics) or 'nothing'}")
+        value = metrics[objective.metric]
+        if isinstance(value, (bool, str)) or not np.isscalar(value) or not math.isfinite(value):
+            raise InputError(f"metric {objective.metric} is {value!r}, not a finite number")
+
+
+def points(metrics: Sequence[Mapping[str, float]], objectives: Sequence[Objective]) -> np.ndarray:
+    """(n, m) array of the objectives, all to be minimised."""
+    signs = [-1.0 if objective.direction == "max" else 1.0 for objective in objectives]
+    rows = [[sign * m[o.metric] for sign, o in zip(signs, objectives)] for m in metrics]
+    return np.array(rows, float).reshape(len(rows), len(signs))
+
+
+def front(metrics: Sequence[Mapping[str, float]], objectives: Sequence[Objective]) -> list[int]:
+    """Indices of the non-dominated results; results that are equal in every objective are all kept."""
+    if not metrics:
+        return []
+    return np.flatnonzero(moocore.is_nondominated(points(metrics, objectives), keep_weakly=True)).tolist()
+
+
+def crowding_distance(values: np.ndarray) -> np.ndarray:
+    """(n,) crowding distances of (n, m) points of one rank: Deb et al., NSGA-II, IEEE TEC 6(2), 2002."""
+    count, dimensions = values.shape
+    distance = np.zeros(count)
+    for d in range(dimensions):
+        order = np.argsort(values[:, d], kind="stable")
+        column = values[order, d]
+        span = column[-1] - column[0]
+        distance[order[[0, -1]]] = np.inf
+        if span > 0:
+            distance[order[1:-1]] += (column[2:] - column[:-2]) / span
+    return distance
+
+
+def order(metrics: Sequence[Mapping[str, float]], objectives: Sequence[Objective]) -> list[int]:
+    """Indices from best to worst: by non-dominated rank, then the less crowded first."""
+    values = points(metrics, objectives)
+    ranks = moocore.pareto_rank(values)
+    crowding = np.zeros(len(values))
+    for rank in np.unique(ranks):
+        members = np.flatnonzero(ranks == rank)
+        crowding[members] = crowding_distance(values[members])
+    return sorted(range(len(values)), key=lambda i: (ranks[i], -crowding[i]))
+
+
+def hypervolume(
+    metrics: Sequence[Mapping[str, float]], objectives: Sequence[Objective], reference: Mapping[str, float]
+) -> float:
+    """Volume that the results dominate up to `reference` (metric -> its worst value that counts)."""
+    if not metrics:
+        return 0.0
+    return float(moocore.hypervolume(points(metrics, objectives), ref=points([reference], objectives)[0]))
+
+
+def default_reference(metrics: Sequence[Mapping[str, float]], objectives: Sequence[Objective]) -> dict[str, float]:
+    """A reference where the user gives none: 0 for what is maximised, the worst seen for what is minimised.
+
+    It moves while a search finds worse extremes, so volumes of different searches need a common reference.
+    """
+    return {
+        o.metric: min(0.0, *(m[o.metric] for m in metrics)) if o.direction == "max" else max(m[o.metric] for m in metrics)
+        for o in objectives
+    }

@@ -1,0 +1,31 @@
+"""A space written down as plain data, and read back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .errors import InputError
+from .space import Choice, SearchSpace
+from .yolo import YoloSpace
+
+SPACES = {"yolo": YoloSpace}  # spaces that are more than their choices
+
+
+def define(space: SearchSpace) -> dict:
+    """Name and choices, ready for JSON. A `valid` rule is code and is not part of it."""
+    choices = [{"name": c.name, "values": list(c.values), "when": {k: list(v) for k, v in c.when.items()}} for c in space.choices]
+    return {"name": space.name, "choices": choices}
+
+
+def recall(definition: Mapping) -> SearchSpace:
+    """A space that holds every architecture of the defined one (and, for a known space, those it was restricted from).
+
+    Raises:
+        InputError: not a definition.
+    """
+    try:
+        if definition["name"] in SPACES:
+            return SPACES[definition["name"]]()
+        return SearchSpace(definition["name"], [Choice(c["name"], c["values"], c["when"]) for c in definition["choices"]])
+    except (KeyError, TypeError, AttributeError):
+        raise InputError("not the definition of a search space") from None
