@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from typing import get_args
 
 import yaml
-
-# Ultralytics reads these when it is first imported: never install packages or look for a network by itself.
-os.environ.setdefault("YOLO_AUTOINSTALL", "false")
-os.environ.setdefault("YOLO_OFFLINE", "true")
-os.environ.setdefault("YOLO_VERBOSE", "false")
-
 
 def _config_fields(parser: argparse.ArgumentParser, only=None) -> None:
     from .config import SearchConfig

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import socket
@@ -195,10 +196,10 @@ def _trial_class():
         def step(self):
             if not self.root.exists():
                 reason = f"{socket.gethostname()} cannot see the run's folder {self.root}; it must be on shared storage"
-                return {"outcome": asdict(Outcome("failed", reason=reason)), "done": True}
+                return {"outcome": json.dumps(asdict(Outcome("failed", reason=reason))), "done": True}
             architecture = self.space.architecture(**self.values)
             outcome = run_evaluation(self.evaluator, architecture, self.root / "trials" / architecture.key)
-            return {"outcome": asdict(outcome), "done": True}
+            return {"outcome": json.dumps(asdict(outcome)), "done": True}  # text: Tune flattens mappings
 
         def save_checkpoint(self, checkpoint_dir):
             return None
@@ -207,6 +208,11 @@ def _trial_class():
             pass
 
     return Trial
+
+
+def _stays_here(self):
+    """Tune pickles a Tuner's arguments for a restore that we never ask for; a session has a database open."""
+    return str, ("lives in the driver",)
 
 
 def _searcher(session: Session, slots):
@@ -234,12 +240,14 @@ def _searcher(session: Session, slots):
             if architecture is None:
                 return
             if result and "outcome" in result:
-                outcome = Outcome(**result["outcome"])
+                outcome = Outcome(**json.loads(result["outcome"]))
             elif error:
                 outcome = Outcome("failed", reason=f"its worker died {RETRIES + 1} times")
             else:
                 return  # stopped by the user: it stays unfinished in the store and is asked again on resume
             session.conclude(architecture, outcome)
+
+        __reduce__ = _stays_here
 
         # Tune saves searchers with its experiment; ours lives in the store
         def save(self, checkpoint_path):
@@ -259,6 +267,8 @@ def _stopper(session: Session):
 
         def __call__(self, trial_id, result):
             return False
+
+        __reduce__ = _stays_here
 
         def stop_all(self):
             return session.error is not None

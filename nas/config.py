@@ -20,7 +20,7 @@ from .objectives import Constraint, Objective
 Positive = Annotated[int, Field(gt=0)]
 # Small detectors that train in well under a minute on one core, at the size of the built-in scenes.
 SMALL = {
-    "image_size": [128, 160],
+    "image_size": [96, 128],
     "p5_width": [64, 128, 192, 256],
     "p4_width": [32, 64, 96, 128],
     "pan_n5_width": [64, 128, 192, 256],
@@ -50,12 +50,15 @@ class SearchConfig(BaseModel):
     data: str = Field(
         "digits", description="digits (built in), an Ultralytics data.yaml, or COCO json (train.json:val.json)"
     )
-    epochs: Positive = Field(8, description="epochs of training per architecture")
+    epochs: Positive = Field(6, description="epochs of training per architecture")
     image_size: int | None = Field(
         None, description="pixels for training and accuracy; none takes each architecture's own"
     )
     fraction: Annotated[float, Field(gt=0, le=1)] = Field(1.0, description="share of the training images to use")
-    batch: Positive = Field(16, description="images per training step")
+    batch: Positive = Field(4, description="images per training step; small ones make more steps of a short training")
+    training: dict[str, Any] = Field(
+        default_factory=dict, description="Ultralytics training settings that replace ours, such as {lr0: 0.002, mosaic: 1.0}"
+    )
     device: str = Field("cpu", description="cpu, or a CUDA device such as 0")
 
     objectives: list[str] = Field(
@@ -65,7 +68,9 @@ class SearchConfig(BaseModel):
         None, description="hard limit on the latency measured with ONNX Runtime on the machine that trains"
     )
     max_params: Positive | None = Field(None, description="hard limit on parameters")
-    max_macs: Positive | None = Field(None, description="hard limit on multiply-accumulates per image")
+    max_macs: Positive | None = Field(
+        120_000_000, description="hard limit on multiply-accumulates per image"
+    )
     latency_threads: Positive = Field(1, description="threads of the latency measurement")
 
     algorithm: str = Field("evolution", description=f"search algorithm: {one_of(ALGORITHMS)}")
@@ -184,9 +189,10 @@ def load_config(path: str | Path, **overrides) -> SearchConfig:
 def commented_yaml(config: SearchConfig | None = None) -> str:
     """A configuration file with every field, its default or value, and what it means."""
     values = (config or SearchConfig()).to_dict()
-    lines = ["# Settings of `evoyolo search`; each is an option of the command line too (--max-latency-ms 8).", ""]
+    lines = ["# Settings of `evoyolo search`; each is an option of the command line too (--max-latency-ms 8)."]
     for name, field in SearchConfig.model_fields.items():
-        lines.append(f"# {field.description}")
-        lines.append(yaml.safe_dump({name: values[name]}, default_flow_style=None, sort_keys=False, width=110).rstrip())
-        lines.append("")
-    return "\n".join(lines)
+        # None lets the dumper write lists in one line, but would do so to a mapping of plain values as well
+        style = None if isinstance(values[name], (list, dict)) else False
+        text = yaml.safe_dump({name: values[name]}, default_flow_style=style, sort_keys=False, width=110).strip()
+        lines += ["", f"# {field.description}", text]
+    return "\n".join(lines) + "\n"

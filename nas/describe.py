@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.table import Table
 
 from evaluators import complexity
+from evaluators.checkpoint import checkpoint_architecture
 from search_spaces import Architecture, InputError, YoloSpace, lower
 from search_spaces.build import load_yaml
 from search_spaces.graph import IMAGE
 from search_spaces.trace import trace
 
-from .export import checkpoint_architecture
 from .run import STORE, load_run
 
 

@@ -4,44 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from pathlib import Path
 
+from evaluators.checkpoint import load_checkpoint
 from evaluators.detector import CHECKPOINT
 from evaluators.latency import export_onnx, measure_latency
-from search_spaces import Architecture, InputError
-from search_spaces.build import architecture_of, save_yaml
+from search_spaces.build import save_yaml
 
 from .run import STORE, Run
 from .store import Store
-
-
-def load_checkpoint(path: str | Path):
-    """The DetectionModel in a checkpoint of Ultralytics' trainer, in FP32 on the CPU.
-
-    A checkpoint is a pickle: load only what you trust. Raises InputError when it holds no detection model.
-    """
-    from ultralytics.nn.tasks import DetectionModel
-    from ultralytics.utils.patches import torch_load
-
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    try:
-        content = torch_load(path, map_location="cpu")
-        model = content.get("ema") or content["model"]
-    except Exception as error:  # torch, pickle and zip each have their own way of refusing a file
-        raise InputError(f"{path}: not a checkpoint that Ultralytics wrote ({type(error).__name__})") from None
-    if not isinstance(model, DetectionModel):
-        raise InputError(f"{path}: holds a {type(model).__name__}, not a detection model")
-    return model.float()
-
-
-def checkpoint_architecture(path: str | Path, space) -> Architecture:
-    """The architecture of a checkpoint; InputError when it was not made by evoyolo."""
-    try:
-        return architecture_of(load_checkpoint(path), space)
-    except InputError as error:
-        raise InputError(f"{path}: {error}" if str(path) not in str(error) else str(error)) from None
 
 
 def deliver(run: Run, latency_threads: int, say: Callable[[str], None]) -> dict[str, dict[str, str]]:
@@ -57,7 +27,7 @@ def deliver(run: Run, latency_threads: int, say: Callable[[str], None]) -> dict[
     references = set(run.settings.get("references", {}).values())
     on_front = {e.key for e in run.front}
     again = [e for e in run.evaluations if e.key in on_front | references]
-    with Store.open(run.directory / STORE, run.space) as store:
+    with Store.open(run.directory / STORE) as store:
         for number, evaluation in enumerate(again, start=1):
             source = run.directory / "trials" / evaluation.key / CHECKPOINT
             if not source.exists():
@@ -75,11 +45,11 @@ def deliver(run: Run, latency_threads: int, say: Callable[[str], None]) -> dict[
                     evaluation.architecture,
                     {
                         "latency_ms": measured.median_ms,
-                        "latency_iqr_ms": measured.iqr_ms[1] - measured.iqr_ms[0],
+                        "latency_iqr_ms": measured.iqr_ms,
                         "latency_ms_in_search": evaluation.metrics.get("latency_ms_in_search", evaluation.metrics["latency_ms"]),
                     },
                 )
-            store.set_meta("latency_protocol", {**measured.to_dict(), "median_ms": None, "iqr_ms": None, "min_ms": None, "image_size": None})
+            store.set_meta("latency", measured.to_dict())
             files[evaluation.key] = {
                 kind: str((folder / name).relative_to(run.directory))
                 for kind, name in (("yaml", "model.yaml"), ("checkpoint", CHECKPOINT), ("onnx", "model.onnx"))

@@ -68,6 +68,7 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run:
         threads=max(1, int(config.cpus_per_trial)),
         latency_threads=config.latency_threads,
         max_latency_ms=config.max_latency_ms,
+        settings=config.training,
     )
     executor = run_here
     if config.executor == "ray":

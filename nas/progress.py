@@ -88,6 +88,11 @@ class Progress:
         state = "" if self._live else f" | {self._counted()}, {self.open} running, {self._ends()}"
         self.say(f"{evaluation.key}  {what}  ({duration(evaluation.seconds or 0)}){state}")
 
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the search started in this process."""
+        return time.monotonic() - self.started_at
+
     # -- what is said --------------------------------------------------------------------------------------------
 
     @property
@@ -102,7 +107,7 @@ class Progress:
         done = self.concluded_here
         if not done:
             return None
-        return (time.monotonic() - self.started_at) / done * max(0, self.max_evaluations - self.spent)
+        return self.elapsed / done * max(0, self.max_evaluations - self.spent)
 
     def _best(self) -> list[str]:
         best = []
@@ -134,6 +139,6 @@ class Progress:
         table.add_row("best", ", ".join(self._best()) or "-")
         table.add_row("front", f"{on_front} models" + (f", hypervolume {volume:.4g}" if volume is not None else ""))
         table.add_row(
-            "time", f"{duration(time.monotonic() - self.started_at)}" + (f", about {duration(left)} left" if left is not None else "")
+            "time", f"{duration(self.elapsed)}" + (f", about {duration(left)} left" if left is not None else "")
         )
         return Group(ProgressBar(total=self.max_evaluations, completed=self.spent, width=60), table)

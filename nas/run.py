@@ -29,7 +29,7 @@ class Run:
             self.space = store.space
             self.settings = store.get_meta("settings") or {}
             self.costed = store.get_meta("costed") or 0
-            self.latency_protocol = store.get_meta("latency_protocol")
+            self.latency = store.get_meta("latency")
             self.all_evaluations = store.evaluations()
         self.objectives = [Objective(*pair) for pair in self.settings.get("objectives", [])]
 
@@ -37,6 +37,16 @@ class Run:
     def evaluations(self) -> list[Evaluation]:
         """The finished evaluations, in the order they were asked."""
         return [e for e in self.all_evaluations if e.status == "finished"]
+
+    @property
+    def protocol(self) -> str:
+        """How the front's latency was measured, in a line."""
+        if not self.latency:
+            return "measured during the search"
+        return (
+            "{device}, {runtime}, {precision}, {threads} thread(s), batch {batch}, median of {repeats} runs after {warmup}, "
+            "{timed}".format(**self.latency)
+        )
 
     @cached_property
     def front(self) -> list[Evaluation]:

@@ -1,11 +1,19 @@
 """What can be searched: genotypes, the layer graph they lower to, and the networks built from it."""
 
+import os
+
 from .errors import InputError
 from .graph import lower
 from .space import Architecture, Choice, SearchSpace
 from .yolo import YoloSpace
 
 __all__ = ["Architecture", "Choice", "InputError", "SearchSpace", "YoloSpace", "build_model", "lower"]
+
+
+# Ultralytics reads these when it is first imported. It would install packages and look for a network by itself;
+# nothing of this package does so unasked.
+os.environ.setdefault("YOLO_AUTOINSTALL", "false")
+os.environ.setdefault("YOLO_OFFLINE", "true")
 
 
 def __getattr__(name: str):

@@ -10,7 +10,7 @@ from .errors import InputError, one_of
 from .graph import IMAGE, LayerGraph, Shape
 from .space import Architecture, Choice, SearchSpace
 
-IMAGE_SIZES = (128, 160, 192, 224, 256, 320, 384, 448, 512, 640)
+IMAGE_SIZES = (64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640)
 BLOCKS = ("C2f", "C3k2", "CSPPC")
 DOWNSAMPLERS = ("Conv", "ADown", "HWD")
 DEPTHS = (1, 2, 3)

@@ -1,0 +1,42 @@
+"""Reading the checkpoints that Ultralytics' trainer writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from search_spaces import Architecture, InputError, SearchSpace
+
+
+def load_checkpoint(path: str | Path):
+    """The DetectionModel in a checkpoint, in FP32 on the CPU, in evaluation mode.
+
+    A checkpoint is a pickle: load only what you trust.
+
+    Raises:
+        InputError: no such file, not a checkpoint, or not of a detection model.
+    """
+    from ultralytics.nn.tasks import DetectionModel
+    from ultralytics.utils.patches import torch_load
+
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        content = torch_load(path, map_location="cpu")
+        model = content.get("ema") or content["model"]
+    except Exception as error:  # torch, pickle and zip each have their own way of refusing a file
+        raise InputError(f"{path}: not a checkpoint that Ultralytics wrote ({type(error).__name__})") from None
+    if not isinstance(model, DetectionModel):
+        raise InputError(f"{path}: holds a {type(model).__name__}, not a detection model")
+    return model.float().eval()
+
+
+def checkpoint_architecture(path: str | Path, space: SearchSpace) -> Architecture:
+    """The architecture of a checkpoint; InputError when it was not made by evoyolo."""
+    from search_spaces.build import architecture_of
+
+    model = load_checkpoint(path)
+    try:
+        return architecture_of(model, space)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None

@@ -1,0 +1,85 @@
+"""ONNX files of detection models, in the form that Ultralytics writes and reads."""
+
+from __future__ import annotations
+
+import warnings
+from copy import deepcopy
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from search_spaces.graph import check_image_size
+
+OPSET = 17
+
+
+def _inference_copy(model):
+    """A fused copy whose head gives decoded boxes and class scores, (1, 4 + classes, anchors)."""
+    model = deepcopy(model).float().cpu().eval()
+    model.fuse(verbose=False)
+    head = model.model[-1]
+    head.export, head.format, head.dynamic = True, "onnx", False
+    for module in model.modules():
+        if hasattr(module, "forward_split") and hasattr(module, "c"):
+            module.forward = module.forward_split  # as Ultralytics exports C2f: one Split instead of slices
+    return model
+
+
+def export_onnx(model, path: str | Path, image_size) -> Path:
+    """Write `model` for one image of `image_size` pixels (an edge or (height, width)); the model is left as it is.
+
+    Input "images" (1, 3, height, width), RGB from 0 to 1; output "output0" (1, 4 + classes, anchors): boxes as centre
+    and size in pixels, then class scores. The metadata lets ``YOLO("model.onnx")`` use the file.
+    """
+    import onnx
+
+    height, width = check_image_size(image_size)
+    path = Path(path)
+    prepared = _inference_copy(model)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # of tracing constants, which is what a fixed size asks for
+        image = torch.zeros(1, 3, height, width)
+        prepared(image)  # anchors for this size
+        torch.onnx.export(
+            prepared,
+            image,
+            str(path),
+            opset_version=OPSET,
+            input_names=["images"],
+            output_names=["output0"],
+            dynamo=False,  # the other exporter needs one more package and several times as long
+        )
+    document = onnx.load(path)
+    metadata = {
+        "description": "evoyolo",
+        "task": "detect",
+        "stride": int(max(model.stride)),
+        "batch": 1,
+        "imgsz": [height, width],
+        "names": dict(model.names),
+        "end2end": False,
+        "channels": 3,
+    }
+    for name, value in metadata.items():
+        entry = document.metadata_props.add()
+        entry.key, entry.value = name, str(value)
+    onnx.save(document, path)
+    return path
+
+
+def onnx_difference(model, path: str | Path, image_size, seed: int = 0) -> float:
+    """Largest difference between the file's outputs in ONNX Runtime and the model's in PyTorch, on a random image.
+
+    Boxes, which are in pixels, are divided by the larger side of the image; class scores are taken as they are.
+    """
+    import onnxruntime
+
+    height, width = check_image_size(image_size)
+    image = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(seed))
+    with torch.no_grad():
+        expected = deepcopy(model).float().cpu().eval()(image)[0].numpy()
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    difference = np.abs(session.run(None, {"images": image.numpy()})[0] - expected)
+    difference[:, :4] /= max(height, width)
+    return float(difference.max())

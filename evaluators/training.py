@@ -1,0 +1,238 @@
+"""Training one architecture with Ultralytics' own trainer, offline and contained in one folder."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import torch
+from filelock import FileLock
+from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.utils import LOGGER
+
+from search_spaces import Architecture, InputError, YoloSpace, build_model
+from search_spaces.build import architecture_of
+from search_spaces.graph import check_image_size
+
+from .dataset import Dataset, load_dataset
+from .evaluator import EvaluationError
+
+# Suited to short training from scratch, where Ultralytics' defaults (made for hundreds of epochs: three of warm-up,
+# mosaic, SGD or a learning rate guessed from the class count) learn next to nothing.
+SETTINGS = {
+    "optimizer": "AdamW",
+    "lr0": 0.001,
+    "lrf": 0.05,
+    "cos_lr": True,
+    "warmup_epochs": 0.5,
+    "warmup_bias_lr": 0.0,
+    "weight_decay": 0.01,
+    "mosaic": 0.0,
+    "close_mosaic": 0,
+    "erasing": 0.0,
+    "fliplr": 0.0,
+    "translate": 0.1,
+    "scale": 0.2,
+    "hsv_h": 0.015,
+    "hsv_s": 0.4,
+    "hsv_v": 0.3,
+}
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How much is spent on one training.
+
+    Attributes:
+        epochs: passes over the training images.
+        image_size: pixels; None takes the architecture's own.
+        fraction: share of the training images.
+    """
+
+    epochs: int
+    image_size: int | None = None
+    fraction: float = 1.0
+
+    def __post_init__(self):
+        if isinstance(self.epochs, bool) or not isinstance(self.epochs, int) or self.epochs < 1:
+            raise InputError(f"epochs must be a positive integer, not {self.epochs!r}")
+        if self.image_size is not None:
+            check_image_size(self.image_size)
+        if not 0 < self.fraction <= 1:
+            raise InputError(f"fraction must be above 0 and at most 1, not {self.fraction!r}")
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """`metrics` holds map50_95 and map50 (Ultralytics' validator, last epoch) and train_seconds."""
+
+    metrics: dict[str, float]
+    checkpoint: Path
+
+
+class DetectorTraining(DetectionTrainer):
+    """Ultralytics' trainer for architectures of this package; nothing is downloaded, nothing reported anywhere.
+
+    For further training of a checkpoint: ``YOLO("best.pt").train(trainer=DetectorTraining, data=..., ...)``.
+    (It has no "Trainer" in its name on purpose: by that word Ultralytics attaches the callbacks of W&B, Ray Tune,
+    MLflow and others, of which a search wants none.)
+    """
+
+    def __init__(self, *args, architecture: Architecture | None = None, dataset: Dataset | None = None, **kwargs):
+        self.architecture, self.dataset = architecture, dataset
+        super().__init__(*args, **kwargs)
+
+    def get_dataset(self):
+        # Ultralytics' own check fetches a font
+        if self.dataset is None:
+            self.dataset = load_dataset(str(self.args.data))
+        return self.dataset.data_dict()
+
+    def get_model(self, cfg=None, weights=None, verbose=True):
+        architecture = self.architecture
+        if architecture is None:
+            architecture = architecture_of(weights, YoloSpace())
+        model = build_model(architecture, self.data["nc"], self.data["names"])
+        if weights is not None:
+            model.load(weights, verbose=False)
+        return model
+
+    def setup_model(self):
+        if self.architecture is None:
+            return super().setup_model()
+        self.model = self.get_model()
+        return None
+
+    def build_dataset(self, *args, **kwargs):
+        # Parallel trials share the folder where Ultralytics writes its cache of labels, which it does not do atomically.
+        name = sha256(str(self.data["path"]).encode()).hexdigest()[:16]
+        with FileLock(Path(tempfile.gettempdir()) / f"evoyolo-labels-{name}.lock"):
+            return super().build_dataset(*args, **kwargs)
+
+    def final_eval(self):
+        """The last epoch has just been validated; its checkpoint only loses the optimizer's state."""
+        from ultralytics.utils.torch_utils import strip_optimizer
+
+        strip_optimizer(self.best if self.best.exists() else self.last)
+
+
+def _stop_at_nan(trainer) -> None:
+    # Ultralytics would go back to an earlier checkpoint and try again; a search records the failure and goes on
+    if trainer.loss is not None and not torch.isfinite(trainer.loss):
+        raise EvaluationError(f"the loss became {trainer.loss.item()} in epoch {trainer.epoch + 1}")
+
+
+@contextlib.contextmanager
+def _contained(log: Path, threads: int | None):
+    """Ultralytics' messages go to a file; what it changes for the whole process is put back."""
+    handlers, level, propagate = LOGGER.handlers[:], LOGGER.level, LOGGER.propagate
+    before = torch.get_num_threads()
+    with open(log, "a", encoding="utf-8") as stream:
+        LOGGER.handlers = [logging.StreamHandler(stream)]
+        LOGGER.setLevel(logging.INFO)
+        LOGGER.propagate = False
+        if threads:
+            torch.set_num_threads(threads)
+        try:
+            with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
+                yield
+        finally:
+            LOGGER.handlers, LOGGER.propagate = handlers, propagate
+            LOGGER.setLevel(level)
+            torch.set_num_threads(before)
+
+
+def train(
+    architecture: Architecture,
+    dataset: Dataset,
+    fidelity: Fidelity,
+    directory: str | Path,
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    batch: int = 16,
+    threads: int | None = None,
+    settings: Mapping[str, object] | None = None,
+) -> TrainingResult:
+    """Train from scratch; leaves `best.pt`, `results.csv` and `train.log` in `directory`.
+
+    Args:
+        device: "cpu" or a CUDA device; on CUDA in mixed precision.
+        threads: of PyTorch during training; None leaves them as they are.
+        settings: Ultralytics training settings that replace `SETTINGS`.
+
+    Raises:
+        EvaluationError: the loss became NaN, memory ran out, or the training broke otherwise; says which.
+    """
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    overrides = {
+        **SETTINGS,
+        **(settings or {}),
+        "task": "detect",
+        "mode": "train",
+        "model": "architecture.yaml",  # never opened: get_model builds the network
+        "data": str(dataset.yaml_path),
+        "epochs": fidelity.epochs,
+        "imgsz": fidelity.image_size or architecture["image_size"],
+        "fraction": fidelity.fraction,
+        "batch": batch,
+        "nbs": batch,
+        "seed": seed,
+        "device": device,
+        # bf16 does without the check for which Ultralytics fetches weights over the network
+        "amp": False if device == "cpu" else "bf16",
+        "project": str(directory.absolute()),
+        "name": "ultralytics",
+        "exist_ok": True,
+        "val": False,
+        "save": False,
+        "plots": False,
+        "workers": 0 if device == "cpu" else 4,
+        "cache": "ram",
+        "patience": 0,
+        "verbose": False,
+        "deterministic": True,
+    }
+    started = time.perf_counter()
+    with _contained(directory / "train.log", threads):
+        try:
+            trainer = DetectorTraining(overrides=overrides, architecture=architecture, dataset=dataset)
+            trainer.add_callback("on_train_batch_end", _stop_at_nan)
+            trainer.train()
+        except EvaluationError:
+            raise
+        except torch.OutOfMemoryError as error:
+            raise EvaluationError(f"out of memory on {device}: {str(error).splitlines()[0]}") from None
+        except MemoryError:
+            raise EvaluationError("out of memory") from None
+        except Exception as error:
+            LOGGER.exception("training failed")
+            raise EvaluationError(f"training failed with {type(error).__name__}: {error}".splitlines()[0]) from None
+        finally:
+            if device != "cpu":
+                torch.cuda.empty_cache()
+    seconds = time.perf_counter() - started
+    metrics = {
+        "map50_95": float(trainer.metrics["metrics/mAP50-95(B)"]),
+        "map50": float(trainer.metrics["metrics/mAP50(B)"]),
+        "train_seconds": seconds,
+    }
+    if not all(map(math.isfinite, metrics.values())):
+        raise EvaluationError(f"validation gave {metrics}")
+    written = trainer.best if trainer.best.exists() else trainer.last
+    checkpoint = directory / "best.pt"
+    os.replace(written, checkpoint)
+    if trainer.csv.exists():
+        os.replace(trainer.csv, directory / "results.csv")
+    shutil.rmtree(trainer.save_dir, ignore_errors=True)
+    return TrainingResult(metrics, checkpoint)
