@@ -17,7 +17,17 @@ from .progress import number
 from .run import Run
 from .store import Evaluation
 
-HEADINGS = {"params": "parameters", "macs": "MACs", "map50_95": "mAP50-95", "map50": "mAP50", "train_seconds": "training s"}
+HEADINGS = {
+    "params": "parameters",
+    "macs": "MACs",
+    "map50_95": "mAP50-95",
+    "map50": "mAP50",
+    "train_seconds": "training s",
+    "peak_activation_bytes": "peak bytes",
+    "latency_ms": "latency ms",
+    "latency_iqr_ms": "its IQR ms",
+    "latency_ms_in_search": "ms in search",
+}
 
 
 def columns(run: Run, evaluations: Sequence[Evaluation]) -> list[str]:
@@ -42,14 +52,14 @@ def print_front(run: Run, console: Console) -> None:
         return
     names = columns(run, members)
     table = Table(title=f"front of {run.directory}: {len(members)} of {len(run.evaluations)} evaluated models", title_justify="left")
-    table.add_column("model")
+    table.add_column("model", no_wrap=True)
     for name in names:
         table.add_column(HEADINGS.get(name, name), justify="right")
     for evaluation in [*members, *aside]:
         label = named.get(evaluation.key)
         model = f"{evaluation.key} {label}" if label else evaluation.key
         if evaluation.key not in on_front:
-            model += " (reference, dominated)"
+            model += " (off the front)"
         values = [number(name, evaluation.metrics[name]) if name in evaluation.metrics else "-" for name in names]
         table.add_row(model, *values, style=None if evaluation.key in on_front else "dim")
     console.print(table)
@@ -106,16 +116,23 @@ def draw_front(run: Run, path: Path) -> None:
         return [e.metrics[x.metric] for e in evaluations], [e.metrics[y.metric] for e in evaluations]
 
     axes.scatter(*at(others), s=28, color="0.7", label="evaluated", zorder=2)
-    axes.plot(*at(members), "o-", color="#1f6fb2", ms=6, lw=1.4, label="front", zorder=3)
+    # steps, because between two models there is none: below the line is what some model achieves
+    axes.plot(*at(members), "o-", drawstyle="steps-post", color="#1f6fb2", ms=6, lw=1.4, label="front", zorder=3)
     references = [e for e in run.evaluations if e.key in named]
     if references:
         axes.scatter(*at(references), s=120, facecolors="none", edgecolors="#c0392b", lw=1.5, label="reference", zorder=4)
+    low, high = axes.get_xlim()
     for e in references:
+        left = e.metrics[x.metric] > (low + high) / 2  # towards the middle, so that the name stays inside
         axes.annotate(
-            named[e.key], (e.metrics[x.metric], e.metrics[y.metric]), xytext=(8, -12), textcoords="offset points", color="#c0392b"
+            named[e.key],
+            (e.metrics[x.metric], e.metrics[y.metric]),
+            xytext=(-9 if left else 9, 9),
+            textcoords="offset points",
+            ha="right" if left else "left",
+            color="#c0392b",
         )
-    unit = METRICS[x.metric].unit if x.metric in METRICS else ""
-    axes.set_xlabel(f"{HEADINGS.get(x.metric, x.metric)}" + (f" ({unit})" if unit and unit not in x.metric else ""))
+    axes.set_xlabel(HEADINGS.get(x.metric, x.metric))
     axes.set_ylabel(HEADINGS.get(y.metric, y.metric))
     axes.set_title(f"{run.directory.name}: {len(run.evaluations)} models evaluated, {len(members)} on the front")
     axes.grid(alpha=0.25)

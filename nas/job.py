@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import platform
 from pathlib import Path
@@ -76,28 +77,27 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run:
     say(f"space {space.name}: {space.size:.3g} architectures; {config.algorithm} to {config.max_evaluations} evaluations of {config.epochs} epochs")
     say(f"run folder {directory}" + ("" if resume else f"; stop with Ctrl-C at any time, continue with `evoyolo resume {directory}`"))
     progress = Progress(config.make_objectives(), config.max_evaluations, console)
-    directory.mkdir(parents=True, exist_ok=True)
-    write_text(directory / CONFIG, commented_yaml(config))
-    search(
-        space,
-        evaluator,
-        config.make_objectives(),
-        max_evaluations=config.max_evaluations,
-        algorithm=config.algorithm,
-        seed=config.seed,
-        directory=directory,
-        constraints=constraints,
-        references=list(references.values()),
-        max_seconds=config.max_minutes * 60 if config.max_minutes else None,
-        executor=executor,
-        resume=resume,
-        settings={
-            "config": config.to_dict(),
-            "references": {name: architecture.key for name, architecture in references.items()},
-            "versions": versions(),
-        },
-        progress=progress,
-    )
+    with _settings_of_a_run(config, directory):
+        search(
+            space,
+            evaluator,
+            config.make_objectives(),
+            max_evaluations=config.max_evaluations,
+            algorithm=config.algorithm,
+            seed=config.seed,
+            directory=directory,
+            constraints=constraints,
+            references=list(references.values()),
+            max_seconds=config.max_minutes * 60 if config.max_minutes else None,
+            executor=executor,
+            resume=resume,
+            settings={
+                "config": config.to_dict(),
+                "references": {name: architecture.key for name, architecture in references.items()},
+                "versions": versions(),
+            },
+            progress=progress,
+        )
     run = Run(directory, space)
     say("the front's models are exported and their latency is measured again, with nothing else running")
     files = deliver(run, config.latency_threads, say)
@@ -106,6 +106,22 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run:
     print_front(run, console)
     _say_what_came_out(run, files, config, progress, say)
     return run
+
+
+@contextlib.contextmanager
+def _settings_of_a_run(config: SearchConfig, directory: Path):
+    """Keep the settings beside the store, unless the search never began."""
+    directory.mkdir(parents=True, exist_ok=True)
+    write_text(directory / CONFIG, commented_yaml(config))
+    try:
+        yield
+    except InputError:
+        if not (directory / STORE).exists():
+            (directory / CONFIG).unlink()
+            for folder in (directory, directory.parent):
+                with contextlib.suppress(OSError):  # not empty, or not ours to remove
+                    folder.rmdir()
+        raise
 
 
 def _say_what_came_out(run: Run, files: dict, config: SearchConfig, progress: Progress, say) -> None:
@@ -119,9 +135,10 @@ def _say_what_came_out(run: Run, files: dict, config: SearchConfig, progress: Pr
         f"accuracy: COCO mAP by pycocotools on {len(load_dataset(config.data).val)} validation images after {config.epochs} "
         f"epochs at {size} px; latency: {run.protocol}"
     )
+    say("checkpoints of the front, each with its model.yaml and model.onnx beside it:")
     for evaluation in run.front:
         if evaluation.key in files:
-            say(f"{evaluation.key}: {run.directory / files[evaluation.key]['checkpoint']} (and model.yaml, model.onnx beside it)")
+            say(f"  {run.directory / files[evaluation.key]['checkpoint']}")
     say(f"picture {run.directory / 'front.png'}, tables {run.directory / 'front.csv'} and front.json")
     if run.front:
         best = run.front[0]

@@ -43,7 +43,7 @@ class Constraint:
         return broken
 
     def __str__(self) -> str:
-        bounds = [f">= {self.lower:,g}"] * (self.lower is not None) + [f"<= {self.upper:,g}"] * (self.upper is not None)
+        bounds = [f"{sign} {bound:,}" for sign, bound in ((">=", self.lower), ("<=", self.upper)) if bound is not None]
         return f"{self.metric} {' and '.join(bounds)}"
 
 

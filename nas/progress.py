@@ -27,11 +27,11 @@ def duration(seconds: float) -> str:
 
 def number(name: str, value: float) -> str:
     """A metric's value as tables print it."""
-    if name.endswith("_ms"):
+    if "_ms" in name or name.endswith("_seconds"):
         return f"{value:.2f}"
     if isinstance(value, int) or float(value).is_integer() and abs(value) >= 1000:
         return f"{int(value):,}"
-    return f"{value:.4g}" if abs(value) >= 1000 or value == 0 else f"{value:.3f}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3f}"
 
 
 class Progress:

@@ -107,6 +107,7 @@ class Session:
             algorithm, space, objectives, seed=seed, constraints=constraints, estimate=evaluator.estimate
         )
         earlier = store.evaluations()
+        self.algorithm.check_feasible()  # before anything is paid for
         self.algorithm.restore([e for e in earlier if e.status in ("finished", "failed", "rejected")])
         # References are asked whatever the constraints say: they are drawn, not searched.
         known = {e.key for e in earlier if e.status in ("finished", "failed", "rejected")}
@@ -250,24 +251,30 @@ def search(
                 "constraints": [[c.metric, c.upper, c.lower] for c in constraints],
             },
         )
-    with store:
-        session = Session(
-            space,
-            evaluator,
-            objectives,
-            store,
-            directory,
-            algorithm=algorithm,
-            max_evaluations=max_evaluations,
-            max_seconds=max_seconds,
-            seed=seed,
-            constraints=constraints,
-            references=references,
-            progress=progress,
-        )
-        with session.progress:
-            executor(session)
-        store.set_meta("costed", (store.get_meta("costed") or 0) + session.algorithm.costed)
-        if session.error:
-            raise session.error
+    try:
+        with store:
+            session = Session(
+                space,
+                evaluator,
+                objectives,
+                store,
+                directory,
+                algorithm=algorithm,
+                max_evaluations=max_evaluations,
+                max_seconds=max_seconds,
+                seed=seed,
+                constraints=constraints,
+                references=references,
+                progress=progress,
+            )
+            with session.progress:
+                executor(session)
+            store.set_meta("costed", (store.get_meta("costed") or 0) + session.algorithm.costed)
+            if session.error:
+                raise session.error
+    except InputError:
+        if not Run(directory, space).all_evaluations:  # nothing happened: the folder is free for another try
+            for file in directory.glob(f"{STORE}*"):
+                file.unlink()
+        raise
     return Run(directory, space)

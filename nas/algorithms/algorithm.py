@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -69,6 +70,13 @@ class Algorithm:
         architecture = self._propose(rng) or self._look_through(rng)
         self.expect(architecture)
         return architecture
+
+    def check_feasible(self) -> None:
+        """Raise InputError when the constraints on estimated metrics leave no architecture; names the nearest."""
+        rng = np.random.default_rng(self.seed)
+        if self.constraints and not self.random_candidates(rng)[0]:
+            with contextlib.suppress(SpaceExhausted):
+                self._look_through(rng)
 
     def expect(self, architecture: Architecture) -> None:
         """Take note that `architecture` is being evaluated though it was not asked for."""

@@ -15,7 +15,7 @@ from ..objectives import meets, order
 from .algorithm import Algorithm
 
 CROSSOVER = 0.9  # share of offspring with two parents
-OFFSPRING = 64  # bred for every ask, of which one is chosen
+OFFSPRING = 128  # bred for every ask, of which one is chosen
 
 
 class Evolution(Algorithm):

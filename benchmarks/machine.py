@@ -1,0 +1,16 @@
+"""The line about the machine and the versions that every table begins with."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+
+from evaluators.latency.measurement import device_name
+
+PACKAGES = ("torch", "ultralytics", "ultralytics-thop", "onnxruntime", "ray", "pycocotools")
+
+
+def describe() -> str:
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
+    return f"{device_name()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}; Python {platform.python_version()}, {versions}"

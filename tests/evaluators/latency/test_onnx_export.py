@@ -1,0 +1,61 @@
+"""ONNX files: the same outputs, and usable by plain Ultralytics."""
+
+import numpy as np
+import pytest
+import torch
+
+from evaluators.checkpoint import load_checkpoint
+from evaluators.latency import export_onnx, measure_latency, onnx_difference
+from search_spaces import InputError, YoloSpace, build_model
+
+
+def warmed(architecture):
+    """A model whose normalisation statistics are not the initial ones, so that folding them in can go wrong."""
+    torch.manual_seed(0)
+    model = build_model(architecture, 3).train()
+    with torch.no_grad():
+        model(torch.rand(4, 3, 64, 64))
+    return model.eval()
+
+
+@pytest.mark.parametrize("name", ["yolov8-w1/16", "light-recipe", "csppc-adown-afpn"])
+def test_outputs_equal_pytorchs(name, tmp_path):
+    model = warmed(YoloSpace().preset(name))
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    path = export_onnx(model, tmp_path / "model.onnx", (64, 96))
+    assert onnx_difference(model, path, (64, 96)) < 1e-3
+    after = model.state_dict()
+    assert before.keys() == after.keys() and all(torch.equal(before[key], after[key]) for key in before)
+    assert not model.model[-1].export
+
+
+def test_a_different_model_is_noticed(tmp_path):
+    space = YoloSpace()
+    path = export_onnx(warmed(space.preset("yolov8-w1/16")), tmp_path / "model.onnx", 64)
+    other = warmed(space.preset("yolov8-w1/16"))
+    torch.nn.init.normal_(other.model[0].conv.weight)
+    assert onnx_difference(other, path, 64) > 1e-3
+
+
+def test_ultralytics_predicts_with_the_file(checkpoint, tmp_path):
+    from ultralytics import YOLO
+
+    path = export_onnx(load_checkpoint(checkpoint), tmp_path / "model.onnx", 64)
+    result = YOLO(path, task="detect").predict(np.zeros((64, 64, 3), "uint8"), imgsz=64, verbose=False)[0]
+    assert result.names == {0: "0", 1: "1", 2: "2", 3: "3"}
+
+
+def test_latency_says_what_was_measured(checkpoint, tmp_path):
+    path = export_onnx(load_checkpoint(checkpoint), tmp_path / "model.onnx", 64)
+    measured = measure_latency(path, threads=1)
+    assert 0 < measured.min_ms <= measured.q25_ms <= measured.median_ms <= measured.q75_ms
+    assert measured.repeats >= 30 and measured.warmup >= 5 and measured.threads == 1
+    assert measured.image_size == (64, 64) and measured.runtime.startswith("onnxruntime ") and measured.device
+    bigger = export_onnx(load_checkpoint(checkpoint), tmp_path / "bigger.onnx", 320)
+    assert measure_latency(bigger).median_ms > measured.median_ms
+
+
+def test_a_file_that_is_no_network_is_named(tmp_path):
+    (tmp_path / "x.onnx").write_text("nothing")
+    with pytest.raises(InputError, match="x.onnx: ONNX Runtime cannot load it"):
+        measure_latency(tmp_path / "x.onnx")

@@ -1,0 +1,157 @@
+"""What every algorithm must do, whichever it is."""
+
+import numpy as np
+import pytest
+
+from nas.algorithms import ALGORITHMS, SpaceExhausted, make_algorithm
+from nas.objectives import Constraint, Objective
+from nas.store import Evaluation
+from search_spaces import Choice, InputError, SearchSpace, YoloSpace
+
+OBJECTIVES = [Objective("accuracy", "max"), Objective("cost", "min")]
+
+
+def small_space(valid=None):
+    return SearchSpace(
+        "small",
+        [
+            Choice("neck", ["PAN", "AFPN"]),
+            Choice("depth", [1, 2, 3], when={"neck": "PAN"}),
+            Choice("width", [1, 2, 4, 8]),
+            Choice("size", [10, 20, 30]),
+        ],
+        valid,
+    )
+
+
+def cost(architecture):
+    return architecture["width"] * architecture["size"] * architecture.get("depth", 2)
+
+
+def estimate(architectures):
+    return {"cost": np.array([cost(a) for a in architectures])}
+
+
+def result(architecture):
+    return {"accuracy": float(np.log(cost(architecture)) + (architecture["neck"] == "AFPN")), "cost": cost(architecture)}
+
+
+@pytest.fixture(params=ALGORITHMS)
+def make(request):
+    def make(space=None, **options):
+        return make_algorithm(request.param, space or small_space(), OBJECTIVES, **options)
+
+    return make
+
+
+def run(algorithm, count):
+    asked = []
+    for _ in range(count):
+        asked.append(algorithm.ask())
+        algorithm.tell(asked[-1], result(asked[-1]))
+    return asked
+
+
+def test_many_open_asks_never_repeat_and_end_with_every_architecture(make):
+    algorithm, space = make(), small_space()
+    asked = []
+    with pytest.raises(SpaceExhausted):
+        while True:
+            asked.append(algorithm.ask())
+            if len(asked) % 3 == 0:  # some results, a failure, the rest stay open
+                algorithm.tell(asked[-1], result(asked[-1]))
+                algorithm.tell_failure(asked[-2], "out of memory")
+    assert len(asked) == len(set(asked)) == space.size
+    assert set(asked) == set(space.enumerate())
+
+
+def test_constraints_hold_from_the_first_ask_until_the_space_is_used_up(make):
+    algorithm = make(estimate=estimate, constraints=[Constraint("cost", upper=40)])
+    fitting = {a for a in small_space().enumerate() if cost(a) <= 40}
+    asked = run(algorithm, len(fitting))
+    assert set(asked) == fitting
+    with pytest.raises(SpaceExhausted):
+        algorithm.ask()
+    assert algorithm.costed >= len(fitting)
+
+
+def test_a_bound_that_nothing_meets_names_the_nearest(make):
+    with pytest.raises(InputError, match="'small' has cost <= 5; the nearest found has cost 10"):
+        make(estimate=estimate, constraints=[Constraint("cost", upper=5)]).ask()
+
+
+def test_a_bound_that_no_yolo_meets_names_the_nearest(make):
+    from evaluators import complexity
+
+    def params(architectures):
+        return {"params": complexity(architectures, 1).params}
+
+    space = YoloSpace()
+    with pytest.raises(InputError, match=r"params <= 1,000; the nearest found has params (\d+,\d+)") as caught:
+        make(space, estimate=params, constraints=[Constraint("params", upper=1000)]).ask()
+    named = int(str(caught.value).rsplit(" ", 1)[1].replace(",", ""))
+    rng = np.random.default_rng(0)
+    assert named <= params([space.sample(rng) for _ in range(3000)])["params"].min()
+
+
+def test_a_tight_bound_that_random_draws_miss_is_met(make):
+    from evaluators import complexity
+
+    def params(architectures):
+        return {"params": complexity(architectures, 1).params}
+
+    algorithm = make(YoloSpace(), estimate=params, constraints=[Constraint("params", upper=90_000)])
+    asked = [algorithm.ask() for _ in range(3)]
+    assert len(set(asked)) == 3 and (params(asked)["params"] <= 90_000).all()
+
+
+def test_same_seed_same_architectures(make):
+    assert run(make(seed=3), 20) == run(make(seed=3), 20)
+    assert run(make(seed=3), 20) != run(make(seed=4), 20)
+
+
+def test_rebuilt_from_a_record_it_goes_on_as_if_never_stopped(make):
+    whole = run(make(seed=1, estimate=estimate), 25)
+    half = make(seed=1, estimate=estimate)
+    half.restore([Evaluation(a, "finished", result(a)) for a in whole[:12]])
+    assert run(half, 13) == whole[12:]
+
+
+def test_results_that_were_never_asked_are_taken(make):
+    algorithm = make()
+    given = small_space().architecture(neck="AFPN", width=8, size=30)
+    algorithm.tell(given, result(given))
+    assert given not in run(algorithm, 47)
+
+
+def test_architectures_from_outside_the_space_do_no_harm(make):
+    wide, narrow = small_space(), small_space().restrict({"neck": ["PAN"]})
+    algorithm = make(narrow)
+    outside = wide.architecture(neck="AFPN", width=8, size=30)
+    algorithm.tell(outside, result(outside))
+    assert all(a["neck"] == "PAN" for a in run(algorithm, 36))
+
+
+def test_failed_and_rejected_ones_are_not_asked_again(make):
+    algorithm = make()
+    first, second = algorithm.ask(), algorithm.ask()
+    algorithm.tell_failure(first, "NaN")
+    algorithm.tell_rejected(second, {"cost": 9})
+    assert not {first, second} & set(run(algorithm, 46))
+
+
+@pytest.mark.parametrize("metrics", [{"accuracy": 1.0}, {"accuracy": float("nan"), "cost": 1}, {"accuracy": "high", "cost": 1}])
+def test_results_without_finite_objectives_are_refused(make, metrics):
+    algorithm = make()
+    with pytest.raises(InputError, match="cost|accuracy"):
+        algorithm.tell(algorithm.ask(), metrics)
+
+
+def test_rules_of_the_space_hold(make):
+    asked = run(make(small_space(lambda v: v["width"] < 8 or v["size"] < 30)), 40)
+    assert all(a["width"] < 8 or a["size"] < 30 for a in asked)
+
+
+def test_an_unknown_algorithm_is_named():
+    with pytest.raises(InputError, match="no algorithm 'evolve'; there are random or evolution"):
+        make_algorithm("evolve", small_space(), OBJECTIVES)

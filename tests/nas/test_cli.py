@@ -1,0 +1,148 @@
+"""The command: the whole job on a small dataset, resumed after a kill; and one line for everything wrong."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from nas.cli import main
+from nas.run import load_run
+
+SMALL = [
+    "--epochs", "1", "--batch", "8", "--references", "yolov8-w1/16",
+    "--restrict", "{image_size: [64], p2_width: [8, 16], p3_width: [16, 32], p4_width: [32], p5_width: [64]}",
+]  # fmt: skip
+
+
+def evoyolo(*arguments, **options):
+    command = [sys.executable, "-m", "nas.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+@pytest.fixture(scope="module")
+def finished(small_data, tmp_path_factory):
+    """A search that was killed with SIGKILL after two results and then resumed: (folder, keys before, output)."""
+    folder = tmp_path_factory.mktemp("cli")
+    environment = {**os.environ, "PYTHONPATH": os.getcwd(), "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-m", "nas.cli", "search", "--name", "job", "--data", str(small_data), "--max-evaluations", "5"]
+    killed = subprocess.Popen([*command, *SMALL], stdout=subprocess.PIPE, text=True, cwd=folder, env=environment)
+    results = 0
+    for line in killed.stdout:
+        results += "/5 evaluated" in line
+        if results == 2:
+            break
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    before = load_run(folder / "results" / "job")
+    time.sleep(2)
+    resumed = evoyolo("resume", "results/job", cwd=folder, env=environment)
+    assert resumed.returncode == 0, resumed.stderr
+    return folder, [e.key for e in before.evaluations], resumed.stdout
+
+
+def test_the_killed_search_ends_with_everything(finished):
+    folder, before, output = finished
+    run = load_run(folder / "results" / "job")
+    assert len(before) >= 2 and len(run.evaluations) == 5
+    assert set(before) <= {e.key for e in run.evaluations}
+    assert all(e.attempts == 1 for e in run.evaluations if e.key in before)
+    assert "5 models trained, 0 failed" in output and "resumed with" in output
+
+
+def test_every_front_model_has_its_files_and_they_work(finished, small_data):
+    from evaluators.checkpoint import checkpoint_architecture, load_checkpoint
+    from evaluators.latency import onnx_difference
+    from search_spaces import YoloSpace
+    from search_spaces.build import load_yaml
+
+    folder, _, output = finished
+    root = folder / "results" / "job"
+    document = json.loads((root / "front.json").read_text())
+    assert document["front"]
+    for model in document["front"]:
+        files = {kind: root / path for kind, path in model["files"].items()}
+        architecture, content = load_yaml(files["yaml"], YoloSpace())
+        assert architecture.key == model["key"] and content["nc"] == 4
+        assert checkpoint_architecture(files["checkpoint"], YoloSpace()) == architecture
+        assert onnx_difference(load_checkpoint(files["checkpoint"]), files["onnx"], 64) < 1e-3
+        assert model["metrics"]["latency_ms"] > 0 and model["metrics"]["params"] > 0
+        assert str(files["checkpoint"].relative_to(folder)) in output
+    assert (root / "front.csv").exists() and (root / "front.png").exists()
+
+
+def test_front_pick_and_show_read_the_run(finished, capsys, monkeypatch):
+    folder, _, _ = finished
+    monkeypatch.chdir(folder)
+    assert main(["front", "results/job"]) == 0
+    assert "of 5 evaluated models" in capsys.readouterr().out
+    assert main(["pick", "results/job", "--max-params", "10000000"]) == 0
+    picked = json.loads(capsys.readouterr().out)
+    assert main(["show", f"results/job:{picked['key']}"]) == 0
+    assert f"{int(picked['metrics']['params']):,}" not in capsys.readouterr().out  # 80 classes unless told
+    assert main(["show", f"results/job/models/{picked['key']}/best.pt", "--classes", "4"]) == 0
+    assert f"{int(picked['metrics']['params']):,} parameters" in capsys.readouterr().out
+
+
+def test_resuming_a_finished_run_trains_nothing(finished):
+    folder, _, _ = finished
+    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+    before = [(e.key, e.ended_at) for e in load_run(folder / "results" / "job").evaluations]
+    again = evoyolo("resume", "results/job", "--executor", "here", cwd=folder, env=environment)
+    assert again.returncode == 0, again.stderr
+    assert [(e.key, e.ended_at) for e in load_run(folder / "results" / "job").evaluations] == before
+
+
+def test_show_a_preset(capsys):
+    assert main(["show", "light-recipe", "--classes", "1"]) == 0
+    output = capsys.readouterr().out
+    assert "1,436,977 parameters" in output and "12.99 GFLOPs" in output and "836,385" in output
+
+
+def test_init_writes_a_file_that_search_reads_and_never_overwrites(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["init"]) == 0 and main(["init"]) == 1
+    assert "search.yaml exists" in capsys.readouterr().err
+
+
+def test_datasets_are_checked_and_converted(tmp_path, small_data, capsys):
+    assert main(["dataset", "check", str(small_data)]) == 0
+    assert "train: 16 images" in capsys.readouterr().out
+    assert main(["dataset", "convert", "voc", str(tmp_path), str(tmp_path / "out")]) == 1
+    assert "has no train.txt and val.txt" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["search", "--epochs", "0"], "field epochs: 0"),
+        (["search", "none.yaml"], "none.yaml: cannot be read"),
+        (["search", "--data", "none.yaml"], "none.yaml: cannot be read"),
+        (["search", "--max-params", "1000"], "has params <= 1,000 and macs <= 120,000,000; the nearest found has"),
+        (["search", "--address", "127.0.0.1:1"], "no Ray cluster at '127.0.0.1:1'"),
+        (["resume", "nowhere"], "nowhere holds no run"),
+        (["front", "nowhere"], "nowhere holds no run"),
+        (["show", "yolov9"], "'yolov9' is no architecture: give a preset"),
+        (["show", "none.pt"], "none.pt: no such file"),
+    ],
+)
+def test_wrong_input_is_one_line(tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 1
+    error = capsys.readouterr().err
+    assert message in error and error.startswith("evoyolo: ") and error.count("\n") == 1
+
+
+def test_a_dataset_without_boxes_is_refused_before_anything_is_written(tmp_path, monkeypatch, capsys, small_data):
+    import shutil
+
+    shutil.copytree(small_data.parent, tmp_path / "data")
+    for path in (tmp_path / "data" / "labels" / "val").glob("*.txt"):
+        path.write_text("")
+    monkeypatch.chdir(tmp_path)
+    assert main(["search", "--data", "data/data.yaml"]) == 1
+    assert "val has 8 images and not one box" in capsys.readouterr().err
+    assert not (tmp_path / "results").exists()

@@ -1,0 +1,83 @@
+"""Ray Tune as the executor: a local Ray, kills, and clusters that are not there."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from nas import Objective, load_run, search
+from nas.cluster import Cluster
+from search_spaces import Choice, InputError, SearchSpace
+
+SPACE = SearchSpace("toy", [Choice("a", list(range(12))), Choice("b", list(range(12)))])
+OBJECTIVES = [Objective("gain", "max"), Objective("cost", "min")]
+
+
+def test_trials_run_in_other_processes_and_failures_are_kept(tmp_path):
+    driver = os.getpid()
+
+    def evaluate(architecture):
+        if architecture["a"] == 3:
+            raise ValueError("a three")
+        return {"gain": architecture["a"], "cost": architecture["b"], "other": float(os.getpid() != driver)}
+
+    space = SPACE.restrict({"a": [2, 3], "b": [0, 1, 2]})
+    run = search(space, evaluate, OBJECTIVES, max_evaluations=6, directory=tmp_path / "run", executor=Cluster())
+    assert len(run.evaluations) == 3 and all(e.metrics["other"] for e in run.evaluations)
+    assert {e.reason for e in run.all_evaluations if e.status == "failed"} == {"ValueError: a three"}
+    assert [e.metrics["gain"] for e in run.front] == [2]
+
+
+DRIVER = """
+import sys, time
+from pathlib import Path
+from nas import Objective, search
+from nas.cluster import Cluster
+from search_spaces import Choice, SearchSpace
+space = SearchSpace("toy", [Choice("a", list(range(12))), Choice("b", list(range(12)))])
+folder = Path(sys.argv[1])
+def evaluate(architecture):
+    with open(folder / "paid.txt", "a") as paid:
+        paid.write(architecture.key + "\\n")
+    time.sleep(0.3)
+    return {"gain": architecture["a"], "cost": architecture["b"]}
+search(space, evaluate, [Objective("gain", "max"), Objective("cost", "min")], max_evaluations=14,
+       directory=folder / "run", executor=Cluster(), resume=(folder / "run").exists())
+"""
+
+
+def test_a_killed_search_resumes_with_everything_it_had(tmp_path):
+    command = [sys.executable, "-c", DRIVER, str(tmp_path)]
+    first = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    seen = [first.stdout.readline() for _ in range(5)]  # five results are in the store
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    assert len(seen) == 5 and all("evaluated" in line for line in seen)
+    before = load_run(tmp_path / "run")
+    paid_before = (tmp_path / "paid.txt").read_text().split()
+    done = {e.key for e in before.evaluations}
+    assert len(done) >= 5
+    time.sleep(2)  # the killed driver's Ray goes down with it
+    second = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert second.returncode == 0, second.stderr
+    after = load_run(tmp_path / "run")
+    assert len(after.evaluations) == 14 and done <= {e.key for e in after.evaluations}
+    paid_after = (tmp_path / "paid.txt").read_text().split()[len(paid_before) :]
+    assert not done & set(paid_after)  # nothing that was recorded is paid for again
+
+
+def test_a_cluster_that_is_not_there_is_one_clear_error(tmp_path):
+    started = time.monotonic()
+    with pytest.raises(InputError, match="no Ray cluster at '127.0.0.1:1'.*ray start --head"):
+        search(SPACE, dict, OBJECTIVES, max_evaluations=1, directory=tmp_path / "run", executor=Cluster("127.0.0.1:1"))
+    with pytest.raises(InputError, match="'somewhere' must be HOST:PORT"):
+        search(SPACE, dict, OBJECTIVES, max_evaluations=1, directory=tmp_path / "run2", executor=Cluster("somewhere"))
+    assert time.monotonic() - started < 20
+
+
+def test_a_trial_that_wants_more_than_there_is_is_told_at_once(tmp_path):
+    with pytest.raises(InputError, match="a trial wants 1 GPUs and the cluster has 0; lower gpus_per_trial"):
+        search(SPACE, dict, OBJECTIVES, max_evaluations=1, directory=tmp_path / "run", executor=Cluster(gpus_per_trial=1))

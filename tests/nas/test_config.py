@@ -1,0 +1,71 @@
+"""The configuration: what is wrong is named with its file, field and value."""
+
+import pytest
+import yaml
+
+from nas.config import SearchConfig, commented_yaml, load_config, make_config
+from search_spaces import InputError
+
+
+def test_the_commented_file_is_the_defaults_with_every_field(tmp_path):
+    path = tmp_path / "search.yaml"
+    path.write_text(commented_yaml())
+    assert load_config(path) == SearchConfig()
+    assert list(yaml.safe_load(path.read_text())) == list(SearchConfig.model_fields)
+    assert path.read_text().count("\n# ") == len(SearchConfig.model_fields)
+
+
+def test_a_changed_configuration_survives_its_file(tmp_path):
+    config = make_config({"max_latency_ms": 8, "restrict": {"neck": ["PAN"]}, "references": [], "training": {"lr0": 0.01}}, "x")
+    (tmp_path / "s.yaml").write_text(commented_yaml(config))
+    assert load_config(tmp_path / "s.yaml") == config
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"epoch": 3}, "x.yaml: no field 'epoch'; there are name, "),
+        ({"epochs": 0}, "x.yaml: field epochs: 0: .*greater than 0"),
+        ({"epochs": "many"}, "field epochs: 'many': .*integer"),
+        ({"fraction": 1.5}, "field fraction: 1.5: .*less than or equal to 1"),
+        ({"algorithm": "magic"}, "field algorithm: 'magic': must be random or evolution"),
+        ({"objectives": ["speed:max"]}, "'speed' is not a metric; there are map50_95"),
+        ({"objectives": ["latency_ms"]}, "'latency_ms' must end in :min or :max, such as latency_ms:min"),
+        ({"restrict": {"neck": ["FPN"]}}, "'neck' cannot be 'FPN'; it can be PAN or AFPN"),
+        ({"restrict": {"necks": ["PAN"]}}, "no choice 'necks'"),
+        ({"references": ["yolov9"]}, "no preset 'yolov9'"),
+        ({"image_size": 100}, "image_size 100 must be a multiple of 32"),
+        ({"name": "../x"}, "field name: '../x': must be a plain folder name"),
+        ({"space": "resnet"}, "field space: 'resnet': .*yolo"),
+        ({"executor": "slurm"}, "field executor"),
+    ],
+)
+def test_wrong_values_are_named(values, message):
+    with pytest.raises(InputError, match=message):
+        make_config(values, "x.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("epochs: [1\nname: x", "s.yaml, line 2: not valid YAML"), ("- 1", "must be a list of `field: value` lines")],
+)
+def test_wrong_files_are_named(tmp_path, text, message):
+    (tmp_path / "s.yaml").write_text(text)
+    with pytest.raises(InputError, match=message):
+        load_config(tmp_path / "s.yaml")
+    with pytest.raises(InputError, match="none.yaml: cannot be read"):
+        load_config(tmp_path / "none.yaml")
+
+
+def test_yaml_never_makes_objects(tmp_path):
+    (tmp_path / "s.yaml").write_text("name: !!python/object/apply:os.system ['touch hacked']\n")
+    with pytest.raises(InputError, match="not valid YAML"):
+        load_config(tmp_path / "s.yaml")
+
+
+def test_fields_become_objects():
+    config = make_config({"max_params": 2_000_000, "restrict": {"image_size": [96, 128]}, "max_macs": None}, "x")
+    assert [str(c) for c in config.make_constraints()] == ["params <= 2,000,000"]
+    assert [o.metric for o in config.make_objectives()] == ["map50_95", "latency_ms"]
+    assert {a["image_size"] for a in config.reference_architectures().values()} == {96}
+    assert str(config.run_directory) == "results/search"
