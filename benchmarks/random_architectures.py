@@ -18,7 +18,7 @@ from torch import nn
 from ultralytics.cfg import get_cfg
 
 from evaluators import complexity
-from evaluators.latency import export_onnx, onnx_difference
+from evaluators.latency import export_onnx, onnx_difference, stirred
 from search_spaces import YoloSpace, build_model
 
 CLASSES = 3
@@ -65,9 +65,10 @@ def main() -> int:
                 out.shape == (1, 4 + CLASSES, a) and bool(out.isfinite().all()) for out, a in zip(outputs, anchors)
             )
             good["finite gradients"] += finite_gradients(model)
-            if i < args.onnx:  # after the training step: the statistics of the normalisation have moved
+            if i < args.onnx:
+                model = stirred(model, seed=i)
                 path = export_onnx(model, Path(folder) / "model.onnx", 64)
-                differences.append(onnx_difference(model.eval(), path, 64))
+                differences.append(onnx_difference(model, path, 64))
             if sys.stderr.isatty() or (i + 1) % 100 == 0:
                 print(f"{i + 1}/{args.count}", file=sys.stderr)
     for what, count in good.items():

@@ -208,7 +208,7 @@ def image_size(path: Path) -> tuple[int, int]:
             return image.size
     except FileNotFoundError:
         raise DatasetError(f"{path}: the image does not exist") from None
-    except (UnidentifiedImageError, OSError):
+    except (UnidentifiedImageError, OSError, ImportError):  # ImportError: Ultralytics' patch of PIL looks for pi_heif
         raise DatasetError(f"{path}: not an image that can be read") from None
 
 
@@ -313,7 +313,7 @@ def _write_layout(root: Path, names: Sequence[str], splits: Annotated) -> Conver
                     lines.append(f"{label} " + " ".join(f"{v:.6f}" for v in box) + "\n")
                 boxes[split] += len(lines)
                 (temporary / "labels" / split / f"{name}.txt").write_text("".join(lines), encoding="utf-8")
-        content = {"path": ".", **{split: f"images/{split}" for split in splits}, "names": dict(enumerate(names))}
+        content = {**{split: f"images/{split}" for split in splits}, "names": dict(enumerate(names))}
         (temporary / "data.yaml").write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
         try:
             os.chmod(temporary, 0o755)

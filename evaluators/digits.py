@@ -24,7 +24,7 @@ import yaml
 class DigitsSettings:
     """What the scenes depend on; sizes in pixels."""
 
-    version: int = 1
+    version: int = 2
     image_size: int = 96
     train: int = 400
     val: int = 100
@@ -88,7 +88,7 @@ def write_scenes(root: Path, settings: DigitsSettings) -> None:
             cv2.imwrite(str(images / f"{i:05d}.png"), scene)
             lines = [f"{int(c)} " + " ".join(f"{v:.6f}" for v in box) for c, *box in boxes]
             (labels / f"{i:05d}.txt").write_text("\n".join(lines) + "\n")
-    content = {"path": ".", "train": "images/train", "val": "images/val", "names": {i: str(i) for i in range(settings.classes)}}
+    content = {"train": "images/train", "val": "images/val", "names": {i: str(i) for i in range(settings.classes)}}
     (root / "data.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
 
 

@@ -85,4 +85,4 @@ class FunctionEvaluator(Evaluator):
         self.function = function
 
     def evaluate(self, architecture: Architecture, directory: Path) -> dict[str, float]:
-        return dict(self.function(architecture))
+        return self.function(architecture)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import math
 import os
@@ -16,8 +17,10 @@ from pathlib import Path
 
 import torch
 from filelock import FileLock
+from ultralytics.data import build_yolo_dataset
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils import LOGGER
+from ultralytics.utils.torch_utils import strip_optimizer, unwrap_model
 
 from search_spaces import Architecture, InputError, YoloSpace, build_model
 from search_spaces.build import architecture_of
@@ -112,16 +115,17 @@ class DetectorTraining(DetectionTrainer):
         self.model = self.get_model()
         return None
 
-    def build_dataset(self, *args, **kwargs):
+    def build_dataset(self, img_path, mode="train", batch=None):
+        """Ultralytics' dataset, validated at exactly the image size: its default pads every validation image by half a
+        stride, which at 64 px means judging a network at 96 px."""
         # Parallel trials share the folder where Ultralytics writes its cache of labels, which it does not do atomically.
         name = sha256(str(self.data["path"]).encode()).hexdigest()[:16]
         with FileLock(Path(tempfile.gettempdir()) / f"evoyolo-labels-{name}.lock"):
-            return super().build_dataset(*args, **kwargs)
+            stride = int(unwrap_model(self.model).stride.max())
+            return build_yolo_dataset(self.args, img_path, batch, self.data, mode=mode, rect=False, stride=stride)
 
     def final_eval(self):
         """The last epoch has just been validated; its checkpoint only loses the optimizer's state."""
-        from ultralytics.utils.torch_utils import strip_optimizer
-
         strip_optimizer(self.best if self.best.exists() else self.last)
 
 
@@ -216,6 +220,8 @@ def train(
         except MemoryError:
             raise EvaluationError("out of memory") from None
         except Exception as error:
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                raise  # a full disk is no fault of the architecture
             LOGGER.exception("training failed")
             raise EvaluationError(f"training failed with {type(error).__name__}: {error}".splitlines()[0]) from None
         finally:

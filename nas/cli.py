@@ -29,11 +29,25 @@ def _config_fields(parser: argparse.ArgumentParser, only=None) -> None:
 
 def _given(args: argparse.Namespace) -> dict:
     """The configuration fields that were on the command line, typed as YAML would type them."""
+    from search_spaces import InputError
+
     from .config import SearchConfig
 
     given = {name: value for name, value in vars(args).items() if name in SearchConfig.model_fields and value is not None}
     texts = ("name", "directory", "data", "device", "address", "objectives", "references", "algorithm")
-    return {name: value if name in texts else yaml.safe_load(value) for name, value in given.items()}
+    try:
+        return {name: value if name in texts else yaml.safe_load(value) for name, value in given.items()}
+    except yaml.YAMLError:
+        broken = next(name for name, value in given.items() if name not in texts and not _is_yaml(value))
+        raise InputError(f"--{broken.replace('_', '-')} {given[broken]}: not valid YAML") from None
+
+
+def _is_yaml(text: str) -> bool:
+    try:
+        yaml.safe_load(text)
+    except yaml.YAMLError:
+        return False
+    return True
 
 
 RESUMABLE = (
@@ -98,9 +112,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"evoyolo: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nevoyolo: interrupted; what was evaluated is kept", file=sys.stderr)
-        if args.command in ("search", "resume"):
-            print("evoyolo: continue with `evoyolo resume RUN`", file=sys.stderr)
+        print("\nevoyolo: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of a pipe has had enough
         sys.stderr.close()

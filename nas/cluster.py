@@ -19,17 +19,15 @@ from .search import Outcome, Session, run_evaluation
 # A worker or node that dies under a trial is not the architecture's fault: Tune starts the trial again this often.
 RETRIES = 2
 
-# Read by Ray when it is imported or started: no reports home, no metrics server, our own messages only, and no
-# rewriting of the signal handlers beyond what makes Ctrl-C stop the trials.
+# Read by Ray when it is imported or started: nothing is reported home, trials keep the working directory, Tune writes no
+# tables and result files of its own, and Ctrl-C reaches us instead of Tune (which would call an interrupted search done).
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_DEDUP_LOGS": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_TRAIN_V2_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
 }
 
 
@@ -57,7 +55,8 @@ class Cluster:
         self.max_concurrent = max_concurrent
 
     def __call__(self, session: Session) -> None:
-        os.environ.update({name: value for name, value in ENVIRONMENT.items() if name not in os.environ})
+        for name, value in ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
         import ray
 
         with self._connected():

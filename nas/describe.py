@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from evaluators import complexity
-from evaluators.checkpoint import checkpoint_architecture
+from evaluators.checkpoint import checkpoint_architecture, load_checkpoint
 from search_spaces import Architecture, InputError, YoloSpace, lower
 from search_spaces.build import load_yaml
 from search_spaces.graph import IMAGE
@@ -33,12 +33,13 @@ def find_architecture(text: str) -> tuple[Architecture, int | None]:
         architecture, content = load_yaml(text, space)
         return architecture, content.get("nc")
     if text.endswith(".pt"):
-        return checkpoint_architecture(text, space), None
+        return checkpoint_architecture(text, space), len(load_checkpoint(text).names)
     directory, _, key = text.rpartition(":")
     if directory and (Path(directory) / STORE).exists():
-        found = [e for e in load_run(directory).all_evaluations if key and e.key.startswith(key)]
+        run = load_run(directory)
+        found = [e for e in run.all_evaluations if key and e.key.startswith(key)]
         if len(found) == 1:
-            return found[0].architecture, None
+            return found[0].architecture, run.settings.get("num_classes")
         raise InputError(f"{directory} has {len(found) or 'no'} architectures whose key starts with {key!r}")
     raise InputError(
         f"{text!r} is no architecture: give a preset ({', '.join(space.presets)}), RUN:KEY, a model.yaml or a best.pt"

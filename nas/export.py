@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 from evaluators.checkpoint import load_checkpoint
 from evaluators.detector import CHECKPOINT
-from evaluators.latency import export_onnx, measure_latency
+from evaluators.latency import Latency, export_onnx, measure_latency
 from search_spaces.build import save_yaml
 
 from .run import STORE, Run
-from .store import Store
+from .store import Evaluation, Store
 
 
 def deliver(run: Run, latency_threads: int, say: Callable[[str], None]) -> dict[str, dict[str, str]]:
@@ -29,30 +29,35 @@ def deliver(run: Run, latency_threads: int, say: Callable[[str], None]) -> dict[
     again = [e for e in run.evaluations if e.key in on_front | references]
     with Store.open(run.directory / STORE) as store:
         for number, evaluation in enumerate(again, start=1):
-            source = run.directory / "trials" / evaluation.key / CHECKPOINT
-            if not source.exists():
-                say(f"{evaluation.key}: {source} is gone, so its files cannot be written")
+            who = f"{number}/{len(again)} {evaluation.key}"
+            try:
+                files[evaluation.key], latency = _export(run, evaluation, latency_threads)
+            except Exception as error:  # one model that a runtime refuses does not cost the others their files
+                say(f"{who} could not be exported: {type(error).__name__}: {error}".splitlines()[0])
                 continue
-            folder = run.directory / "models" / evaluation.key
-            folder.mkdir(parents=True, exist_ok=True)
-            model = load_checkpoint(source)
-            save_yaml(folder / "model.yaml", evaluation.architecture, len(model.names), model.names)
-            shutil.copyfile(source, folder / CHECKPOINT)
-            onnx = export_onnx(model, folder / "model.onnx", evaluation.architecture["image_size"])
-            measured = measure_latency(onnx, threads=latency_threads)
+            store.set_meta("latency", latency.to_dict())
             if "latency_ms" in evaluation.metrics:
+                in_search = evaluation.metrics.get("latency_ms_in_search", evaluation.metrics["latency_ms"])
                 store.amend(
                     evaluation.architecture,
                     {
-                        "latency_ms": measured.median_ms,
-                        "latency_iqr_ms": measured.iqr_ms,
-                        "latency_ms_in_search": evaluation.metrics.get("latency_ms_in_search", evaluation.metrics["latency_ms"]),
+                        "latency_ms": latency.median_ms,
+                        "latency_iqr_ms": latency.iqr_ms,
+                        "latency_ms_in_search": in_search,
                     },
                 )
-            store.set_meta("latency", measured.to_dict())
-            files[evaluation.key] = {
-                kind: str((folder / name).relative_to(run.directory))
-                for kind, name in (("yaml", "model.yaml"), ("checkpoint", CHECKPOINT), ("onnx", "model.onnx"))
-            }
-            say(f"{number}/{len(again)} exported {evaluation.key}: {measured.median_ms:.2f} ms, {onnx.stat().st_size / 1e6:.1f} MB ONNX")
+            say(f"{who} exported: {latency.median_ms:.2f} ms (interquartile range {latency.iqr_ms:.2f})")
     return files
+
+
+def _export(run: Run, evaluation: Evaluation, latency_threads: int) -> tuple[dict[str, str], Latency]:
+    folder = run.directory / "models" / evaluation.key
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = {"yaml": folder / "model.yaml", "checkpoint": folder / CHECKPOINT, "onnx": folder / "model.onnx"}
+    trained = run.directory / "trials" / evaluation.key / CHECKPOINT
+    model = load_checkpoint(trained)
+    save_yaml(paths["yaml"], evaluation.architecture, len(model.names), model.names)
+    shutil.copyfile(trained, paths["checkpoint"])
+    export_onnx(model, paths["onnx"], evaluation.architecture["image_size"])
+    latency = measure_latency(paths["onnx"], threads=latency_threads)
+    return {kind: str(path.relative_to(run.directory)) for kind, path in paths.items()}, latency

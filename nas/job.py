@@ -77,7 +77,7 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run:
     say(f"space {space.name}: {space.size:.3g} architectures; {config.algorithm} to {config.max_evaluations} evaluations of {config.epochs} epochs")
     say(f"run folder {directory}" + ("" if resume else f"; stop with Ctrl-C at any time, continue with `evoyolo resume {directory}`"))
     progress = Progress(config.make_objectives(), config.max_evaluations, console)
-    with _settings_of_a_run(config, directory):
+    with _settings_of_a_run(config, directory, say):
         search(
             space,
             evaluator,
@@ -94,6 +94,7 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run:
             settings={
                 "config": config.to_dict(),
                 "references": {name: architecture.key for name, architecture in references.items()},
+                "num_classes": dataset.num_classes,
                 "versions": versions(),
             },
             progress=progress,
@@ -109,12 +110,15 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run:
 
 
 @contextlib.contextmanager
-def _settings_of_a_run(config: SearchConfig, directory: Path):
-    """Keep the settings beside the store, unless the search never began."""
+def _settings_of_a_run(config: SearchConfig, directory: Path, say):
+    """Keep the settings beside the store, unless the search never began; say how to go on when it is interrupted."""
     directory.mkdir(parents=True, exist_ok=True)
     write_text(directory / CONFIG, commented_yaml(config))
     try:
         yield
+    except KeyboardInterrupt:
+        say(f"interrupted; every result is kept, continue with `evoyolo resume {directory}`")
+        raise
     except InputError:
         if not (directory / STORE).exists():
             (directory / CONFIG).unlink()

@@ -8,8 +8,10 @@ The store hears of a result before the algorithm does, and a session is rebuilt 
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
-import os
+import platform
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +24,7 @@ from evaluators.evaluator import EvaluationError, Evaluator, FunctionEvaluator, 
 from search_spaces import Architecture, InputError, SearchSpace
 
 from .algorithms import SpaceExhausted, make_algorithm
+from .files import write_text
 from .objectives import Constraint, Objective, check_metrics
 from .progress import Progress
 from .run import STORE, Run
@@ -33,7 +36,10 @@ REJECTIONS_PER_EVALUATION = 5
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an evaluation ended: `status` is finished, failed or rejected; plain data, so that it travels anywhere."""
+    """How an evaluation ended: finished, failed, rejected, or unfinished (the disk is full: no fault of the architecture).
+
+    Plain data, so that it travels anywhere.
+    """
 
     status: str
     metrics: dict = field(default_factory=dict)
@@ -51,9 +57,9 @@ def run_evaluation(evaluator: Evaluator, architecture: Architecture, directory: 
     saved = directory / "outcome.json"
     if saved.exists():
         return Outcome(**json.loads(saved.read_text(encoding="utf-8")))
-    directory.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     try:
+        directory.mkdir(parents=True, exist_ok=True)
         metrics = evaluator.evaluate(architecture, directory)
         if not isinstance(metrics, Mapping):
             raise EvaluationError(f"the evaluator returned {type(metrics).__name__}, not a mapping of metrics")
@@ -63,12 +69,14 @@ def run_evaluation(evaluator: Evaluator, architecture: Architecture, directory: 
     except EvaluationError as error:
         outcome = Outcome("failed", reason=str(error))
     except Exception as error:  # the user's evaluator may raise anything; the search goes on
-        (directory / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            return Outcome("unfinished", reason=f"the disk of {directory} is full")
         outcome = Outcome("failed", reason=f"{type(error).__name__}: {error}".splitlines()[0])
-    outcome = Outcome(**{**asdict(outcome), "seconds": time.perf_counter() - started, "node": os.uname().nodename})
-    temporary = saved.with_suffix(".tmp")
-    temporary.write_text(json.dumps(asdict(outcome)), encoding="utf-8")
-    os.replace(temporary, saved)
+        with contextlib.suppress(OSError):
+            (directory / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
+    outcome = Outcome(**{**asdict(outcome), "seconds": time.perf_counter() - started, "node": platform.node()})
+    with contextlib.suppress(OSError):  # the store is told all the same
+        write_text(saved, json.dumps(asdict(outcome)))
     return outcome
 
 
@@ -158,6 +166,11 @@ class Session:
     def conclude(self, architecture: Architecture, outcome: Outcome) -> None:
         """Record how an evaluation ended, then tell the algorithm."""
         self.open.discard(architecture.key)
+        if outcome.status == "unfinished":
+            self.error = self.error or InputError(
+                f"{outcome.reason}; every result is safe: free space and run `evoyolo resume {self.directory}`"
+            )
+            return
         try:
             if outcome.status == "finished":
                 metrics = {**self.store.evaluation(architecture).metrics, **outcome.metrics}

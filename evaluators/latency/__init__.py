@@ -1,6 +1,6 @@
 """Latency: exporting a network to a runtime and measuring it there."""
 
 from .measurement import Latency, measure_latency
-from .onnx_export import export_onnx, onnx_difference
+from .onnx_export import export_onnx, onnx_difference, stirred
 
-__all__ = ["Latency", "export_onnx", "measure_latency", "onnx_difference"]
+__all__ = ["Latency", "export_onnx", "measure_latency", "onnx_difference", "stirred"]

@@ -68,6 +68,29 @@ def export_onnx(model, path: str | Path, image_size) -> Path:
     return path
 
 
+def stirred(model, seed: int = 0):
+    """A copy whose outputs depend on all of it, for comparing an export of a network that was never trained.
+
+    Fresh networks give nearly constant boxes and scores near zero, whatever their weights, so that no difference would
+    be seen. Here the normalisation has the statistics of its own activations and the head's last weights are large.
+    """
+    model = deepcopy(model).float().cpu()
+    generator = torch.Generator().manual_seed(seed)
+    normalisations = [m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    for module in normalisations:
+        module.reset_running_stats()
+        module.momentum = None  # the plain average over what follows
+    model.train()
+    with torch.no_grad():
+        for _ in range(2):
+            model(torch.rand(4, 3, 128, 128, generator=generator))
+        head = model.model[-1]
+        for branch in (*head.cv2, *head.cv3):
+            branch[-1].weight.normal_(0, 2 / branch[-1].in_channels**0.5, generator=generator)
+            branch[-1].bias.zero_()
+    return model.eval()
+
+
 def onnx_difference(model, path: str | Path, image_size, seed: int = 0) -> float:
     """Largest difference between the file's outputs in ONNX Runtime and the model's in PyTorch, on a random image.
 

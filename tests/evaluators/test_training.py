@@ -33,9 +33,17 @@ def test_same_seed_same_weights(small_data, tiny, checkpoint, tmp_path):
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_a_nan_loss_is_a_failure_with_its_reason(small_data, tiny, tmp_path):
-    with pytest.raises(EvaluationError, match="the loss became (nan|inf) in epoch 1"):
-        train(tiny, load_dataset(small_data), Fidelity(2), tmp_path, batch=4, settings={"lr0": 1e18, "optimizer": "SGD"})
+def test_a_nan_loss_is_a_failure_with_its_reason(small_data, tiny, tmp_path, monkeypatch):
+    step = DetectorTraining.optimizer_step
+
+    def poison(self):
+        step(self)
+        if self.epoch == 1:
+            next(self.model.parameters()).data.fill_(float("nan"))
+
+    monkeypatch.setattr(DetectorTraining, "optimizer_step", poison)
+    with pytest.raises(EvaluationError, match="the loss became (nan|inf) in epoch 2"):
+        train(tiny, load_dataset(small_data), Fidelity(3), tmp_path, batch=4)
 
 
 @pytest.mark.parametrize(

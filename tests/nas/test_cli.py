@@ -82,9 +82,10 @@ def test_front_pick_and_show_read_the_run(finished, capsys, monkeypatch):
     assert main(["pick", "results/job", "--max-params", "10000000"]) == 0
     picked = json.loads(capsys.readouterr().out)
     assert main(["show", f"results/job:{picked['key']}"]) == 0
-    assert f"{int(picked['metrics']['params']):,}" not in capsys.readouterr().out  # 80 classes unless told
-    assert main(["show", f"results/job/models/{picked['key']}/best.pt", "--classes", "4"]) == 0
-    assert f"{int(picked['metrics']['params']):,} parameters" in capsys.readouterr().out
+    assert f"{picked['metrics']['params']:,} parameters" in capsys.readouterr().out
+    for file in ("best.pt", "model.yaml"):
+        assert main(["show", f"results/job/models/{picked['key']}/{file}"]) == 0
+        assert f"{picked['metrics']['params']:,} parameters" in capsys.readouterr().out
 
 
 def test_resuming_a_finished_run_trains_nothing(finished):
@@ -119,6 +120,7 @@ def test_datasets_are_checked_and_converted(tmp_path, small_data, capsys):
     ("arguments", "message"),
     [
         (["search", "--epochs", "0"], "field epochs: 0"),
+        (["search", "--restrict", "{neck: ["], "--restrict {neck: [: not valid YAML"),
         (["search", "none.yaml"], "none.yaml: cannot be read"),
         (["search", "--data", "none.yaml"], "none.yaml: cannot be read"),
         (["search", "--max-params", "1000"], "has params <= 1,000 and macs <= 120,000,000; the nearest found has"),

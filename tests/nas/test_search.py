@@ -1,5 +1,6 @@
 """The loop: results are recorded, failures do not stop it, runs resume."""
 
+import errno
 import json
 import math
 
@@ -70,6 +71,22 @@ def test_an_evaluation_that_ended_unrecorded_is_not_paid_for_again(tmp_path, mon
         search(SPACE, counted, OBJECTIVES, max_evaluations=3, directory=tmp_path / "run")
     run = search(SPACE, counted, OBJECTIVES, max_evaluations=3, directory=tmp_path / "run", resume=True)
     assert len(run.evaluations) == 3 == len(calls)
+
+
+def test_a_full_disk_stops_the_search_and_blames_no_architecture(tmp_path):
+    calls = []
+
+    def full(architecture):
+        calls.append(architecture)
+        if len(calls) == 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return evaluate(architecture)
+
+    with pytest.raises(InputError, match="is full; every result is safe: free space and run `evoyolo resume"):
+        search(SPACE, full, OBJECTIVES, max_evaluations=6, directory=tmp_path / "run")
+    assert [e.status for e in load_run(tmp_path / "run").all_evaluations] == ["finished", "finished", "asked"]
+    run = search(SPACE, full, OBJECTIVES, max_evaluations=6, directory=tmp_path / "run", resume=True)
+    assert len(run.evaluations) == 6 and run.all_evaluations[2].attempts == 2
 
 
 @pytest.mark.parametrize(
