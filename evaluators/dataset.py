@@ -6,23 +6,29 @@ import hashlib
 import json
 import math
 import os
+import re
+import reprlib
 import shutil
-import tempfile
 import xml.etree.ElementTree as ElementTree
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from search_spaces import InputError
 
-from .digits import cache_directory, digits_yaml
+from .digits import cache_directory as default_cache_directory
+from .digits import digits_yaml, whole_folder
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 SPLITS = ("train", "val")
+DECIMALS = 6  # of the numbers in label files
+ORIENTATION = ExifTags.Base.Orientation
+SMALLEST_EDGE = 10  # pixels; Ultralytics leaves out smaller images, saying so only in its log
 
 
 class DatasetError(InputError):
@@ -77,29 +83,33 @@ def label_path(image: Path) -> Path:
 # -- loading --------------------------------------------------------------------------------------------------------
 
 
-def load_dataset(source: str | Path) -> Dataset:
-    """A dataset from what a user names.
+def load_dataset(source: str | Path, *, cache_directory: str | Path | None = None) -> Dataset:
+    """A dataset from what a user names; of a data.yaml nothing is executed and its `download` is ignored.
 
     Args:
         source: "digits" (built in), an Ultralytics data.yaml, or COCO json: "train.json:val.json", or a single json,
             of which a fifth of the images (chosen by a hash of their names) becomes the validation split.
+        cache_directory: for what is generated or converted; None takes $EVOYOLO_CACHE or ~/.cache/evoyolo.
+
+    The `path` of a data.yaml is relative to the file's folder, or else to the working directory; never to a folder
+    from Ultralytics' settings.
 
     Raises:
         DatasetError: a file that is missing or broken, or a split without images.
     """
     text = str(source)
     if text == "digits":
-        return _read_yaml(digits_yaml(), "digits")
+        return _read_yaml(digits_yaml(directory=cache_directory), "digits")
     if text.endswith((".yaml", ".yml")):
         return _read_yaml(Path(text), text)
     if text.endswith(".json"):
-        return _read_yaml(_cached_coco(text), text)
+        return _read_yaml(_cached_coco(text, Path(cache_directory or default_cache_directory())), text)
     raise DatasetError(f"{text}: a dataset is digits, a data.yaml, or COCO json (train.json:val.json)")
 
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # with or without a byte-order mark
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
@@ -113,35 +123,66 @@ def _read_yaml(path: Path, name: str) -> Dataset:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise DatasetError(f"{path}{f', line {mark.line + 1}' if mark else ''}: not valid YAML") from None
+    except (ValueError, RecursionError) as error:  # a date that is none, brackets without end
+        raise DatasetError(f"{path}: not valid YAML ({error})") from None
     if not isinstance(content, dict):
         raise DatasetError(f"{path}: must hold the fields path, train, val and names")
     names = content.get("names")
     if isinstance(names, list):
         names = dict(enumerate(names))
-    if not isinstance(names, dict) or not names or sorted(names) != list(range(len(names))):
-        raise DatasetError(f"{path}: names must list the classes, numbered 0, 1, 2 and so on; it is {content.get('names')!r}")
+    if not isinstance(names, dict) or not names or set(names) != set(range(len(names))):
+        given = reprlib.repr(content.get("names"))
+        raise DatasetError(f"{path}: names must list the classes, numbered 0, 1, 2 and so on; it is {given}")
+    names = tuple(str(names[i]) for i in range(len(names)))
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DatasetError(f"{path}: names has {twice[0]!r} more than once; results are told apart by class name")
     if content.get("nc", len(names)) != len(names):
         raise DatasetError(f"{path}: nc is {content['nc']} but names has {len(names)} classes")
-    root = (path.parent / str(content.get("path") or ".")).resolve()
+    if "val" not in content and "validation" in content:  # Roboflow's and Hugging Face's word, which Ultralytics takes
+        content["val"] = content["validation"]
+    root = _root(path, str(content.get("path") or "."))
     sources, images = {}, {}
     for split in SPLITS:
         entries = content.get(split)
         entries = [entries] if isinstance(entries, str) else entries
         if not isinstance(entries, list) or not entries or not all(isinstance(entry, str) for entry in entries):
-            raise DatasetError(f"{path}: {split} must name a folder of images or a list of them; it is {entries!r}")
-        sources[split] = [str((root / entry).resolve()) for entry in entries]
+            raise DatasetError(f"{path}: {split} must name a folder of images or a list of them; it is {reprlib.repr(entries)}")
+        sources[split] = [str(_place(root, entry)) for entry in entries]
         images[split] = tuple(image for place in sources[split] for image in _images(Path(place), path, split))
         if not images[split]:
             raise DatasetError(f"{path}: {split} has no images in {', '.join(sources[split])}")
-    return Dataset(name, path, root, tuple(str(names[i]) for i in range(len(names))), images["train"], images["val"], sources)
+    return Dataset(name, path, root, names, images["train"], images["val"], sources)
+
+
+def _root(yaml_path: Path, text: str) -> Path:
+    places = [(base / text).resolve() for base in (yaml_path.parent, Path.cwd())]
+    root = next((place for place in places if place.is_dir()), None)
+    if root is None:
+        looked = " nor ".join(dict.fromkeys(map(str, places)))
+        raise DatasetError(f"{yaml_path}: path names {text}, but there is no folder {looked}")
+    return root
+
+
+def _place(root: Path, entry: str) -> Path:
+    place = (root / entry).resolve()
+    if not place.exists() and entry.startswith("../"):  # Roboflow's files go one folder up too far
+        place = (root / entry[3:]).resolve()
+    return place
 
 
 def _images(place: Path, yaml_path: Path, split: str) -> list[Path]:
     if place.is_dir():
-        return sorted(p for p in place.rglob("*") if p.suffix.lower() in SUFFIXES)
+        return sorted(
+            p
+            for p in place.rglob("*")
+            if p.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in p.relative_to(place).parts)
+        )  # hidden files are no images, such as the ._ ones of macOS
     if place.suffix == ".txt":
         lines = (line.strip() for line in _read_text(place).splitlines())
-        return [(place.parent / line).resolve() if line.startswith("./") else Path(line) for line in lines if line]
+        listed = [line for line in lines if line.lower().endswith(SUFFIXES)]
+        # As in Ultralytics: ./ is the folder of the list, other relative paths start at the working directory
+        return [(place.parent if line.startswith("./") else Path.cwd()) / line for line in listed]
     raise DatasetError(f"{yaml_path}: {split} names {place}, which is neither a folder nor a .txt list of images")
 
 
@@ -150,12 +191,12 @@ def _images(place: Path, yaml_path: Path, split: str) -> list[Path]:
 
 @dataclass(frozen=True)
 class DatasetSummary:
-    """What a checked dataset holds: per split the images, boxes and images without a box; boxes by class."""
+    """What a checked dataset holds: per split the images, boxes, images without a box, and boxes by class."""
 
     images: dict[str, int]
     boxes: dict[str, int]
     background: dict[str, int]
-    boxes_by_class: dict[str, int]
+    boxes_by_class: dict[str, dict[str, int]]
 
     def __str__(self) -> str:
         parts = [
@@ -163,7 +204,9 @@ class DatasetSummary:
             + (f", {self.background[split]:,} images without a box" if self.background[split] else "")
             for split in self.images
         ]
-        classes = ", ".join(f"{name} {count:,}" for name, count in self.boxes_by_class.items())
+        names = next(iter(self.boxes_by_class.values()))
+        totals = {name: sum(counts[name] for counts in self.boxes_by_class.values()) for name in names}
+        classes = ", ".join(f"{name} {count:,}" for name, count in totals.items())
         return f"{'; '.join(parts)}; classes: {classes}"
 
 
@@ -189,10 +232,12 @@ def read_labels(image: Path, num_classes: int) -> list[tuple[int, float, float, 
         except ValueError:
             raise DatasetError(f"{where}: {line.strip()!r} is not five numbers") from None
         label, *box = numbers
-        if label != int(label) or not 0 <= label < num_classes:
+        if not label.is_integer() or not 0 <= label < num_classes:
             raise DatasetError(f"{where}: class {words[0]} is out of range; there are classes 0 to {num_classes - 1}")
         x, y, width, height = box
-        if not all(map(math.isfinite, box)) or width <= 0 or height <= 0:
+        if not all(map(math.isfinite, box)):
+            raise DatasetError(f"{where}: {line.strip()!r} holds a number that is not finite")
+        if width <= 0 or height <= 0:
             raise DatasetError(f"{where}: the box has width {width:g} and height {height:g}; both must be above 0")
         slack = 1e-3  # of rounding in the files of many tools
         if min(x - width / 2, y - height / 2) < -slack or max(x + width / 2, y + height / 2) > 1 + slack:
@@ -202,35 +247,43 @@ def read_labels(image: Path, num_classes: int) -> list[tuple[int, float, float, 
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """(width, height) in pixels from the file's header. Raises DatasetError when it is no image."""
+    """(width, height) in pixels as the image is shown, from the file's header. Raises DatasetError when it is no image."""
     try:
         with Image.open(path) as image:
-            return image.size
+            size = image.size
+            # asked of a PNG without it, getexif decodes the whole image
+            orientation = image.getexif().get(ORIENTATION) if "exif" in image.info else None
     except FileNotFoundError:
         raise DatasetError(f"{path}: the image does not exist") from None
     except (UnidentifiedImageError, OSError, ImportError):  # ImportError: Ultralytics' patch of PIL looks for pi_heif
         raise DatasetError(f"{path}: not an image that can be read") from None
+    # Phones store photographs lying on their side; readers of pixels (OpenCV, so Ultralytics) turn them upright
+    return size[::-1] if orientation in (5, 6, 7, 8) else size
+
+
+def _check_image(path: Path) -> None:
+    width, height = image_size(path)
+    if min(width, height) < SMALLEST_EDGE:
+        raise DatasetError(f"{path}: is {width} x {height} pixels; images must be at least {SMALLEST_EDGE} x {SMALLEST_EDGE}")
 
 
 def check_dataset(dataset: Dataset) -> DatasetSummary:
     """Look at every image's header and every label before anything is trained.
 
     Raises:
-        DatasetError: the first thing wrong: an image missing or unreadable, a box outside its image, a class out of
+        DatasetError: the first thing wrong: an image missing, unreadable or below 10 x 10 pixels, a box outside its image, a class out of
             range, a malformed line, a split without any label file or any box.
     """
-    images, boxes, background = {}, {}, {}
-    by_class = dict.fromkeys(dataset.names, 0)
+    images, boxes, background, by_class = {}, {}, {}, {}
     for split in SPLITS:
         paths = getattr(dataset, split)
         with ThreadPoolExecutor(8) as pool:  # reading files waits more than it computes
-            list(pool.map(image_size, paths))
+            list(pool.map(_check_image, paths))
             labels = list(pool.map(lambda image: read_labels(image, dataset.num_classes), paths))
         images[split], boxes[split] = len(paths), sum(map(len, labels))
         background[split] = sum(not found for found in labels)
-        for found in labels:
-            for label, *_ in found:
-                by_class[dataset.names[label]] += 1
+        counts = Counter(label for found in labels for label, *_ in found)
+        by_class[split] = {name: counts[i] for i, name in enumerate(dataset.names)}
         if not boxes[split]:
             expected = label_path(paths[0])
             missing = "" if expected.exists() else f"; the labels of {paths[0]} are expected in {expected}"
@@ -284,12 +337,8 @@ Annotated = Mapping[str, Sequence[tuple[Path, int, int, Sequence[tuple[int, floa
 
 def _write_layout(root: Path, names: Sequence[str], splits: Annotated) -> Conversion:
     """Write images (linked where the file system can), labels and data.yaml; `root` appears whole or not at all."""
-    if root.exists():
-        raise DatasetError(f"{root} exists; name a folder that does not")
-    root.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
     images, boxes, clipped, dropped = {}, {}, 0, 0
-    try:
+    with whole_folder(root) as temporary:
         for split, entries in splits.items():
             for kind in ("images", "labels"):
                 (temporary / kind / split).mkdir(parents=True)
@@ -306,24 +355,23 @@ def _write_layout(root: Path, names: Sequence[str], splits: Annotated) -> Conver
                     x1, x2 = (min(max(v, 0), width) for v in corners[0::2])
                     y1, y2 = (min(max(v, 0), height) for v in corners[1::2])
                     clipped += [x1, y1, x2, y2] != list(corners)
-                    if x2 <= x1 or y2 <= y1:
+                    box = ((x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height)
+                    if round(min(box[2:]), DECIMALS) <= 0:
                         dropped += 1
                         continue
-                    box = ((x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height)
-                    lines.append(f"{label} " + " ".join(f"{v:.6f}" for v in box) + "\n")
+                    lines.append(f"{label} " + " ".join(f"{v:.{DECIMALS}f}" for v in box) + "\n")
                 boxes[split] += len(lines)
                 (temporary / "labels" / split / f"{name}.txt").write_text("".join(lines), encoding="utf-8")
         content = {**{split: f"images/{split}" for split in splits}, "names": dict(enumerate(names))}
         (temporary / "data.yaml").write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
-        try:
-            os.chmod(temporary, 0o755)
-            os.replace(temporary, root)
-        except OSError:
-            if not (root / "data.yaml").exists():  # not another process that was faster with the same
-                raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return Conversion(root / "data.yaml", images, boxes, clipped, dropped)
+
+
+def _new_folder(output: str | Path) -> Path:
+    root = Path(output)
+    if root.exists():
+        raise DatasetError(f"{root} exists; name a folder that does not")
+    return root
 
 
 def _link(source: Path, target: Path) -> None:
@@ -338,36 +386,55 @@ def _link(source: Path, target: Path) -> None:
 def convert_voc(source: str | Path, output: str | Path) -> Conversion:
     """Pascal VOC (Annotations/*.xml, JPEGImages/, ImageSets/Main/{train,val,test}.txt) to Ultralytics' layout.
 
-    VOC's pixels count from 1 and its boxes include both corners, so x1 and y1 lose 1. Classes are numbered in
-    alphabetical order. Image sizes are read from the images, since annotations of real datasets often have them wrong.
+    VOC's pixels count from 1 and its boxes include both corners, so x1 and y1 lose 1. Boxes are cut to their image and
+    those without area dropped. Objects marked difficult are kept. Classes are numbered in alphabetical order. Image
+    sizes are read from the images, since annotations of real datasets often have them wrong.
 
     Raises:
-        DatasetError: a list, image or annotation that is missing or broken; names the file.
+        DatasetError: `output` exists, or a list, image or annotation is missing or broken; names the file.
     """
-    source = Path(source)
+    source, output = Path(source), _new_folder(output)
     lists = source / "ImageSets" / "Main"
     found = {split: lists / f"{split}.txt" for split in (*SPLITS, "test") if (lists / f"{split}.txt").exists()}
     if not set(SPLITS) <= set(found):
         raise DatasetError(f"{lists}: has no train.txt and val.txt with the images of each split")
-    read = {split: [_read_voc(source, name) for name in _read_text(path).split()] for split, path in found.items()}
+    read = {}
+    for split, path in found.items():
+        listed = dict.fromkeys(_read_text(path).split())  # once each
+        if not listed:
+            raise DatasetError(f"{path}: lists no image")
+        read[split] = [_read_voc(source, name) for name in listed]
     names = sorted({name for entries in read.values() for *_, boxes in entries for name, *_ in boxes})
+    if not names:
+        raise DatasetError(f"{source / 'Annotations'}: the annotations of the listed images hold not one object")
     index = {name: i for i, name in enumerate(names)}
     splits = {
         split: [(path, w, h, [(index[name], *box) for name, *box in boxes]) for path, w, h, boxes in entries]
         for split, entries in read.items()
     }
-    return _write_layout(Path(output), names, splits)
+    return _write_layout(output, names, splits)
+
+
+class _WithoutDocumentType(ElementTree.TreeBuilder):
+    """Refuses a document type, and with it every entity: entities can be made to expand without end."""
+
+    def doctype(self, name, public_id, system):
+        raise DatasetError("declares a document type, which annotations do not")
 
 
 def _read_voc(source: Path, name: str):
     path = source / "Annotations" / f"{name}.xml"
-    text = _read_text(path)
-    if "<!DOCTYPE" in text or "<!ENTITY" in text:  # entities can be made to expand without end
-        raise DatasetError(f"{path}: declares a document type, which annotations do not")
     try:
-        tree = ElementTree.fromstring(text)
+        # as bytes: the file says itself in which encoding it is
+        tree = ElementTree.fromstring(path.read_bytes(), ElementTree.XMLParser(target=_WithoutDocumentType()))
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror})") from None
     except ElementTree.ParseError as error:
         raise DatasetError(f"{path}, line {error.position[0]}: not valid XML") from None
+    except DatasetError as error:
+        raise DatasetError(f"{path}: {error}") from None
+    except (LookupError, ValueError) as error:  # an encoding that is unknown
+        raise DatasetError(f"{path}: not valid XML ({error})") from None
     image = next((p for s in SUFFIXES for p in [source / "JPEGImages" / f"{name}{s}"] if p.exists()), None)
     if image is None:
         raise DatasetError(f"{path}: its image {source / 'JPEGImages' / name}.jpg does not exist")
@@ -375,6 +442,8 @@ def _read_voc(source: Path, name: str):
     for thing in tree.iter("object"):
         try:
             corners = [float(thing.find("bndbox").find(tag).text) for tag in ("xmin", "ymin", "xmax", "ymax")]
+            if not all(map(math.isfinite, corners)):
+                raise ValueError
             boxes.append((thing.find("name").text.strip(), corners[0] - 1, corners[1] - 1, corners[2], corners[3]))
         except (AttributeError, TypeError, ValueError):
             raise DatasetError(f"{path}: an object has no name, or no box of four numbers") from None
@@ -384,17 +453,28 @@ def _read_voc(source: Path, name: str):
 def convert_coco(source: str | Path, output: str | Path) -> Conversion:
     """COCO json ("train.json:val.json", or one file that is split) to Ultralytics' layout.
 
-    Categories are numbered from 0 in the order of their ids; crowd annotations are left out. Images are looked for
+    Categories are numbered from 0 in the order of their ids; crowd annotations are left out, boxes cut to their image
+    and those without area dropped. Images are looked for
     beside the json, in `images/` beside it, and in the folders train, val, train2017 and val2017 there and one up.
 
     Raises:
-        DatasetError: a file that is missing, not JSON or not COCO annotations, an unknown image or category id.
+        DatasetError: `output` exists, a file is missing, not JSON or not COCO annotations, an image or category id is
+            unknown, or the two files number their categories differently.
     """
-    paths = [Path(part) for part in str(source).split(":")]
-    if len(paths) > 2:
-        raise DatasetError(f"{source}: at most a training and a validation json")
+    return _convert_coco(source, _new_folder(output))
+
+
+def _convert_coco(source: str | Path, output: Path) -> Conversion:
+    paths = _coco_paths(source)
     documents = [_read_coco(path) for path in paths]
-    categories = {c["id"]: str(c["name"]) for document in documents for c in document["categories"]}
+    categories = {}
+    for path, document in zip(paths, documents):
+        for category in document["categories"]:
+            name = str(category["name"])
+            if categories.setdefault(category["id"], name) != name:
+                raise DatasetError(f"{path}: category {category['id']} is {name!r} here and {categories[category['id']]!r} before")
+    if not categories:
+        raise DatasetError(f"{source}: has no categories")
     index = {category: i for i, category in enumerate(sorted(categories))}
     read = [_coco_entries(path, document, index) for path, document in zip(paths, documents)]
     if len(read) == 2:
@@ -407,7 +487,21 @@ def convert_coco(source: str | Path, output: str | Path) -> Conversion:
         splits = {"train": [e for e in read[0] if not in_val(e)], "val": [e for e in read[0] if in_val(e)]}
         if not all(splits.values()):
             raise DatasetError(f"{source}: {len(read[0])} images are too few to split; give train.json:val.json")
-    return _write_layout(Path(output), [categories[c] for c in sorted(categories)], splits)
+    return _write_layout(output, [categories[c] for c in sorted(categories)], splits)
+
+
+def _coco_paths(source: str | Path) -> list[Path]:
+    paths = [Path(part) for part in re.split(r"(?<=\.json):", str(source))]  # not at the colon of a Windows drive
+    if len(paths) > 2:
+        raise DatasetError(f"{source}: at most a training and a validation json")
+    return paths
+
+
+COCO_FIELDS = {
+    "images": {"id": (int, str), "file_name": str},
+    "annotations": {"image_id": (int, str), "category_id": int, "bbox": list},
+    "categories": {"id": int, "name": str},
+}
 
 
 def _read_coco(path: Path) -> dict:
@@ -415,20 +509,26 @@ def _read_coco(path: Path) -> dict:
         document = json.loads(_read_text(path))
     except json.JSONDecodeError as error:
         raise DatasetError(f"{path}, line {error.lineno}: not valid JSON") from None
-    for name, keys in (("images", ("id", "file_name")), ("annotations", ("image_id", "category_id", "bbox")), ("categories", ("id", "name"))):
+    for name, fields in COCO_FIELDS.items():
         entries = document.get(name) if isinstance(document, dict) else None
         if not isinstance(entries, list):
             raise DatasetError(f"{path}: has no list of {name}; it must be COCO detection annotations")
         for i, entry in enumerate(entries):
-            missing = [key for key in keys if not isinstance(entry, dict) or key not in entry]
-            if missing:
-                raise DatasetError(f"{path}: {name}[{i}] has no {missing[0]}")
+            for key, kinds in fields.items():
+                if not isinstance(entry, dict) or key not in entry:
+                    raise DatasetError(f"{path}: {name}[{i}] has no {key}")
+                if not isinstance(entry[key], kinds):
+                    raise DatasetError(f"{path}: {name}[{i}] has the {key} {reprlib.repr(entry[key])}, which COCO does not allow")
+    if not document["images"]:
+        raise DatasetError(f"{path}: its list of images is empty")
     return document
 
 
 def _coco_entries(path: Path, document: dict, index: Mapping[int, int]) -> list:
     places = [base / sub for base in (path.parent, path.parent.parent) for sub in ("", "images", "train", "val", "train2017", "val2017")]
     found = {image["id"]: [] for image in document["images"]}
+    if len(found) < len(document["images"]):
+        raise DatasetError(f"{path}: several images have the same id")
     for i, annotation in enumerate(document["annotations"]):
         where = f"{path}: annotations[{i}]"
         if annotation.get("iscrowd"):
@@ -439,8 +539,10 @@ def _coco_entries(path: Path, document: dict, index: Mapping[int, int]) -> list:
             raise DatasetError(f"{where}: category_id {annotation['category_id']!r} is not among the categories")
         try:
             x, y, width, height = map(float, annotation["bbox"])
+            if not all(map(math.isfinite, (x, y, width, height))):
+                raise ValueError
         except (TypeError, ValueError):
-            raise DatasetError(f"{where}: bbox {annotation['bbox']!r} is not x, y, width, height") from None
+            raise DatasetError(f"{where}: bbox {reprlib.repr(annotation['bbox'])} is not x, y, width, height") from None
         found[annotation["image_id"]].append((index[annotation["category_id"]], x, y, x + width, y + height))
     entries = []
     for image in document["images"]:
@@ -451,12 +553,12 @@ def _coco_entries(path: Path, document: dict, index: Mapping[int, int]) -> list:
     return entries
 
 
-def _cached_coco(source: str) -> Path:
+def _cached_coco(source: str, directory: Path) -> Path:
     """The converted dataset in the cache, named by the json's content, so that it is made once."""
     digest = hashlib.sha256()
-    for part in source.split(":"):
-        digest.update(_read_text(Path(part)).encode() + str(Path(part).absolute()).encode())
-    root = cache_directory() / f"coco-{digest.hexdigest()[:12]}"
+    for path in _coco_paths(source):
+        digest.update(_read_text(path).encode() + str(path.absolute()).encode())
+    root = directory / f"coco-{digest.hexdigest()[:12]}"
     if not (root / "data.yaml").exists():
-        convert_coco(source, root)
+        _convert_coco(source, root)
     return root / "data.yaml"

@@ -7,11 +7,13 @@ clutter (strokes and pieces of digits, unlabelled) vary.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -50,24 +52,33 @@ def cache_directory() -> Path:
     return Path(os.environ.get("EVOYOLO_CACHE") or Path.home() / ".cache" / "evoyolo")
 
 
-def digits_yaml(settings: DigitsSettings = DigitsSettings(), directory: Path | None = None) -> Path:
-    """The data.yaml of the scenes, made if it is not there yet (some seconds).
+@contextlib.contextmanager
+def whole_folder(root: Path) -> Iterator[Path]:
+    """A temporary folder that becomes `root` when its block ends well; `root` is never seen half made.
 
-    Processes may race: each makes its own copy under another name, the first to finish gives it its place.
+    Processes may race: each fills its own folder, the first to finish gives it its place, the others' are dropped.
     """
-    key = hashlib.sha256(json.dumps(asdict(settings)).encode()).hexdigest()[:10]
-    root = (directory or cache_directory()) / f"digits-{key}"
-    if not (root / "data.yaml").exists():
-        root.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
+    root.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
+    try:
+        yield temporary
+        os.chmod(temporary, 0o755)  # mkdtemp's folders are for their owner alone
         try:
-            write_scenes(temporary, settings)
             os.replace(temporary, root)
         except OSError:
             if not (root / "data.yaml").exists():  # not another process that was faster
                 raise
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def digits_yaml(settings: DigitsSettings = DigitsSettings(), directory: str | Path | None = None) -> Path:
+    """The data.yaml of the scenes in `directory` (the cache if None), made if it is not there yet (some seconds)."""
+    key = hashlib.sha256(json.dumps(asdict(settings)).encode()).hexdigest()[:10]
+    root = Path(directory or cache_directory()) / f"digits-{key}"
+    if not (root / "data.yaml").exists():
+        with whole_folder(root) as temporary:
+            write_scenes(temporary, settings)
     return root / "data.yaml"
 
 
