@@ -56,7 +56,7 @@ class Rejected(Exception):
 class Evaluator:
     """Measures architectures. Must be picklable: it travels to the workers.
 
-    A subclass says in `metrics` what `evaluate` returns.
+    A subclass may say in `metrics` what `evaluate` returns; then a search that wants something else is refused at once.
     """
 
     metrics: tuple[str, ...] = ()

@@ -30,6 +30,9 @@ ENVIRONMENT = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
 }
 
+# A local Ray then serves on 127.0.0.1 only, as it does by default on macOS and Windows; nobody else may submit to it.
+LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+
 
 class Cluster:
     """Runs a session's evaluations as Ray Tune trials.
@@ -55,7 +58,7 @@ class Cluster:
         self.max_concurrent = max_concurrent
 
     def __call__(self, session: Session) -> None:
-        for name, value in ENVIRONMENT.items():
+        for name, value in {**ENVIRONMENT, **({} if self.address else LOOPBACK)}.items():
             os.environ.setdefault(name, value)
         import ray
 

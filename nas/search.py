@@ -22,6 +22,7 @@ import numpy as np
 
 from evaluators.evaluator import EvaluationError, Evaluator, FunctionEvaluator, Rejected
 from search_spaces import Architecture, InputError, SearchSpace
+from search_spaces.errors import one_of
 
 from .algorithms import SpaceExhausted, make_algorithm
 from .files import write_text
@@ -115,7 +116,9 @@ class Session:
             algorithm, space, objectives, seed=seed, constraints=constraints, estimate=evaluator.estimate
         )
         earlier = store.evaluations()
-        self.algorithm.check_feasible()  # before anything is paid for
+        # before anything is paid for
+        self._check_metrics(space)
+        self.algorithm.check_feasible()
         self.algorithm.restore([e for e in earlier if e.status in ("finished", "failed", "rejected")])
         # References are asked whatever the constraints say: they are drawn, not searched.
         known = {e.key for e in earlier if e.status in ("finished", "failed", "rejected")}
@@ -126,6 +129,15 @@ class Session:
         self.spent = sum(e.status in ("finished", "failed") for e in earlier)
         self.rejected = sum(e.status == "rejected" for e in earlier)
         self.progress.restore(earlier)
+
+    def _check_metrics(self, space: SearchSpace) -> None:
+        """An evaluator that says what it measures must measure what is optimised and bounded."""
+        if not self.evaluator.metrics:
+            return
+        given = [*self.evaluator.metrics, *self.evaluator.estimate([space.sample(0)])]
+        for wanted in (*self.objectives, *self.constraints):
+            if wanted.metric not in given:
+                raise InputError(f"the evaluator does not measure {wanted.metric}; it measures {one_of(given)}")
 
     def propose(self) -> Architecture | None:
         """The next architecture to evaluate, already in the store; None when the budget or the space is used up."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from evaluators.dataset import check_dataset, load_dataset
-from evaluators.digits import DigitsSettings, compose, digits_yaml, split_originals
+from evaluators.digits import DigitsSettings, compose, digits_yaml, split_originals, whole_folder
 
 SMALL = DigitsSettings(train=6, val=3)
 
@@ -59,7 +59,7 @@ def test_processes_that_race_end_with_one_whole_dataset(tmp_path):
         "from pathlib import Path; from evaluators.digits import *\n"
         f"print(digits_yaml(DigitsSettings(train=6, val=3), Path({str(tmp_path)!r})))"
     )
-    racing = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    racing = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
     printed = {process.communicate()[0].strip() for process in racing}
     assert all(process.returncode == 0 for process in racing) and len(printed) == 1
     assert len(list(tmp_path.iterdir())) == 1
@@ -70,6 +70,13 @@ def test_it_is_made_once(tmp_path):
     path = digits_yaml(SMALL, tmp_path)
     before = path.stat().st_mtime_ns
     assert digits_yaml(SMALL, tmp_path) == path and path.stat().st_mtime_ns == before
+
+
+def test_what_breaks_half_way_leaves_nothing(tmp_path):
+    with pytest.raises(KeyboardInterrupt), whole_folder(tmp_path / "data") as temporary:
+        (temporary / "data.yaml").write_text("half")
+        raise KeyboardInterrupt
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("split", ["train", "val"])

@@ -31,6 +31,50 @@ def test_trials_run_in_other_processes_and_failures_are_kept(tmp_path):
     assert [e.metrics["gain"] for e in run.front] == [2]
 
 
+def test_an_evaluation_that_kills_its_worker_is_tried_again_and_then_recorded(tmp_path):
+    def evaluate(architecture):
+        with open(tmp_path / f"tries-{architecture['a']}", "a") as tries:
+            tries.write("x")
+        if architecture["a"] == 3:
+            os._exit(1)
+        return {"gain": architecture["a"], "cost": architecture["b"]}
+
+    space = SPACE.restrict({"a": [2, 3], "b": [0]})
+    run = search(space, evaluate, OBJECTIVES, max_evaluations=2, directory=tmp_path / "run", executor=Cluster())
+    assert [(e.architecture["a"], e.status) for e in sorted(run.all_evaluations, key=lambda e: e.architecture["a"])] == [
+        (2, "finished"),
+        (3, "failed"),
+    ]
+    assert [e.reason for e in run.all_evaluations if e.status == "failed"] == ["its worker died 3 times"]
+    assert (tmp_path / "tries-3").read_text() == "xxx"
+
+
+def test_a_local_ray_listens_on_loopback_only(tmp_path):
+    code = """
+import subprocess, sys
+from nas import Objective, search
+from nas.cluster import Cluster
+from search_spaces import Choice, SearchSpace
+import psutil
+space = SearchSpace("toy", [Choice("a", [1, 2])])
+def evaluate(architecture):
+    return {"gain": architecture["a"]}
+class Spying(Cluster):
+    def _tune(self, session):
+        super()._tune(session)
+        family = [psutil.Process(), *psutil.Process().children(recursive=True)]
+        for process in family:
+            for c in process.net_connections("inet"):
+                if c.status == "LISTEN":
+                    print("listens", c.laddr.ip)
+search(space, evaluate, [Objective("gain", "max")], max_evaluations=1, directory=sys.argv[1], executor=Spying())
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "run")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    addresses = {line.split()[1] for line in done.stdout.splitlines() if line.startswith("listens")}
+    assert addresses and addresses <= {"127.0.0.1", "::1"}
+
+
 DRIVER = """
 import sys, time
 from pathlib import Path

@@ -120,7 +120,7 @@ def test_what_goes_wrong_with_one_architecture_is_recorded_and_the_search_goes_o
 class Costed(Evaluator):
     """Estimates cost; rejects what turns out too slow."""
 
-    metrics = ("gain", "cost", "latency_ms")
+    metrics = ("gain", "latency_ms")
 
     def estimate(self, architectures):
         import numpy as np
@@ -156,6 +156,12 @@ def test_a_bound_that_every_evaluation_breaks_ends_with_the_nearest(tmp_path):
             SPACE, Slow(), OBJECTIVES, max_evaluations=5, directory=tmp_path / "run",
             constraints=[Constraint("latency_ms", upper=6)],
         )
+
+
+def test_an_objective_that_nobody_measures_is_refused_at_once(tmp_path):
+    with pytest.raises(InputError, match="does not measure energy; it measures gain, latency_ms or cost"):
+        search(SPACE, Costed(), [Objective("energy", "min")], max_evaluations=5, directory=tmp_path / "run")
+    assert not list((tmp_path / "run").iterdir())  # free for another try
 
 
 def test_references_come_first_whatever_the_constraints(tmp_path):
