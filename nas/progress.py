@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -134,11 +134,12 @@ class Progress:
         table = Table.grid(padding=(0, 2))
         volume, left = self._hypervolume(), self._left()
         on_front = len(front([e.metrics for e in self.finished], self.objectives)) if self.finished else 0
+        table.add_row("", ProgressBar(total=self.max_evaluations, completed=self.spent, width=50))
         table.add_row("evaluated", self._counted())
-        table.add_row("running", f"{self.open}    costed {self.costed:,} candidates")
+        table.add_row("running", f"{self.open}" + (f", {self.costed:,} candidates costed" if self.costed else ""))
         table.add_row("best", ", ".join(self._best()) or "-")
         table.add_row("front", f"{on_front} models" + (f", hypervolume {volume:.4g}" if volume is not None else ""))
         table.add_row(
             "time", f"{duration(self.elapsed)}" + (f", about {duration(left)} left" if left is not None else "")
         )
-        return Group(ProgressBar(total=self.max_evaluations, completed=self.spent, width=60), table)
+        return table

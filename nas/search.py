@@ -112,8 +112,14 @@ class Session:
         self.deadline = time.monotonic() + max_seconds if max_seconds else None
         self.progress = progress or Progress(objectives, max_evaluations)
         self.error: Exception | None = None  # what ends the search early, raised once the executor has wound down
+        estimates = type(evaluator).estimate is not Evaluator.estimate
         self.algorithm = make_algorithm(
-            algorithm, space, objectives, seed=seed, constraints=constraints, estimate=evaluator.estimate
+            algorithm,
+            space,
+            objectives,
+            seed=seed,
+            constraints=constraints,
+            estimate=evaluator.estimate if estimates else None,
         )
         earlier = store.evaluations()
         # before anything is paid for

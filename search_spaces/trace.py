@@ -87,9 +87,11 @@ class Tape:
         shape = Shape(x.shape.channels, x.shape.height * factor, x.shape.width * factor)
         return self._emit(kind, [x], shape, stride=factor)
 
-    def concat(self, tensors: Sequence[Tensor]) -> Tensor:
-        channels = sum(t.shape.channels for t in tensors)
-        return self._emit("concat", tensors, Shape(channels, *tensors[0].shape[1:]))
+    def concat(self, tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
+        """Join along the channels (axis 0) or, for flattened maps, along their places (axis 2)."""
+        shape = list(tensors[0].shape)
+        shape[axis] = sum(t.shape[axis] for t in tensors)
+        return self._emit("concat", tensors, Shape(*shape))
 
     def elementwise(self, kind, *tensors) -> Tensor:
         return self._emit(kind, tensors, tensors[0].shape)
@@ -169,12 +171,8 @@ def detect(tape, *levels, num_classes, reg_max, class_branch, box_width, class_w
     def flat(x):
         return Tensor(Shape(x.shape.channels, 1, x.shape.height * x.shape.width), view_of=x)
 
-    def join(tensors):
-        anchors = sum(t.shape.width for t in tensors)
-        return tape._emit("concat", tensors, Shape(tensors[0].shape.channels, 1, anchors))
-
-    boxes = join([flat(box(x)) for x in levels])
-    classes = join([flat(scores(x)) for x in levels])
+    boxes = tape.concat([flat(box(x)) for x in levels], axis=2)
+    classes = tape.concat([flat(scores(x)) for x in levels], axis=2)
     if reg_max > 1:  # distribution focal loss: the expected value over the bins, a fixed convolution
         bins = tape.elementwise("softmax", Tensor(Shape(reg_max, 4, boxes.shape.width), view_of=boxes))
         expected = tape.conv(bins, 1, norm=False, activation=None)
