@@ -75,7 +75,10 @@ class Architecture(Mapping):
         self._key = None
 
     def __getitem__(self, name: str):
-        position = self.space.position(name)
+        try:
+            position = self.space.position(name)
+        except InputError as error:  # a mapping's `in` and `get` expect a KeyError
+            raise KeyError(str(error)) from None
         code = int.from_bytes(self.codes[2 * position : 2 * position + 2], "little", signed=True)
         if code < 0:
             raise KeyError(f"{name} has no value in this architecture (it needs {self.space.choices[position].when})")

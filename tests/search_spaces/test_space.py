@@ -134,6 +134,16 @@ def test_wrong_spaces_are_named(make, message):
         make()
 
 
+def test_an_architecture_is_a_mapping_of_its_active_choices():
+    a = toy().architecture(neck="AFPN", width=0.5)
+    assert len(a) == 2 and list(a) == ["neck", "width"] and a["width"] == 0.5
+    assert "depth" not in a and "heads" not in a and a.get("depth") is None and a.get("heads", 3) == 3
+    with pytest.raises(KeyError, match="depth has no value in this architecture"):
+        a["depth"]
+    with pytest.raises(KeyError, match="no choice 'heads'"):
+        a["heads"]
+
+
 def test_replace_follows_conditions():
     a = toy().architecture(neck="PAN", depth=2, width=0.5)
     assert a.replace(neck="AFPN").to_dict() == {"neck": "AFPN", "width": 0.5}
