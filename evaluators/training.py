@@ -8,7 +8,6 @@ import logging
 import math
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from hashlib import sha256
 from pathlib import Path
 
 import torch
-from filelock import FileLock
 from ultralytics.data import build_yolo_dataset
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils import LOGGER
@@ -28,6 +26,7 @@ from search_spaces.graph import check_image_size
 
 from .dataset import Dataset, load_dataset
 from .evaluator import EvaluationError
+from .locks import machine_lock
 
 # Suited to short training from scratch, where Ultralytics' defaults (made for hundreds of epochs: three of warm-up,
 # mosaic, SGD or a learning rate guessed from the class count) learn next to nothing.
@@ -120,13 +119,16 @@ class DetectorTraining(DetectionTrainer):
         stride, which at 64 px means judging a network at 96 px."""
         # Parallel trials share the folder where Ultralytics writes its cache of labels, which it does not do atomically.
         name = sha256(str(self.data["path"]).encode()).hexdigest()[:16]
-        with FileLock(Path(tempfile.gettempdir()) / f"evoyolo-labels-{name}.lock"):
+        with machine_lock(f"labels-{name}"):
             stride = int(unwrap_model(self.model).stride.max())
             return build_yolo_dataset(self.args, img_path, batch, self.data, mode=mode, rect=False, stride=stride)
 
     def final_eval(self):
-        """The last epoch has just been validated; its checkpoint only loses the optimizer's state."""
+        """In a search the last epoch has just been validated; its checkpoint only loses the optimizer's state."""
+        if self.architecture is None:
+            return super().final_eval()
         strip_optimizer(self.best if self.best.exists() else self.last)
+        return None
 
 
 def _stop_at_nan(trainer) -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import platform
-import tempfile
 import time
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 
 from search_spaces import InputError
+
+from ..locks import machine_lock
 
 WARMUP_SECONDS, WARMUP_RUNS = 0.3, 5
 REPEAT_SECONDS, REPEAT_RUNS, MOST_RUNS = 1.0, 30, 300
@@ -91,7 +91,7 @@ def measure_latency(path: str | Path, *, threads: int = 1) -> Latency:
         session.run(None, feed)
         return 1000 * (time.perf_counter() - start)
 
-    with FileLock(Path(tempfile.gettempdir()) / "evoyolo-latency.lock"):
+    with machine_lock("latency"):
         start, warmup = time.perf_counter(), 0
         while warmup < WARMUP_RUNS or time.perf_counter() - start < WARMUP_SECONDS:
             run()
