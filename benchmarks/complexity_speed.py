@@ -1,6 +1,6 @@
 """Architectures costed per second: from the layer graph, by building, and by thop, in one run.
 
-    python benchmarks/complexity_speed.py
+python benchmarks/complexity_speed.py
 """
 
 from __future__ import annotations

@@ -33,7 +33,9 @@ def main() -> int:
     config = SearchConfig()
     dataset, space = load_dataset("digits"), YoloSpace()
     print(describe())
-    print(f"digits, {len(dataset.train)} training images of {args.image_size} px, {config.epochs} epochs, batch {config.batch}, 1 thread")
+    print(
+        f"digits, {len(dataset.train)} training images of {args.image_size} px, {config.epochs} epochs, batch {config.batch}, 1 thread"
+    )
     print(f"{'seed':>4}{'width':>7}{'mAP50-95':>10}{'mAP50':>8}{'CPU s':>8}{'wall s':>8}")
     rows = []
     for seed in args.seeds:
@@ -43,7 +45,13 @@ def main() -> int:
             architecture = space.preset(preset, image_size=args.image_size)
             with tempfile.TemporaryDirectory() as folder:
                 result = train(
-                    architecture, dataset, Fidelity(config.epochs), Path(folder), seed=seed, batch=config.batch, threads=1
+                    architecture,
+                    dataset,
+                    Fidelity(config.epochs),
+                    Path(folder),
+                    seed=seed,
+                    batch=config.batch,
+                    threads=1,
                 )
                 scores = coco_map(load_checkpoint(result.checkpoint), dataset, args.image_size)
             wall, cpu = time.perf_counter() - started[0], time.process_time() - started[1]
@@ -53,7 +61,9 @@ def main() -> int:
     gap = min(wider - narrower for found in rows for narrower, wider in zip(found, found[1:]))
     spread = max(max(column) - min(column) for column in zip(*rows))
     print("separated for every seed" if gap > 0 else "NOT separated")
-    print(f"smallest gap between neighbouring widths {gap:.3f}; largest spread of one width over the seeds {spread:.3f}")
+    print(
+        f"smallest gap between neighbouring widths {gap:.3f}; largest spread of one width over the seeds {spread:.3f}"
+    )
     return int(gap <= 0)
 
 

@@ -56,7 +56,9 @@ def main() -> None:
             search.tell(architecture, told[-1])
         return [hypervolume(told[:n], OBJECTIVES, reference) / whole for n in AFTER]
 
-    print(f"{len(table)} trained detectors, {len(devices)} devices, {args.seeds} seeds; share of the table's hypervolume after")
+    print(
+        f"{len(table)} trained detectors, {len(devices)} devices, {args.seeds} seeds; share of the table's hypervolume after"
+    )
     print(f"{'algorithm':<34}" + "".join(f"{n:>8}" for n in AFTER))
     for label, algorithm, known in (
         ("random", "random", False),

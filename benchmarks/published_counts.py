@@ -1,6 +1,6 @@
 """Published parameter counts and FLOPs against the networks that the builder builds.
 
-    python benchmarks/published_counts.py
+python benchmarks/published_counts.py
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ def main() -> int:
         counted = 2e-9 * thop.profile(model, [torch.zeros(1, 3, 640, 640)], custom_ops=free, verbose=False)[0]
         off = built != params or (gflops is not None and abs(counted / gflops - 1) > 0.01)
         wrong += off
-        print(f"{name:<20}{classes:>8}{params:>12,}{built:>12,}{gflops or '-':>13}{counted:>8.2f}{'  DIFFERS' if off else ''}")
+        print(
+            f"{name:<20}{classes:>8}{params:>12,}{built:>12,}{gflops or '-':>13}{counted:>8.2f}{'  DIFFERS' if off else ''}"
+        )
     print(f"{len(PUBLISHED) - wrong} of {len(PUBLISHED)} equal (parameters exactly, FLOPs within 1%)")
     return wrong
 

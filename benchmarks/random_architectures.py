@@ -1,6 +1,6 @@
 """Random architectures: costs against the built network and thop, two image sizes, gradients, ONNX outputs.
 
-    python benchmarks/random_architectures.py --count 500 --onnx 100
+python benchmarks/random_architectures.py --count 500 --onnx 100
 """
 
 from __future__ import annotations

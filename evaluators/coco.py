@@ -88,7 +88,9 @@ def detect(
         stacked = np.stack([letterbox(image=image)[..., ::-1].transpose(2, 0, 1) for image in originals])
         with torch.no_grad():
             raw = model(torch.from_numpy(np.ascontiguousarray(stacked)).to(device).float() / 255)
-            results = non_max_suppression(raw, confidence, iou, multi_label=True, max_det=max_detections, nc=len(model.names))
+            results = non_max_suppression(
+                raw, confidence, iou, multi_label=True, max_det=max_detections, nc=len(model.names)
+            )
         for offset, (image, boxes) in enumerate(zip(originals, results)):
             corners = scale_boxes(shape, boxes[:, :4], image.shape[:2]).cpu().numpy().astype(float)
             for (x1, y1, x2, y2), score, label in zip(corners, boxes[:, 4].tolist(), boxes[:, 5].tolist()):
@@ -99,4 +101,6 @@ def detect(
 
 def coco_map(model: nn.Module, dataset: Dataset, image_size, *, split: str = "val", **options) -> dict[str, float]:
     """COCO's average precisions of a model on a split of a dataset; `options` are those of `detect`."""
-    return score_detections(coco_ground_truth(dataset, split), detect(model, getattr(dataset, split), image_size, **options))
+    return score_detections(
+        coco_ground_truth(dataset, split), detect(model, getattr(dataset, split), image_size, **options)
+    )

@@ -147,7 +147,9 @@ def _read_yaml(path: Path, name: str) -> Dataset:
         entries = content.get(split)
         entries = [entries] if isinstance(entries, str) else entries
         if not isinstance(entries, list) or not entries or not all(isinstance(entry, str) for entry in entries):
-            raise DatasetError(f"{path}: {split} must name a folder of images or a list of them; it is {reprlib.repr(entries)}")
+            raise DatasetError(
+                f"{path}: {split} must name a folder of images or a list of them; it is {reprlib.repr(entries)}"
+            )
         sources[split] = [str(_place(root, entry)) for entry in entries]
         images[split] = tuple(image for place in sources[split] for image in _images(Path(place), path, split))
         if not images[split]:
@@ -264,15 +266,17 @@ def image_size(path: Path) -> tuple[int, int]:
 def _check_image(path: Path) -> None:
     width, height = image_size(path)
     if min(width, height) < SMALLEST_EDGE:
-        raise DatasetError(f"{path}: is {width} x {height} pixels; images must be at least {SMALLEST_EDGE} x {SMALLEST_EDGE}")
+        raise DatasetError(
+            f"{path}: is {width} x {height} pixels; images must be at least {SMALLEST_EDGE} x {SMALLEST_EDGE}"
+        )
 
 
 def check_dataset(dataset: Dataset) -> DatasetSummary:
     """Look at every image's header and every label before anything is trained.
 
     Raises:
-        DatasetError: the first thing wrong: an image missing, unreadable or below 10 x 10 pixels, a box outside its image, a class out of
-            range, a malformed line, a split without any label file or any box.
+        DatasetError: the first thing wrong: an image missing, unreadable or below 10 x 10 pixels, a box outside its
+            image, a class out of range, a malformed line, a split without any label file or any box.
     """
     images, boxes, background, by_class = {}, {}, {}, {}
     for split in SPLITS:
@@ -327,7 +331,9 @@ class Conversion:
     dropped: int
 
     def __str__(self) -> str:
-        splits = "; ".join(f"{split}: {self.images[split]:,} images, {self.boxes[split]:,} boxes" for split in self.images)
+        splits = "; ".join(
+            f"{split}: {self.images[split]:,} images, {self.boxes[split]:,} boxes" for split in self.images
+        )
         return f"wrote {self.yaml_path}\n{splits}; {self.clipped} boxes cut to their image, {self.dropped} without area dropped"
 
 
@@ -363,7 +369,9 @@ def _write_layout(root: Path, names: Sequence[str], splits: Annotated) -> Conver
                 boxes[split] += len(lines)
                 (temporary / "labels" / split / f"{name}.txt").write_text("".join(lines), encoding="utf-8")
         content = {**{split: f"images/{split}" for split in splits}, "names": dict(enumerate(names))}
-        (temporary / "data.yaml").write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        (temporary / "data.yaml").write_text(
+            yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8"
+        )
     return Conversion(root / "data.yaml", images, boxes, clipped, dropped)
 
 
@@ -472,7 +480,9 @@ def _convert_coco(source: str | Path, output: Path) -> Conversion:
         for category in document["categories"]:
             name = str(category["name"])
             if categories.setdefault(category["id"], name) != name:
-                raise DatasetError(f"{path}: category {category['id']} is {name!r} here and {categories[category['id']]!r} before")
+                raise DatasetError(
+                    f"{path}: category {category['id']} is {name!r} here and {categories[category['id']]!r} before"
+                )
     if not categories:
         raise DatasetError(f"{source}: has no categories")
     index = {category: i for i, category in enumerate(sorted(categories))}
@@ -518,14 +528,20 @@ def _read_coco(path: Path) -> dict:
                 if not isinstance(entry, dict) or key not in entry:
                     raise DatasetError(f"{path}: {name}[{i}] has no {key}")
                 if not isinstance(entry[key], kinds):
-                    raise DatasetError(f"{path}: {name}[{i}] has the {key} {reprlib.repr(entry[key])}, which COCO does not allow")
+                    raise DatasetError(
+                        f"{path}: {name}[{i}] has the {key} {reprlib.repr(entry[key])}, which COCO does not allow"
+                    )
     if not document["images"]:
         raise DatasetError(f"{path}: its list of images is empty")
     return document
 
 
 def _coco_entries(path: Path, document: dict, index: Mapping[int, int]) -> list:
-    places = [base / sub for base in (path.parent, path.parent.parent) for sub in ("", "images", "train", "val", "train2017", "val2017")]
+    places = [
+        base / sub
+        for base in (path.parent, path.parent.parent)
+        for sub in ("", "images", "train", "val", "train2017", "val2017")
+    ]
     found = {image["id"]: [] for image in document["images"]}
     if len(found) < len(document["images"]):
         raise DatasetError(f"{path}: several images have the same id")
@@ -548,7 +564,9 @@ def _coco_entries(path: Path, document: dict, index: Mapping[int, int]) -> list:
     for image in document["images"]:
         file = next((p for place in places if (p := place / image["file_name"]).is_file()), None)
         if file is None:
-            raise DatasetError(f"{path}: image {image['file_name']} was found neither beside it nor in images/, train/ or val/")
+            raise DatasetError(
+                f"{path}: image {image['file_name']} was found neither beside it nor in images/, train/ or val/"
+            )
         entries.append((file, *image_size(file), found[image["id"]]))
     return entries
 

@@ -124,7 +124,8 @@ def compose(rng, images, classes, originals, photographs, settings: DigitsSettin
                 boxes.append((int(classes[index]), box))
                 break
     labels = [
-        (c, (x1 + x2) / 2 / size, (y1 + y2) / 2 / size, (x2 - x1) / size, (y2 - y1) / size) for c, (x1, y1, x2, y2) in boxes
+        (c, (x1 + x2) / 2 / size, (y1 + y2) / 2 / size, (x2 - x1) / size, (y2 - y1) / size)
+        for c, (x1, y1, x2, y2) in boxes
     ]
     return scene, labels
 
@@ -174,7 +175,9 @@ def _clutter(rng, scene: np.ndarray, image: np.ndarray) -> None:
     if rng.random() < 0.5:
         ends = rng.integers(size, size=(2, 2))
         colour = tuple(int(v) for v in rng.integers(256, size=3))
-        cv2.line(scene, tuple(map(int, ends[0])), tuple(map(int, ends[1])), colour, int(rng.integers(1, 4)), cv2.LINE_AA)
+        cv2.line(
+            scene, tuple(map(int, ends[0])), tuple(map(int, ends[1])), colour, int(rng.integers(1, 4)), cv2.LINE_AA
+        )
         return
     row, column = rng.integers(0, 5, size=2)
     piece = image[row : row + 4, column : column + 4].astype(np.float32) / 16

@@ -9,6 +9,7 @@ from typing import get_args
 
 import yaml
 
+
 def _config_fields(parser: argparse.ArgumentParser, only=None) -> None:
     from .config import SearchConfig
 
@@ -33,7 +34,9 @@ def _given(args: argparse.Namespace) -> dict:
 
     from .config import SearchConfig
 
-    given = {name: value for name, value in vars(args).items() if name in SearchConfig.model_fields and value is not None}
+    given = {
+        name: value for name, value in vars(args).items() if name in SearchConfig.model_fields and value is not None
+    }
     texts = ("name", "directory", "data", "device", "address", "objectives", "references", "algorithm")
     try:
         return {name: value if name in texts else yaml.safe_load(value) for name, value in given.items()}
@@ -153,7 +156,12 @@ def _pick(args) -> None:
 
     bounds = {name: value for name, value in vars(args).items() if name.startswith("max_") and value is not None}
     evaluation = pick(args.run, **bounds)
-    print(json.dumps({"key": evaluation.key, "metrics": evaluation.metrics, "folder": f"{args.run}/models/{evaluation.key}"}, indent=1))
+    print(
+        json.dumps(
+            {"key": evaluation.key, "metrics": evaluation.metrics, "folder": f"{args.run}/models/{evaluation.key}"},
+            indent=1,
+        )
+    )
 
 
 def _show(args) -> None:

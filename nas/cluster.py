@@ -19,8 +19,8 @@ from .search import Outcome, Session, run_evaluation
 # A worker or node that dies under a trial is not the architecture's fault: Tune starts the trial again this often.
 RETRIES = 2
 
-# Read by Ray when it is imported or started: nothing is reported home, trials keep the working directory, Tune writes no
-# tables and result files of its own, and Ctrl-C reaches us instead of Tune (which would call an interrupted search done).
+# Read by Ray when it is imported or started: nothing is reported home, trials keep the working directory, Tune writes
+# no tables and result files of its own, and Ctrl-C reaches us and not Tune, which would call an interrupted search done.
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",

@@ -57,7 +57,8 @@ class SearchConfig(BaseModel):
     fraction: Annotated[float, Field(gt=0, le=1)] = Field(1.0, description="share of the training images to use")
     batch: Positive = Field(4, description="images per training step; small ones make more steps of a short training")
     training: dict[str, Any] = Field(
-        default_factory=dict, description="Ultralytics training settings that replace ours, such as {lr0: 0.002, mosaic: 1.0}"
+        default_factory=dict,
+        description="Ultralytics training settings that replace ours, such as {lr0: 0.002, mosaic: 1.0}",
     )
     device: str = Field("cpu", description="cpu, or a CUDA device such as 0")
 
@@ -68,9 +69,7 @@ class SearchConfig(BaseModel):
         None, description="hard limit on the latency measured with ONNX Runtime on the machine that trains"
     )
     max_params: Positive | None = Field(None, description="hard limit on parameters")
-    max_macs: Positive | None = Field(
-        120_000_000, description="hard limit on multiply-accumulates per image"
-    )
+    max_macs: Positive | None = Field(120_000_000, description="hard limit on multiply-accumulates per image")
     latency_threads: Positive = Field(1, description="threads of the latency measurement")
 
     algorithm: str = Field("evolution", description=f"search algorithm: {one_of(ALGORITHMS)}")

@@ -52,7 +52,10 @@ def print_architecture(architecture: Architecture, num_classes: int, image_size,
     _, height, width = graph.image
     total = complexity([architecture], num_classes, (height, width))
     params, macs, peak = (int(values[0]) for values in (total.params, total.macs, total.peak_activation_bytes))
-    table = Table(title=f"{architecture.space.name}:{architecture.key} at {height} x {width} px, {num_classes} classes", title_justify="left")
+    table = Table(
+        title=f"{architecture.space.name}:{architecture.key} at {height} x {width} px, {num_classes} classes",
+        title_justify="left",
+    )
     for heading in ("layer", "from", "module", "what", "out (C x H x W)"):
         table.add_column(heading)
     for heading in ("parameters", "MMACs", "% of MACs"):
@@ -60,7 +63,9 @@ def print_architecture(architecture: Architecture, num_classes: int, image_size,
     for index, layer in enumerate(graph.layers):
         steps, _, _ = trace(layer)
         layer_macs = sum(int(step.macs) for step in steps)
-        what = ", ".join(f"{name}={value}" for name, value in layer.arguments.items() if name not in ("channels", "num_classes"))
+        what = ", ".join(
+            f"{name}={value}" for name, value in layer.arguments.items() if name not in ("channels", "num_classes")
+        )
         shapes = " + ".join("x".join(str(np.asarray(n)) for n in shape) for shape in layer.out_shapes)
         table.add_row(
             str(index),

@@ -34,7 +34,10 @@ def columns(run: Run, evaluations: Sequence[Evaluation]) -> list[str]:
     """Metric names to show: the objectives first, then what else was measured."""
     measured = {name for e in evaluations for name in e.metrics}
     first = [objective.metric for objective in run.objectives]
-    return [*first, *sorted(measured - set(first), key=lambda name: (list(METRICS).index(name) if name in METRICS else 99, name))]
+    return [
+        *first,
+        *sorted(measured - set(first), key=lambda name: (list(METRICS).index(name) if name in METRICS else 99, name)),
+    ]
 
 
 def labels(run: Run) -> dict[str, str]:
@@ -51,7 +54,10 @@ def print_front(run: Run, console: Console) -> None:
         console.print("no evaluation has finished within the constraints, so there is no front")
         return
     names = columns(run, members)
-    table = Table(title=f"front of {run.directory}: {len(members)} of {len(run.evaluations)} evaluated models", title_justify="left")
+    table = Table(
+        title=f"front of {run.directory}: {len(members)} of {len(run.evaluations)} evaluated models",
+        title_justify="left",
+    )
     table.add_column("model", no_wrap=True)
     for name in names:
         table.add_column(HEADINGS.get(name, name), justify="right")
@@ -83,7 +89,11 @@ def as_records(run: Run, files: Mapping[str, Mapping[str, str]]) -> list[dict]:
 def write_front(run: Run, files: Mapping[str, Mapping[str, str]] | None = None) -> None:
     """Write front.csv, front.json and front.png into the run's folder."""
     records = as_records(run, files or {})
-    document = {"objectives": [[o.metric, o.direction] for o in run.objectives], "settings": run.settings, "front": records}
+    document = {
+        "objectives": [[o.metric, o.direction] for o in run.objectives],
+        "settings": run.settings,
+        "front": records,
+    }
     write_text(run.directory / "front.json", json.dumps(document, indent=1))
     names = columns(run, run.front)
     choices = [choice.name for choice in run.space.choices]
@@ -92,7 +102,9 @@ def write_front(run: Run, files: Mapping[str, Mapping[str, str]] | None = None) 
         writer.writerow(["key", "name", *names, *choices])
         for record in records:
             metrics = [record["metrics"].get(name, "") for name in names]
-            writer.writerow([record["key"], record["name"] or "", *metrics, *(record["architecture"].get(c, "") for c in choices)])
+            writer.writerow(
+                [record["key"], record["name"] or "", *metrics, *(record["architecture"].get(c, "") for c in choices)]
+            )
     draw_front(run, run.directory / "front.png")
 
 
@@ -120,7 +132,9 @@ def draw_front(run: Run, path: Path) -> None:
     axes.plot(*at(members), "o-", drawstyle="steps-post", color="#1f6fb2", ms=6, lw=1.4, label="front", zorder=3)
     references = [e for e in run.evaluations if e.key in named]
     if references:
-        axes.scatter(*at(references), s=120, facecolors="none", edgecolors="#c0392b", lw=1.5, label="reference", zorder=4)
+        axes.scatter(
+            *at(references), s=120, facecolors="none", edgecolors="#c0392b", lw=1.5, label="reference", zorder=4
+        )
     low, high = axes.get_xlim()
     for e in references:
         left = e.metrics[x.metric] > (low + high) / 2  # towards the middle, so that the name stays inside

@@ -36,7 +36,9 @@ def start(config: SearchConfig, console: Console) -> Run:
     """Run the search that `config` describes, in a new folder."""
     directory = config.run_directory
     if (directory / STORE).exists():
-        raise InputError(f"{directory} already holds a run; resume it (`evoyolo resume {directory}`) or give another --name")
+        raise InputError(
+            f"{directory} already holds a run; resume it (`evoyolo resume {directory}`) or give another --name"
+        )
     return _run(config, console, resume=False)
 
 
@@ -74,8 +76,14 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run:
     executor = run_here
     if config.executor == "ray":
         executor = Cluster(config.address, config.cpus_per_trial, config.gpus_per_trial, config.max_concurrent)
-    say(f"space {space.name}: {space.size:.3g} architectures; {config.algorithm} to {config.max_evaluations} evaluations of {config.epochs} epochs")
-    say(f"run folder {directory}" + ("" if resume else f"; stop with Ctrl-C at any time, continue with `evoyolo resume {directory}`"))
+    say(
+        f"space {space.name}: {space.size:.3g} architectures; "
+        f"{config.algorithm} to {config.max_evaluations} evaluations of {config.epochs} epochs"
+    )
+    say(
+        f"run folder {directory}"
+        + ("" if resume else f"; stop with Ctrl-C at any time, continue with `evoyolo resume {directory}`")
+    )
     progress = Progress(config.make_objectives(), config.max_evaluations, console)
     with _settings_of_a_run(config, directory, say):
         search(
@@ -131,14 +139,13 @@ def _settings_of_a_run(config: SearchConfig, directory: Path, say):
 def _say_what_came_out(run: Run, files: dict, config: SearchConfig, progress: Progress, say) -> None:
     failed = sum(e.status == "failed" for e in run.all_evaluations)
     say(
-        f"{run.costed:,} candidates costed, {len(run.evaluations)} models trained, {failed} failed, "
-        f"in {duration(progress.elapsed)}"
+        f"{run.costed:,} candidates costed, {len(run.evaluations)} models trained, {failed} failed; "
+        f"this command searched for {duration(progress.elapsed)}"
     )
-    size = config.image_size or "each model's own"
-    say(
-        f"accuracy: COCO mAP by pycocotools on {len(load_dataset(config.data).val)} validation images after {config.epochs} "
-        f"epochs at {size} px; latency: {run.protocol}"
-    )
+    size = f"{config.image_size} px" if config.image_size else "each model's own image size"
+    images = len(load_dataset(config.data).val)
+    say(f"accuracy: COCO mAP by pycocotools on {images} validation images, {config.epochs} epochs of training, at {size}")
+    say(f"latency: {run.protocol}")
     say("checkpoints of the front, each with its model.yaml and model.onnx beside it:")
     for evaluation in run.front:
         if evaluation.key in files:
@@ -148,7 +155,10 @@ def _say_what_came_out(run: Run, files: dict, config: SearchConfig, progress: Pr
         best = run.front[0]
         say("next:")
         if best.key in files:
-            say(f"  yolo predict model={run.directory / files[best.key]['checkpoint']} source=IMAGE imgsz={best.architecture['image_size']}")
+            say(
+                f"  yolo predict model={run.directory / files[best.key]['checkpoint']} source=IMAGE "
+                f"imgsz={best.architecture['image_size']}"
+            )
         say(f"  evoyolo show {run.directory}:{best.key}      the most accurate model, layer by layer")
         say(f"  evoyolo pick {run.directory} --max-latency-ms {best.metrics.get('latency_ms', 10):.3g}")
         say(f"  evoyolo resume {run.directory} --max-evaluations {2 * config.max_evaluations}      search on")

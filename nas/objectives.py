@@ -116,6 +116,8 @@ def default_reference(metrics: Sequence[Mapping[str, float]], objectives: Sequen
     It moves while a search finds worse extremes, so volumes of different searches need a common reference.
     """
     return {
-        o.metric: min(0.0, *(m[o.metric] for m in metrics)) if o.direction == "max" else max(m[o.metric] for m in metrics)
+        o.metric: min(0.0, *(m[o.metric] for m in metrics))
+        if o.direction == "max"
+        else max(m[o.metric] for m in metrics)
         for o in objectives
     }

@@ -44,7 +44,7 @@ class Progress:
         self.finished: list[Evaluation] = []
         self.counts = {"finished": 0, "failed": 0, "rejected": 0}
         self.open = self.costed = 0
-        self.started_at = time.monotonic()
+        self.started_at, self.ended_at = time.monotonic(), None
         self.concluded_here = 0  # in this process: earlier results of a resumed run say nothing about its speed
         self._live: Live | None = None
 
@@ -56,6 +56,7 @@ class Progress:
         return self
 
     def __exit__(self, *exception) -> None:
+        self.ended_at = time.monotonic()
         if self._live:
             self._live.stop()
             self._live = None
@@ -90,8 +91,8 @@ class Progress:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the search started in this process."""
-        return time.monotonic() - self.started_at
+        """Seconds that the search has taken, or took, in this process."""
+        return (self.ended_at or time.monotonic()) - self.started_at
 
     # -- what is said --------------------------------------------------------------------------------------------
 
@@ -114,7 +115,9 @@ class Progress:
         for objective in self.objectives:
             values = [e.metrics[objective.metric] for e in self.finished]
             if values:
-                best.append(f"{objective.metric} {number(objective.metric, (max if objective.direction == 'max' else min)(values))}")
+                best.append(
+                    f"{objective.metric} {number(objective.metric, (max if objective.direction == 'max' else min)(values))}"
+                )
         return best
 
     def _hypervolume(self) -> float | None:

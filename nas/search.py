@@ -160,7 +160,9 @@ class Session:
                 self.algorithm.expect(architecture)
             else:
                 architecture = self.algorithm.ask()
-            estimates = {name: _number(name, value[0]) for name, value in self.evaluator.estimate([architecture]).items()}
+            estimates = {
+                name: _number(name, value[0]) for name, value in self.evaluator.estimate([architecture]).items()
+            }
             self.store.asked(architecture, estimates)
         except SpaceExhausted:
             self.progress.say("every architecture that meets the constraints has been evaluated")
@@ -178,7 +180,9 @@ class Session:
         for constraint in self.constraints:
             values = [e.metrics[constraint.metric] for e in tried if constraint.metric in e.metrics]
             if values:
-                parts.append(f"{constraint.metric} <= {constraint.upper:g}; the nearest of {len(values)} tried has {min(values):g}")
+                parts.append(
+                    f"{constraint.metric} <= {constraint.upper:g}; the nearest of {len(values)} tried has {min(values):g}"
+                )
         return f"{self.rejected} architectures were rejected and none met {', '.join(parts)}"
 
     def conclude(self, architecture: Architecture, outcome: Outcome) -> None:
@@ -221,7 +225,9 @@ class Session:
 def run_here(session: Session) -> None:
     """Evaluate one architecture after another in this process."""
     while (architecture := session.propose()) is not None:
-        session.conclude(architecture, run_evaluation(session.evaluator, architecture, session.trial_directory(architecture)))
+        session.conclude(
+            architecture, run_evaluation(session.evaluator, architecture, session.trial_directory(architecture))
+        )
 
 
 def search(
@@ -270,7 +276,9 @@ def search(
     if resume:
         store = Store.open(path, space)
     elif path.exists():
-        raise InputError(f"{directory} already holds a run; resume it (`evoyolo resume {directory}`) or name another folder")
+        raise InputError(
+            f"{directory} already holds a run; resume it (`evoyolo resume {directory}`) or name another folder"
+        )
     else:
         directory.mkdir(parents=True, exist_ok=True)
         store = Store.create(

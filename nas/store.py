@@ -156,7 +156,9 @@ class Store:
     def failed(self, architecture: Architecture, reason: str, *, seconds=None, node=None) -> None:
         self._end(architecture, "failed", {}, reason, seconds, node)
 
-    def rejected(self, architecture: Architecture, metrics: Mapping[str, float], reason, *, seconds=None, node=None) -> None:
+    def rejected(
+        self, architecture: Architecture, metrics: Mapping[str, float], reason, *, seconds=None, node=None
+    ) -> None:
         self._end(architecture, "rejected", metrics, reason, seconds, node)
 
     def _end(self, architecture, status, metrics, reason, seconds, node) -> None:
@@ -190,7 +192,9 @@ class Store:
 
     def evaluation(self, architecture: Architecture) -> Evaluation:
         """What is recorded of one architecture. Raises KeyError when it was never asked."""
-        row = self._connection.execute(f"SELECT {COLUMNS} FROM evaluations WHERE key = ?", (architecture.key,)).fetchone()
+        row = self._connection.execute(
+            f"SELECT {COLUMNS} FROM evaluations WHERE key = ?", (architecture.key,)
+        ).fetchone()
         if row is None:
             raise KeyError(f"{architecture.key} was never asked")
         return self._evaluation(row)

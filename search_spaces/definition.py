@@ -13,7 +13,10 @@ SPACES = {"yolo": YoloSpace}  # spaces that are more than their choices
 
 def define(space: SearchSpace) -> dict:
     """Name and choices, ready for JSON. A `valid` rule is code and is not part of it."""
-    choices = [{"name": c.name, "values": list(c.values), "when": {k: list(v) for k, v in c.when.items()}} for c in space.choices]
+    choices = [
+        {"name": c.name, "values": list(c.values), "when": {k: list(v) for k, v in c.when.items()}}
+        for c in space.choices
+    ]
     return {"name": space.name, "choices": choices}
 
 
@@ -26,6 +29,8 @@ def recall(definition: Mapping) -> SearchSpace:
     try:
         if definition["name"] in SPACES:
             return SPACES[definition["name"]]()
-        return SearchSpace(definition["name"], [Choice(c["name"], c["values"], c["when"]) for c in definition["choices"]])
+        return SearchSpace(
+            definition["name"], [Choice(c["name"], c["values"], c["when"]) for c in definition["choices"]]
+        )
     except (KeyError, TypeError, AttributeError):
         raise InputError("not the definition of a search space") from None

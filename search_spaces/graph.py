@@ -126,7 +126,9 @@ def check_image_size(image_size) -> tuple[int, int]:
     """(height, width) from an edge or a pair; InputError unless both are multiples of 32."""
     pair = tuple(image_size) if isinstance(image_size, (tuple, list)) else (image_size, image_size)
     if len(pair) != 2 or any(not isinstance(s, (int, np.integer)) or s < STRIDE or s % STRIDE for s in pair):
-        raise InputError(f"image size must be a positive multiple of {STRIDE} pixels (or a pair of them), not {image_size!r}")
+        raise InputError(
+            f"image size must be a positive multiple of {STRIDE} pixels (or a pair of them), not {image_size!r}"
+        )
     return int(pair[0]), int(pair[1])
 
 

@@ -100,7 +100,7 @@ class Architecture(Mapping):
         return self._key
 
     def replace(self, **values) -> Architecture:
-        """The architecture with some values changed; what becomes inactive is dropped, what becomes active must be given."""
+        """The architecture with some values changed; what becomes inactive is dropped, what becomes active is needed."""
         unknown = [name for name in values if name not in self.space]
         if unknown:
             self.space.position(unknown[0])
@@ -173,9 +173,7 @@ class SearchSpace:
         try:
             return self._positions[name]
         except KeyError:
-            raise InputError(
-                f"space {self.name!r} has no choice {name!r}; it has {one_of(self._positions)}"
-            ) from None
+            raise InputError(f"space {self.name!r} has no choice {name!r}; it has {one_of(self._positions)}") from None
 
     def __getitem__(self, name: str) -> Choice:
         return self.choices[self.position(name)]
@@ -383,7 +381,9 @@ class SearchSpace:
             restricted,
             self.name,
             [
-                Choice(choice.name, [v for v in choice.values if v in values.get(choice.name, choice.values)], choice.when)
+                Choice(
+                    choice.name, [v for v in choice.values if v in values.get(choice.name, choice.values)], choice.when
+                )
                 for choice in self.choices
             ],
             self.valid,
@@ -399,7 +399,8 @@ class SearchSpace:
     def code_matrix(self, architectures: Sequence[Architecture]) -> np.ndarray:
         """(n, number of choices) int16: the position of each value in its choice, -1 where inactive."""
         joined = b"".join(
-            a.codes if a.space is self or a.space.choices == self.choices else self.adopt(a).codes for a in architectures
+            a.codes if a.space is self or a.space.choices == self.choices else self.adopt(a).codes
+            for a in architectures
         )
         return np.frombuffer(joined, "<i2").reshape(-1, len(self.choices))
 

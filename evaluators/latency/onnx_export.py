@@ -86,7 +86,7 @@ def stirred(model, seed: int = 0):
             model(torch.rand(4, 3, 128, 128, generator=generator))
         head = model.model[-1]
         for branch in (*head.cv2, *head.cv3):
-            branch[-1].weight.normal_(0, 2 / branch[-1].in_channels**0.5, generator=generator)
+            branch[-1].weight.normal_(0, 2 / branch[-1].in_channels ** 0.5, generator=generator)
             branch[-1].bias.zero_()
     return model.eval()
 

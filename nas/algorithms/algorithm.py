@@ -143,7 +143,9 @@ class Algorithm:
         return [], {}
 
     def _violation(self, estimates: Mapping[str, np.ndarray], count: int) -> np.ndarray:
-        return sum((c.violation(estimates[c.metric]) for c in self.constraints if c.metric in estimates), np.zeros(count))
+        return sum(
+            (c.violation(estimates[c.metric]) for c in self.constraints if c.metric in estimates), np.zeros(count)
+        )
 
     # -- when draws find nothing --------------------------------------------------------------------------------
 

@@ -29,7 +29,9 @@ class Evolution(Algorithm):
     def __init__(self, *args, population_size: int = 24, initial: int = 8, **options):
         super().__init__(*args, **options)
         if population_size < 2 or initial < 1:
-            raise InputError(f"population_size must be at least 2 and initial at least 1, not {population_size}, {initial}")
+            raise InputError(
+                f"population_size must be at least 2 and initial at least 1, not {population_size}, {initial}"
+            )
         self.population_size, self.initial = population_size, initial
 
     def _population(self) -> list[Architecture]:

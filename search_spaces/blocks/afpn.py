@@ -81,9 +81,7 @@ class Round(nn.Module):
         )
 
     def forward(self, features: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        fused = [
-            fuse([move(x) for move, x in zip(moves, features)]) for moves, fuse in zip(self.resize, self.fuse)
-        ]
+        fused = [fuse([move(x) for move, x in zip(moves, features)]) for moves, fuse in zip(self.resize, self.fuse)]
         return [blocks(x) for blocks, x in zip(self.blocks, fused)]
 
 

@@ -198,7 +198,10 @@ def test_a_conversion_survives_a_faster_process(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ("0 0.5 0.5 0.2 0.2\n2 0.5 0.5 0.2 0.2\n", "one.txt, line 2: class 2 is out of range; there are classes 0 to 1"),
+        (
+            "0 0.5 0.5 0.2 0.2\n2 0.5 0.5 0.2 0.2\n",
+            "one.txt, line 2: class 2 is out of range; there are classes 0 to 1",
+        ),
         ("0 0.5 0.5 0.2\n", "line 1: has 4 columns"),
         ("0 0.5 x 0.2 0.2\n", "line 1: '0 0.5 x 0.2 0.2' is not five numbers"),
         ("0 0.95 0.5 0.2 0.2\n", "line 1: the box lies outside the image"),
@@ -220,7 +223,9 @@ def test_missing_labels_images_and_folders_are_named(tmp_path):
     path = write_yolo(tmp_path)
     dataset = load_dataset(path)
     label_path(dataset.val[0]).unlink()
-    with pytest.raises(DatasetError, match="val has 1 images and not one box; the labels of .*one.png are expected in .*one.txt"):
+    with pytest.raises(
+        DatasetError, match="val has 1 images and not one box; the labels of .*one.png are expected in .*one.txt"
+    ):
         check_dataset(dataset)
     dataset.train[0].write_text("no image")
     with pytest.raises(DatasetError, match="one.png: not an image that can be read"):
@@ -259,9 +264,15 @@ def test_sizes_are_of_the_image_as_the_detector_sees_it(tmp_path, suffix):
         ("[1]", "must hold the fields"),
         ("train: images/train\nval: images/val\nnames: {0: a, x: b}\n", "names must list the classes"),
         ("train: images/train\nval: images/val\nnames: [a, b, a]\n", "names has 'a' more than once"),
-        ("train: images/train\nval: images/val\nnames: [a]\nmade: 2020-13-45\n", "not valid YAML .month must be in 1..12"),
+        (
+            "train: images/train\nval: images/val\nnames: [a]\nmade: 2020-13-45\n",
+            "not valid YAML .month must be in 1..12",
+        ),
         ("[" * 1100, "not valid YAML"),
-        ("path: nowhere\ntrain: images/train\nval: images/val\nnames: [a]\n", "path names nowhere, but there is no folder"),
+        (
+            "path: nowhere\ntrain: images/train\nval: images/val\nnames: [a]\n",
+            "path names nowhere, but there is no folder",
+        ),
         ("names: !!python/object/apply:os.getcwd []\n", "line 1: not valid YAML"),
     ],
 )
@@ -322,7 +333,9 @@ def test_what_is_no_dataset_is_named():
 
 def test_annotations_with_entities_are_refused(tmp_path):
     write_voc(tmp_path / "voc", [("cat", 1, 1, 9, 9)])
-    (tmp_path / "voc" / "Annotations" / "val0.xml").write_text('<!DOCTYPE a [<!ENTITY b "c">]><annotation>&b;</annotation>')
+    (tmp_path / "voc" / "Annotations" / "val0.xml").write_text(
+        '<!DOCTYPE a [<!ENTITY b "c">]><annotation>&b;</annotation>'
+    )
     with pytest.raises(DatasetError, match="val0.xml: declares a document type"):
         convert_voc(tmp_path / "voc", tmp_path / "out")
 

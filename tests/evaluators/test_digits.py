@@ -82,5 +82,7 @@ def test_what_breaks_half_way_leaves_nothing(tmp_path):
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_every_class_is_in_every_split_of_the_default(split):
     dataset = load_dataset("digits")
-    labels = {line.split()[0] for p in (dataset.root / "labels" / split).iterdir() for line in p.read_text().splitlines()}
+    labels = {
+        line.split()[0] for p in (dataset.root / "labels" / split).iterdir() for line in p.read_text().splitlines()
+    }
     assert labels == {"0", "1", "2", "3"}

@@ -114,15 +114,29 @@ def test_a_checkpoint_trains_further_with_our_trainer(checkpoint, small_data, tm
 
     model = YOLO(checkpoint)
     model.train(
-        trainer=DetectorTraining, data=str(small_data), epochs=1, imgsz=64, batch=8, plots=False, workers=0, amp=False,
-        project=str(tmp_path), verbose=False,
+        trainer=DetectorTraining,
+        data=str(small_data),
+        epochs=1,
+        imgsz=64,
+        batch=8,
+        plots=False,
+        workers=0,
+        amp=False,
+        project=str(tmp_path),
+        verbose=False,
     )
-    assert sum(p.numel() for p in model.model.parameters()) == sum(p.numel() for p in YOLO(checkpoint).model.parameters())
+    assert sum(p.numel() for p in model.model.parameters()) == sum(
+        p.numel() for p in YOLO(checkpoint).model.parameters()
+    )
 
 
 @pytest.mark.parametrize(
     ("fidelity", "message"),
-    [({"epochs": 0}, "epochs"), ({"epochs": 1, "image_size": 50}, "multiple of 32"), ({"epochs": 1, "fraction": 0}, "fraction")],
+    [
+        ({"epochs": 0}, "epochs"),
+        ({"epochs": 1, "image_size": 50}, "multiple of 32"),
+        ({"epochs": 1, "fraction": 0}, "fraction"),
+    ],
 )
 def test_wrong_fidelities_are_named(fidelity, message):
     with pytest.raises(InputError, match=message):

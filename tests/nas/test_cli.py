@@ -28,7 +28,18 @@ def finished(small_data, tmp_path_factory):
     """A search that was killed with SIGKILL after two results and then resumed: (folder, keys before, output)."""
     folder = tmp_path_factory.mktemp("cli")
     environment = {**os.environ, "PYTHONPATH": os.getcwd(), "PYTHONUNBUFFERED": "1"}
-    command = [sys.executable, "-m", "nas.cli", "search", "--name", "job", "--data", str(small_data), "--max-evaluations", "5"]
+    command = [
+        sys.executable,
+        "-m",
+        "nas.cli",
+        "search",
+        "--name",
+        "job",
+        "--data",
+        str(small_data),
+        "--max-evaluations",
+        "5",
+    ]
     killed = subprocess.Popen([*command, *SMALL], stdout=subprocess.PIPE, text=True, cwd=folder, env=environment)
     results = 0
     for line in killed.stdout:

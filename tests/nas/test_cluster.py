@@ -41,7 +41,9 @@ def test_an_evaluation_that_kills_its_worker_is_tried_again_and_then_recorded(tm
 
     space = SPACE.restrict({"a": [2, 3], "b": [0]})
     run = search(space, evaluate, OBJECTIVES, max_evaluations=2, directory=tmp_path / "run", executor=Cluster())
-    assert [(e.architecture["a"], e.status) for e in sorted(run.all_evaluations, key=lambda e: e.architecture["a"])] == [
+    assert [
+        (e.architecture["a"], e.status) for e in sorted(run.all_evaluations, key=lambda e: e.architecture["a"])
+    ] == [
         (2, "finished"),
         (3, "failed"),
     ]
@@ -69,7 +71,9 @@ class Spying(Cluster):
                     print("listens", c.laddr.ip)
 search(space, evaluate, [Objective("gain", "max")], max_evaluations=1, directory=sys.argv[1], executor=Spying())
 """
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "run")], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "run")], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     addresses = {line.split()[1] for line in done.stdout.splitlines() if line.startswith("listens")}
     assert addresses and addresses <= {"127.0.0.1", "::1"}
@@ -124,4 +128,6 @@ def test_a_cluster_that_is_not_there_is_one_clear_error(tmp_path):
 
 def test_a_trial_that_wants_more_than_there_is_is_told_at_once(tmp_path):
     with pytest.raises(InputError, match="a trial wants 1 GPUs and the cluster has 0; lower gpus_per_trial"):
-        search(SPACE, dict, OBJECTIVES, max_evaluations=1, directory=tmp_path / "run", executor=Cluster(gpus_per_trial=1))
+        search(
+            SPACE, dict, OBJECTIVES, max_evaluations=1, directory=tmp_path / "run", executor=Cluster(gpus_per_trial=1)
+        )

@@ -16,7 +16,9 @@ def test_the_commented_file_is_the_defaults_with_every_field(tmp_path):
 
 
 def test_a_changed_configuration_survives_its_file(tmp_path):
-    config = make_config({"max_latency_ms": 8, "restrict": {"neck": ["PAN"]}, "references": [], "training": {"lr0": 0.01}}, "x")
+    config = make_config(
+        {"max_latency_ms": 8, "restrict": {"neck": ["PAN"]}, "references": [], "training": {"lr0": 0.01}}, "x"
+    )
     (tmp_path / "s.yaml").write_text(commented_yaml(config))
     assert load_config(tmp_path / "s.yaml") == config
 

@@ -16,7 +16,10 @@ OBJECTIVES = [Objective("gain", "max"), Objective("cost", "min")]
 
 
 def evaluate(architecture):
-    return {"gain": math.sqrt(architecture["a"]) + architecture["b"] / 10, "cost": architecture["a"] + architecture["b"]}
+    return {
+        "gain": math.sqrt(architecture["a"]) + architecture["b"] / 10,
+        "cost": architecture["a"] + architecture["b"],
+    }
 
 
 def keys(run):
@@ -153,7 +156,11 @@ def test_a_bound_that_every_evaluation_breaks_ends_with_the_nearest(tmp_path):
 
     with pytest.raises(InputError, match=r"none met latency_ms <= 6; the nearest of \d+ tried has 10"):
         search(
-            SPACE, Slow(), OBJECTIVES, max_evaluations=5, directory=tmp_path / "run",
+            SPACE,
+            Slow(),
+            OBJECTIVES,
+            max_evaluations=5,
+            directory=tmp_path / "run",
             constraints=[Constraint("latency_ms", upper=6)],
         )
 
@@ -167,8 +174,13 @@ def test_an_objective_that_nobody_measures_is_refused_at_once(tmp_path):
 def test_references_come_first_whatever_the_constraints(tmp_path):
     reference = SPACE.architecture(a=11, b=4)
     run = search(
-        SPACE, Costed(), OBJECTIVES, max_evaluations=4, directory=tmp_path / "run",
-        constraints=[Constraint("cost", upper=10)], references=[reference],
+        SPACE,
+        Costed(),
+        OBJECTIVES,
+        max_evaluations=4,
+        directory=tmp_path / "run",
+        constraints=[Constraint("cost", upper=10)],
+        references=[reference],
     )
     assert run.all_evaluations[0].architecture == reference and run.all_evaluations[0].status == "finished"
     assert reference not in [e.architecture for e in run.front]  # it breaks the bound
@@ -176,7 +188,9 @@ def test_references_come_first_whatever_the_constraints(tmp_path):
 
 
 def test_a_small_space_ends_the_search_early(tmp_path):
-    run = search(SPACE.restrict({"a": [1, 2], "b": [3]}), evaluate, OBJECTIVES, max_evaluations=50, directory=tmp_path / "run")
+    run = search(
+        SPACE.restrict({"a": [1, 2], "b": [3]}), evaluate, OBJECTIVES, max_evaluations=50, directory=tmp_path / "run"
+    )
     assert len(run.evaluations) == 2
 
 

@@ -6,9 +6,9 @@ import sys
 import numpy as np
 import pytest
 import torch
-from ultralytics.nn.tasks import DetectionModel
-from ultralytics.nn.modules.head import Detect
 from ultralytics.cfg import get_cfg
+from ultralytics.nn.modules.head import Detect
+from ultralytics.nn.tasks import DetectionModel
 
 from search_spaces import InputError, YoloSpace, build_model
 from search_spaces.build import architecture_of, load_yaml, save_yaml

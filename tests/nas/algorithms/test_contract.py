@@ -33,7 +33,10 @@ def estimate(architectures):
 
 
 def result(architecture):
-    return {"accuracy": float(np.log(cost(architecture)) + (architecture["neck"] == "AFPN")), "cost": cost(architecture)}
+    return {
+        "accuracy": float(np.log(cost(architecture)) + (architecture["neck"] == "AFPN")),
+        "cost": cost(architecture),
+    }
 
 
 @pytest.fixture(params=ALGORITHMS)
@@ -140,7 +143,9 @@ def test_failed_and_rejected_ones_are_not_asked_again(make):
     assert not {first, second} & set(run(algorithm, 46))
 
 
-@pytest.mark.parametrize("metrics", [{"accuracy": 1.0}, {"accuracy": float("nan"), "cost": 1}, {"accuracy": "high", "cost": 1}])
+@pytest.mark.parametrize(
+    "metrics", [{"accuracy": 1.0}, {"accuracy": float("nan"), "cost": 1}, {"accuracy": "high", "cost": 1}]
+)
 def test_results_without_finite_objectives_are_refused(make, metrics):
     algorithm = make()
     with pytest.raises(InputError, match="cost|accuracy"):
