@@ -14,19 +14,21 @@ from .run import STORE, Run
 from .store import Evaluation, Store
 
 
-def deliver(run: Run, latency_threads: int, say: Callable[[str], None]) -> dict[str, dict[str, str]]:
-    """Write model.yaml, best.pt and model.onnx of every model on the front; measure the latency of each again.
+def deliver(run: Run, latency_threads: int, say: Callable[[str], None]) -> tuple[Run, dict[str, dict[str, str]]]:
+    """Measure latency again and write model.yaml, best.pt and model.onnx of every model on the front.
 
-    During the search other trials kept the machine busy; now nothing else of ours runs. The new figure replaces
-    `latency_ms` in the store (for the reference models too) and the old one is kept as `latency_ms_in_search`.
+    During the search other trials kept the machine busy; now nothing else of ours runs. Measured again is what is on
+    the front or next to it (the first two non-dominated ranks), so that a model which only seemed slow can return, and
+    the reference models. The new figure replaces `latency_ms` in the store, the old one is kept as
+    `latency_ms_in_search`.
 
     Returns:
-        key -> {"yaml": ..., "checkpoint": ..., "onnx": ...}, paths relative to the run's folder.
+        The run as it is now, and key -> {"yaml": ..., "checkpoint": ..., "onnx": ...}, paths relative to its folder.
     """
-    files = {}
     references = set(run.settings.get("references", {}).values())
-    on_front = {e.key for e in run.front}
-    again = [e for e in run.evaluations if e.key in on_front | references]
+    near = {e.key for e, rank in run.ranked() if rank <= 1}
+    again = [e for e in run.evaluations if e.key in near | references]
+    files = {}
     with Store.open(run.directory / STORE) as store:
         for number, evaluation in enumerate(again, start=1):
             who = f"{number}/{len(again)} {evaluation.key}"
@@ -36,18 +38,22 @@ def deliver(run: Run, latency_threads: int, say: Callable[[str], None]) -> dict[
                 say(f"{who} could not be exported: {type(error).__name__}: {error}".splitlines()[0])
                 continue
             store.set_meta("latency", latency.to_dict())
-            if "latency_ms" in evaluation.metrics:
-                in_search = evaluation.metrics.get("latency_ms_in_search", evaluation.metrics["latency_ms"])
-                store.amend(
-                    evaluation.architecture,
-                    {
-                        "latency_ms": latency.median_ms,
-                        "latency_iqr_ms": latency.iqr_ms,
-                        "latency_ms_in_search": in_search,
-                    },
-                )
-            say(f"{who} exported: {latency.median_ms:.2f} ms (interquartile range {latency.iqr_ms:.2f})")
-    return files
+            in_search = evaluation.metrics.get("latency_ms_in_search", evaluation.metrics["latency_ms"])
+            store.amend(
+                evaluation.architecture,
+                {
+                    "latency_ms": latency.median_ms,
+                    "latency_iqr_ms": latency.iqr_ms,
+                    "latency_ms_in_search": in_search,
+                },
+            )
+            say(f"{who}: {latency.median_ms:.2f} ms (interquartile range {latency.iqr_ms:.2f}), {in_search:.2f} in the search")
+    run = Run(run.directory, run.space)
+    kept = {e.key for e in run.front} | references
+    for folder in (run.directory / "models").glob("*"):  # also what was on the front before the search went on
+        if folder.name not in kept:
+            shutil.rmtree(folder)
+    return run, {key: paths for key, paths in files.items() if key in kept}
 
 
 def _export(run: Run, evaluation: Evaluation, latency_threads: int) -> tuple[dict[str, str], Latency]:

@@ -107,10 +107,8 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run:
             },
             progress=progress,
         )
-    run = Run(directory, space)
-    say("the front's models are exported and their latency is measured again, with nothing else running")
-    files = deliver(run, config.latency_threads, say)
-    run = Run(directory, space)
+    say("latency is measured again, with no training beside it, and the front is exported")
+    run, files = deliver(Run(directory, space), config.latency_threads, say)
     write_front(run, files)
     print_front(run, console)
     _say_what_came_out(run, files, config, progress, say)

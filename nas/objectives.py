@@ -76,6 +76,11 @@ def front(metrics: Sequence[Mapping[str, float]], objectives: Sequence[Objective
     return np.flatnonzero(moocore.is_nondominated(points(metrics, objectives), keep_weakly=True)).tolist()
 
 
+def ranks(metrics: Sequence[Mapping[str, float]], objectives: Sequence[Objective]) -> np.ndarray:
+    """(n,) non-dominated ranks: 0 for the front, 1 for the front of what is left without it, and so on."""
+    return moocore.pareto_rank(points(metrics, objectives)) if metrics else np.zeros(0, int)
+
+
 def crowding_distance(values: np.ndarray) -> np.ndarray:
     """(n,) crowding distances of (n, m) points of one rank: Deb et al., NSGA-II, IEEE TEC 6(2), 2002."""
     count, dimensions = values.shape
@@ -92,13 +97,12 @@ def crowding_distance(values: np.ndarray) -> np.ndarray:
 
 def order(metrics: Sequence[Mapping[str, float]], objectives: Sequence[Objective]) -> list[int]:
     """Indices from best to worst: by non-dominated rank, then the less crowded first."""
-    values = points(metrics, objectives)
-    ranks = moocore.pareto_rank(values)
+    values, rank = points(metrics, objectives), ranks(metrics, objectives)
     crowding = np.zeros(len(values))
-    for rank in np.unique(ranks):
-        members = np.flatnonzero(ranks == rank)
+    for level in np.unique(rank):
+        members = np.flatnonzero(rank == level)
         crowding[members] = crowding_distance(values[members])
-    return sorted(range(len(values)), key=lambda i: (ranks[i], -crowding[i]))
+    return sorted(range(len(values)), key=lambda i: (rank[i], -crowding[i]))
 
 
 def hypervolume(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from search_spaces import InputError, SearchSpace
 
-from .objectives import Constraint, Objective, front, meets
+from .objectives import Constraint, Objective, meets, ranks
 from .store import Evaluation, Store
 
 STORE = "store.sqlite"
@@ -48,12 +48,16 @@ class Run:
             "{timed}".format(**self.latency)
         )
 
+    def ranked(self) -> list[tuple[Evaluation, int]]:
+        """The finished evaluations within the constraints with their non-dominated rank; the front's is 0."""
+        constraints = [Constraint(*fields) for fields in self.settings.get("constraints", [])]
+        eligible = [e for e in self.evaluations if meets(e.metrics, constraints)]
+        return list(zip(eligible, ranks([e.metrics for e in eligible], self.objectives).tolist()))
+
     @cached_property
     def front(self) -> list[Evaluation]:
         """The non-dominated evaluations within the constraints, best in the first objective first."""
-        constraints = [Constraint(*fields) for fields in self.settings.get("constraints", [])]
-        eligible = [e for e in self.evaluations if meets(e.metrics, constraints)]
-        members = [eligible[i] for i in front([e.metrics for e in eligible], self.objectives)]
+        members = [e for e, rank in self.ranked() if rank == 0]
         first = self.objectives[0]
         return sorted(members, key=lambda e: e.metrics[first.metric], reverse=first.direction == "max")
 
