@@ -51,11 +51,13 @@ def _add_costs(graph: LayerGraph, rows: np.ndarray, result: Complexity) -> None:
         elsewhere = sum((values for source, values in waiting.items() if source not in layer.inputs), np.int64(0))
         held = [last_use[source] > index for source in layer.inputs]
         for part, variant in layer.variants(len(rows)):
-            steps, _, _ = trace(variant)
-            result.params[rows[part]] += sum(step.params for step in steps)
-            result.macs[rows[part]] += sum(step.macs for step in steps)
+            steps, inputs, outputs = trace(variant)
+            params, macs = map(sum, zip(*(step.cost for step in steps)))
+            result.params[rows[part]] += params
+            result.macs[rows[part]] += macs
             alive = elsewhere[part] if np.ndim(elsewhere) else elsewhere
-            peak[part] = np.maximum(peak[part], alive * BYTES_PER_VALUE + peak_bytes(variant, held))
+            inside = peak_bytes(steps, inputs, outputs, held)
+            peak[part] = np.maximum(peak[part], alive * BYTES_PER_VALUE + inside)
         waiting = {source: values for source, values in waiting.items() if last_use[source] > index}
         if index in last_use:
             waiting[index] = layer.out_shapes[0].values

@@ -62,7 +62,7 @@ def print_architecture(architecture: Architecture, num_classes: int, image_size,
         table.add_column(heading, justify="right")
     for index, layer in enumerate(graph.layers):
         steps, _, _ = trace(layer)
-        layer_macs = sum(int(step.macs) for step in steps)
+        layer_params, layer_macs = map(sum, zip(*(step.cost for step in steps)))
         what = ", ".join(
             f"{name}={value}" for name, value in layer.arguments.items() if name not in ("channels", "num_classes")
         )
@@ -73,7 +73,7 @@ def print_architecture(architecture: Architecture, num_classes: int, image_size,
             layer.module,
             what,
             shapes,
-            f"{sum(int(step.params) for step in steps):,}",
+            f"{layer_params:,}",
             f"{layer_macs / 1e6:,.1f}",
             f"{100 * layer_macs / macs:.1f}",
         )

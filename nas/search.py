@@ -306,8 +306,9 @@ def search(
                 references=references,
                 progress=progress,
             )
-            with session.progress:
-                executor(session)
+            if session.spent < max_evaluations:  # nothing is started for a search that only has to be finished off
+                with session.progress:
+                    executor(session)
             store.set_meta("costed", (store.get_meta("costed") or 0) + session.algorithm.costed)
             if session.error:
                 raise session.error

@@ -40,21 +40,13 @@ class Operator:
     activation: str | None = None
 
     @property
-    def weights(self):
-        """Values in the convolution kernel; 0 for other operators."""
+    def cost(self):
+        """(parameters, MACs) of a convolution, its bias and normalisation included; other operators have none."""
         if self.kind != "conv":
-            return 0
-        return self.output.shape.channels * (self.inputs[0].shape.channels // self.groups) * self.kernel * self.kernel
-
-    @property
-    def params(self):
-        """Parameters, with those of the bias and of the batch normalisation's scale and shift."""
-        return self.weights + (self.bias + 2 * self.norm) * (self.output.shape.channels if self.kind == "conv" else 0)
-
-    @property
-    def macs(self):
-        """Multiply-accumulates of the convolution; other operators count none."""
-        return self.weights * self.output.shape.height * self.output.shape.width
+            return 0, 0
+        channels, height, width = self.output.shape
+        weights = channels * (self.inputs[0].shape.channels // self.groups) * (self.kernel * self.kernel)
+        return weights + (self.bias + 2 * self.norm) * channels, weights * (height * width)
 
 
 class Tape:
@@ -73,15 +65,23 @@ class Tape:
     ) -> Tensor:
         """A convolution; `padding` None keeps the size at stride 1 (odd kernels)."""
         padding = kernel // 2 if padding is None else padding
-        height, width = ((size + 2 * padding - kernel) // stride + 1 for size in x.shape[1:])
-        shape = Shape(channels, height, width)
+        shape = Shape(channels, *self._slide(x, kernel, stride, padding))
         return self._emit(
             "conv", [x], shape, kernel=kernel, stride=stride, groups=groups, bias=bias, norm=norm, activation=activation
         )
 
     def pool(self, kind, x, kernel, stride, padding) -> Tensor:
-        height, width = ((size + 2 * padding - kernel) // stride + 1 for size in x.shape[1:])
-        return self._emit(kind, [x], Shape(x.shape.channels, height, width), kernel=kernel, stride=stride)
+        shape = Shape(x.shape.channels, *self._slide(x, kernel, stride, padding))
+        return self._emit(kind, [x], shape, kernel=kernel, stride=stride)
+
+    @staticmethod
+    def _slide(x, kernel, stride, padding):
+        """Height and width after sliding a window; most windows keep them, and most maps are square."""
+        _, height, width = x.shape
+        if stride == 1 and 2 * padding == kernel - 1:
+            return height, width
+        slid = (height + 2 * padding - kernel) // stride + 1
+        return slid, slid if width is height else (width + 2 * padding - kernel) // stride + 1
 
     def resize(self, kind, x, factor) -> Tensor:
         shape = Shape(x.shape.channels, x.shape.height * factor, x.shape.width * factor)
@@ -267,21 +267,21 @@ def operators(graph: LayerGraph) -> list[Operator]:
     return [operator for layer in graph.layers for operator in trace(layer)[0]]
 
 
-def peak_bytes(layer: Layer, held: Sequence[bool]):
+def peak_bytes(steps: Sequence[Operator], inputs: Sequence[Tensor], outputs: Sequence[Tensor], held: Sequence[bool]):
     """Most bytes alive at once inside a layer: its inputs, what it makes, until each tensor's last use.
 
     Args:
+        steps, inputs, outputs: of the layer's trace.
         held: for each input, whether something after this layer still needs it.
     """
-    steps, inputs, outputs = trace(layer)
     kept = {t.storage for t, keep in zip(inputs, held) if keep} | {t.storage for t in outputs}
     last = {t.storage: step for step, operator in enumerate(steps) for t in operator.inputs}
-    alive = sum(t.shape.values for t in inputs)
-    peak = alive
+    sizes = {t.storage: t.storage.shape.values for t in (*inputs, *(step.output for step in steps))}
+    alive = peak = sum(sizes[t.storage] for t in inputs)
     for step, operator in enumerate(steps):
-        alive = alive + operator.output.shape.values
+        alive = alive + sizes[operator.output]
         peak = np.maximum(peak, alive)
         for storage in {t.storage for t in operator.inputs}:
             if last[storage] == step and storage not in kept:
-                alive = alive - storage.shape.values
+                alive = alive - sizes[storage]
     return peak * BYTES_PER_VALUE
