@@ -136,10 +136,8 @@ def _settings_of_a_run(config: SearchConfig, directory: Path, say):
 
 def _say_what_came_out(run: Run, files: dict, config: SearchConfig, progress: Progress, say) -> None:
     failed = sum(e.status == "failed" for e in run.all_evaluations)
-    say(
-        f"{run.costed:,} candidates costed, {len(run.evaluations)} models trained, {failed} failed; "
-        f"this command searched for {duration(progress.elapsed)}"
-    )
+    took = f"; this command searched for {duration(progress.elapsed)}" if progress.elapsed else ""
+    say(f"{run.costed:,} candidates costed, {len(run.evaluations)} models trained, {failed} failed{took}")
     size = f"{config.image_size} px" if config.image_size else "each model's own image size"
     images = len(load_dataset(config.data).val)
     say(f"accuracy: COCO mAP by pycocotools on {images} validation images, {config.epochs} epochs of training, at {size}")

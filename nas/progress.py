@@ -44,7 +44,7 @@ class Progress:
         self.finished: list[Evaluation] = []
         self.counts = {"finished": 0, "failed": 0, "rejected": 0}
         self.open = self.costed = 0
-        self.started_at, self.ended_at = time.monotonic(), None
+        self.started_at = self.ended_at = None
         self.concluded_here = 0  # in this process: earlier results of a resumed run say nothing about its speed
         self._live: Live | None = None
 
@@ -91,7 +91,9 @@ class Progress:
 
     @property
     def elapsed(self) -> float:
-        """Seconds that the search has taken, or took, in this process."""
+        """Seconds that the search has taken, or took, in this process; 0 if nothing was left to search."""
+        if self.started_at is None:
+            return 0.0
         return (self.ended_at or time.monotonic()) - self.started_at
 
     # -- what is said --------------------------------------------------------------------------------------------
