@@ -42,7 +42,7 @@ class SearchConfig(BaseModel):
         default_factory=lambda: dict(SMALL), description="choices of the space with the values they are restricted to"
     )
     references: list[str] = Field(
-        ["yolov8n", "light-recipe"],
+        ["yolov8n", "light-recipe", "yolov8-w1/8", "csppc"],
         description="presets evaluated first, at the smallest image size left in the space; they seed the search "
         "and are drawn in the picture",
     )

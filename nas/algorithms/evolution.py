@@ -15,7 +15,7 @@ from ..objectives import meets, order
 from .algorithm import Algorithm
 
 CROSSOVER = 0.9  # share of offspring with two parents
-OFFSPRING = 128  # bred for every ask, of which one is chosen
+OFFSPRING = 16  # bred for every ask, of which one is chosen; of many more it would always be an extreme one
 
 
 class Evolution(Algorithm):
@@ -23,10 +23,10 @@ class Evolution(Algorithm):
 
     Args:
         population_size: how many of the best results breed.
-        initial: random architectures before breeding starts.
+        initial: architectures known before breeding starts; until then they are drawn at random.
     """
 
-    def __init__(self, *args, population_size: int = 24, initial: int = 8, **options):
+    def __init__(self, *args, population_size: int = 24, initial: int = 6, **options):
         super().__init__(*args, **options)
         if population_size < 2 or initial < 1:
             raise InputError(

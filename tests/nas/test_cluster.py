@@ -68,7 +68,7 @@ class Spying(Cluster):
         for process in family:
             for c in process.net_connections("inet"):
                 if c.status == "LISTEN":
-                    print("listens", c.laddr.ip)
+                    print("listens", c.laddr.ip.removeprefix("::ffff:"))  # IPv4 in IPv6's clothes
 search(space, evaluate, [Objective("gain", "max")], max_evaluations=1, directory=sys.argv[1], executor=Spying())
 """
     done = subprocess.run(
