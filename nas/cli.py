@@ -114,11 +114,14 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as error:
         print(f"evoyolo: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # the reader of a pipe has had enough
+        sys.stderr.close()
+    except OSError as error:  # a folder that cannot be written, a full disk
+        print(f"evoyolo: {error.filename or args.command}: {error.strerror or error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("\nevoyolo: interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of a pipe has had enough
-        sys.stderr.close()
     return 0
 
 

@@ -136,6 +136,7 @@ def test_datasets_are_checked_and_converted(tmp_path, small_data, capsys):
         (["search", "--data", "none.yaml"], "none.yaml: cannot be read"),
         (["search", "--max-params", "1000"], "has params <= 1,000 and macs <= 120,000,000; the nearest found has"),
         (["search", "--address", "127.0.0.1:1"], "no Ray cluster at '127.0.0.1:1'"),
+        (["search", "--directory", "/dev/null/run"], "/dev/null/run: Not a directory"),
         (["resume", "nowhere"], "nowhere holds no run"),
         (["front", "nowhere"], "nowhere holds no run"),
         (["show", "yolov9"], "'yolov9' is no architecture: give a preset"),
