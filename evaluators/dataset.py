@@ -20,6 +20,7 @@ import yaml
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from search_spaces import InputError
+from search_spaces.files import read_text, read_yaml
 
 from .digits import cache_directory as default_cache_directory
 from .digits import digits_yaml, whole_folder
@@ -108,23 +109,12 @@ def load_dataset(source: str | Path, *, cache_directory: str | Path | None = Non
 
 
 def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")  # with or without a byte-order mark
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise DatasetError(f"{path}: not a text file") from None
+    return read_text(path, DatasetError)
 
 
 def _read_yaml(path: Path, name: str) -> Dataset:
     path = path.absolute()
-    try:
-        content = yaml.safe_load(_read_text(path))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise DatasetError(f"{path}{f', line {mark.line + 1}' if mark else ''}: not valid YAML") from None
-    except (ValueError, RecursionError) as error:  # a date that is none, brackets without end
-        raise DatasetError(f"{path}: not valid YAML ({error})") from None
+    content = read_yaml(path, DatasetError)
     if not isinstance(content, dict):
         raise DatasetError(f"{path}: must hold the fields path, train, val and names")
     names = content.get("names")

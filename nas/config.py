@@ -13,6 +13,7 @@ from evaluators.evaluator import METRICS
 from search_spaces import InputError, YoloSpace
 from search_spaces.definition import SPACES
 from search_spaces.errors import one_of
+from search_spaces.files import read_yaml
 
 from .algorithms import ALGORITHMS
 from .objectives import Constraint, Objective
@@ -164,15 +165,9 @@ def make_config(values: Mapping[str, Any], source: str) -> SearchConfig:
         raise InputError(f"{source}: {where}{message}") from None
 
 
-def read_yaml(path: str | Path) -> dict:
-    """The mapping in a YAML file. Raises InputError that names the file and, where it can, the line."""
-    try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        raise InputError(f"{path}{f', line {mark.line + 1}' if mark else ''}: not valid YAML") from None
+def read_settings(path: str | Path) -> dict:
+    """The fields in a YAML file. Raises InputError that names the file and, where it can, the line."""
+    values = read_yaml(path)
     if values is None:
         return {}
     if not isinstance(values, dict) or not all(isinstance(field, str) for field in values):
@@ -182,7 +177,7 @@ def read_yaml(path: str | Path) -> dict:
 
 def load_config(path: str | Path, **overrides) -> SearchConfig:
     """The configuration in a YAML file, with some fields overridden."""
-    return make_config({**read_yaml(path), **overrides}, str(path))
+    return make_config({**read_settings(path), **overrides}, str(path))
 
 
 def commented_yaml(config: SearchConfig | None = None) -> str:

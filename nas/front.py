@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from evaluators import METRICS
+from search_spaces.files import write_text
 
-from .files import write_text
 from .progress import number
 from .run import Run
 from .store import Evaluation

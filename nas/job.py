@@ -13,11 +13,11 @@ from evaluators.dataset import check_dataset, load_dataset
 from evaluators.detector import DetectorEvaluator
 from evaluators.training import Fidelity
 from search_spaces import InputError
+from search_spaces.files import write_text
 
 from .cluster import Cluster
 from .config import SearchConfig, commented_yaml, load_config
 from .export import deliver
-from .files import write_text
 from .front import print_front, write_front
 from .progress import Progress, duration
 from .run import STORE, Run

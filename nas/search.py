@@ -23,9 +23,9 @@ import numpy as np
 from evaluators.evaluator import EvaluationError, Evaluator, FunctionEvaluator, Rejected
 from search_spaces import Architecture, InputError, SearchSpace
 from search_spaces.errors import one_of
+from search_spaces.files import write_text
 
 from .algorithms import SpaceExhausted, make_algorithm
-from .files import write_text
 from .objectives import Constraint, Objective, check_metrics
 from .progress import Progress
 from .run import STORE, Run

@@ -17,6 +17,7 @@ from ultralytics.utils.torch_utils import initialize_weights
 
 from .blocks import CSPPC, HWD, AFPNDetect
 from .errors import InputError
+from .files import read_yaml
 from .graph import Layer, LayerGraph, lower
 from .space import Architecture, SearchSpace
 
@@ -186,13 +187,7 @@ def load_yaml(path: str | Path, space: SearchSpace) -> tuple[Architecture, dict]
     Raises:
         InputError: no such file, not YAML, or not a model file of this space.
     """
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        raise InputError(f"{path}{f', line {mark.line + 1}' if mark else ''}: not valid YAML") from None
+    content = read_yaml(path)
     return _architecture_from(content, space, str(path)), content
 
 
