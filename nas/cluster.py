@@ -85,7 +85,8 @@ class Cluster:
                 runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, _import_path()))}},
             )
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-            raise InputError(f"no Ray cluster at {self.address!r}: {_first_line(error)}") from None
+            what = f"no Ray cluster at {self.address!r}" if self.address else "a local Ray could not be started"
+            raise InputError(f"{what}: {_first_line(error)}") from None
         try:
             yield
         finally:
@@ -135,13 +136,15 @@ class Cluster:
             tune.with_parameters(
                 _trial_class(),
                 evaluator=session.evaluator,
-                space=session.algorithm.space,
+                # a reference may lie outside a restricted space, but not outside what the store can hold
+                spaces=[session.algorithm.space, session.store.space],
                 directory=str(session.directory.absolute()),
             ),
             self.resources,
         )
-        # Tune's own record of the experiment is not ours: the store is. It is needed only while Tune runs.
-        with tempfile.TemporaryDirectory(prefix="evoyolo-tune-") as storage:
+        # Tune's own record of the experiment is not ours: the store is. It is needed only while Tune runs, and every
+        # node must see it, as it must see the run's folder.
+        with tempfile.TemporaryDirectory(prefix=".tune-", dir=session.directory.absolute()) as storage:
             tuner = tune.Tuner(
                 trial,
                 tune_config=tune.TuneConfig(search_alg=searcher, num_samples=-1, reuse_actors=True),
@@ -187,8 +190,8 @@ def _trial_class():
     class Trial(tune.Trainable):
         """One evaluation. Its process is kept and reused for the next, so that imports are paid once."""
 
-        def setup(self, config, evaluator: Evaluator, space: SearchSpace, directory: str):
-            self.evaluator, self.space, self.root = evaluator, space, Path(directory)
+        def setup(self, config, evaluator: Evaluator, spaces: list[SearchSpace], directory: str):
+            self.evaluator, self.spaces, self.root = evaluator, spaces, Path(directory)
             self.values = config["values"]
 
         def reset_config(self, new_config):
@@ -199,9 +202,16 @@ def _trial_class():
             if not self.root.exists():
                 reason = f"{socket.gethostname()} cannot see the run's folder {self.root}; it must be on shared storage"
                 return {"outcome": json.dumps(asdict(Outcome("failed", reason=reason))), "done": True}
-            architecture = self.space.architecture(**self.values)
+            architecture = self._architecture()
             outcome = run_evaluation(self.evaluator, architecture, self.root / "trials" / architecture.key)
             return {"outcome": json.dumps(asdict(outcome)), "done": True}  # text: Tune flattens mappings
+
+        def _architecture(self):
+            narrow, wide = self.spaces
+            try:
+                return narrow.architecture(**self.values)
+            except InputError:
+                return wide.architecture(**self.values)
 
         def save_checkpoint(self, checkpoint_dir):
             return None

@@ -123,6 +123,7 @@ class Session:
         )
         earlier = store.evaluations()
         # before anything is paid for
+        references = [store.space.adopt(reference) for reference in references]
         self._check_metrics(space)
         self.algorithm.check_feasible()
         self.algorithm.restore([e for e in earlier if e.status in ("finished", "failed", "rejected")])

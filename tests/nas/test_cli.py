@@ -14,7 +14,7 @@ from nas.run import load_run
 
 SMALL = [
     "--epochs", "1", "--batch", "8", "--references", "yolov8-w1/16",
-    "--restrict", "{image_size: [64], p2_width: [8, 16], p3_width: [16, 32], p4_width: [32], p5_width: [64]}",
+    "--restrict", "{image_size: [64], p2_width: [8, 16], p3_width: [16, 32], p4_width: [32], p5_width: [128]}",
 ]  # fmt: skip
 
 
@@ -53,6 +53,15 @@ def finished(small_data, tmp_path_factory):
     resumed = evoyolo("resume", "results/job", cwd=folder, env=environment)
     assert resumed.returncode == 0, resumed.stderr
     return folder, [e.key for e in before.evaluations], resumed.stdout
+
+
+def test_a_reference_outside_the_restricted_space_is_evaluated_all_the_same(finished):
+    folder, _, _ = finished
+    run = load_run(folder / "results" / "job")
+    named = {e.key: e for e in run.evaluations}
+    (reference,) = run.settings["references"].values()
+    assert named[reference].architecture["p5_width"] == 64
+    assert {e.architecture["p5_width"] for key, e in named.items() if key != reference} == {128}
 
 
 def test_the_killed_search_ends_with_everything(finished):

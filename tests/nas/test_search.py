@@ -187,6 +187,19 @@ def test_references_come_first_whatever_the_constraints(tmp_path):
     assert len(run.evaluations) == 4
 
 
+def test_a_reference_that_the_space_does_not_hold_is_refused_at_once(tmp_path):
+    narrow = SPACE.restrict({"a": [1, 2]})
+    with pytest.raises(InputError, match="'a' cannot be 11"):
+        search(
+            narrow,
+            evaluate,
+            OBJECTIVES,
+            max_evaluations=4,
+            directory=tmp_path / "run",
+            references=[SPACE.architecture(a=11, b=4)],
+        )
+
+
 def test_a_small_space_ends_the_search_early(tmp_path):
     run = search(
         SPACE.restrict({"a": [1, 2], "b": [3]}), evaluate, OBJECTIVES, max_evaluations=50, directory=tmp_path / "run"
