@@ -66,7 +66,11 @@ class Spying(Cluster):
         super()._tune(session)
         family = [psutil.Process(), *psutil.Process().children(recursive=True)]
         for process in family:
-            for c in process.net_connections("inet"):
+            try:
+                connections = process.net_connections("inet")
+            except psutil.NoSuchProcess:  # it ended meanwhile
+                continue
+            for c in connections:
                 if c.status == "LISTEN":
                     print("listens", c.laddr.ip.removeprefix("::ffff:"))  # IPv4 in IPv6's clothes
 search(space, evaluate, [Objective("gain", "max")], max_evaluations=1, directory=sys.argv[1], executor=Spying())
