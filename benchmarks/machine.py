@@ -6,7 +6,7 @@ import importlib.metadata
 import os
 import platform
 
-from evaluators.latency.measurement import device_name
+from evaluators.latency.agent import device_name
 
 PACKAGES = ("torch", "ultralytics", "ultralytics-thop", "onnxruntime", "ray", "pycocotools")
 

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import yaml
 from PIL import ExifTags, Image, UnidentifiedImageError
 
@@ -283,6 +284,17 @@ def check_dataset(dataset: Dataset) -> DatasetSummary:
             missing = "" if expected.exists() else f"; the labels of {paths[0]} are expected in {expected}"
             raise DatasetError(f"{dataset.yaml_path}: {split} has {len(paths)} images and not one box{missing}")
     return DatasetSummary(images, boxes, background, by_class)
+
+
+def calibration_images(source: str, count: int = 32, size: int = 640) -> np.ndarray:
+    """(count, 3, size, size) float32 RGB from 0 to 1: training images to calibrate INT8 with, stretched to a square."""
+    paths = load_dataset(source).train
+    chosen = paths[:: max(1, len(paths) // count)][:count]
+    images = []
+    for path in chosen:
+        with Image.open(path) as image:
+            images.append(np.asarray(image.convert("RGB").resize((size, size)), np.float32) / 255)
+    return np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2))
 
 
 def coco_ground_truth(dataset: Dataset, split: str = "val") -> dict:

@@ -13,8 +13,9 @@ from .checkpoint import load_checkpoint
 from .coco import coco_map
 from .complexity import complexity
 from .dataset import Dataset, load_dataset
-from .evaluator import Evaluator, Rejected
-from .latency import export_onnx, measure_latency
+from .evaluator import Evaluator, Rejected, metric_on
+from .latency import LatencyMeter
+from .latency.profile import DeviceProfile
 from .training import Fidelity, train
 
 CHECKPOINT = "best.pt"
@@ -26,15 +27,17 @@ class DetectorEvaluator(Evaluator):
     Args:
         data: what `load_dataset` takes.
         fidelity: epochs, image size and share of the data to train with.
-        max_latency_ms: an architecture above it is rejected before it is trained.
-        latency_threads: of the latency measurement, which is of the architecture at its own image size.
+        profiles: of the devices whose latency is predicted: `latency_ms` and the ends of its interval,
+            `latency_low_ms` and `latency_high_ms`; of several devices `latency_ms@NAME` and so on. Without profiles
+            latency is measured where the architecture is trained, at its own image size.
+        max_latency_ms: an architecture measured above it is rejected before it is trained.
+        latency_threads: of that measurement.
+        reference_ms: the reference model's latency on an idle machine, which that measurement is corrected to.
         settings: Ultralytics training settings that replace those of `training.SETTINGS`.
         device: of training ("cpu", "0").
 
     Accuracy is COCO mAP by pycocotools on the validation split. The checkpoint stays in the trial's folder.
     """
-
-    metrics = ("map50_95", "map50", "latency_ms", "train_seconds")
 
     def __init__(
         self,
@@ -45,36 +48,44 @@ class DetectorEvaluator(Evaluator):
         device: str = "cpu",
         seed: int = 0,
         threads: int = 1,
+        profiles: Sequence[DeviceProfile] = (),
         latency_threads: int = 1,
+        reference_ms: float | None = None,
         max_latency_ms: float | None = None,
         settings: Mapping[str, object] | None = None,
     ):
         self.data, self.fidelity, self.batch, self.device, self.seed = data, fidelity, batch, device, seed
         self.threads, self.latency_threads, self.max_latency_ms = threads, latency_threads, max_latency_ms
+        self.profiles, self.reference_ms = tuple(profiles), reference_ms
         self.settings = dict(settings or {})
         self.num_classes = self.dataset().num_classes
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return ("map50_95", "map50", "train_seconds", *(() if self.profiles else ("latency_ms",)))
 
     def dataset(self) -> Dataset:
         return load_dataset(self.data)
 
     def estimate(self, architectures: Sequence[Architecture]) -> dict[str, np.ndarray]:
         costs = complexity(architectures, self.num_classes)
-        return {
+        known = {
             "params": costs.params,
             "macs": costs.macs,
             "peak_activation_bytes": costs.peak_activation_bytes,
         }
+        for profile in self.profiles:
+            device = profile.name if len(self.profiles) > 1 else None
+            names = ("latency_ms", "latency_low_ms", "latency_high_ms")
+            values = profile.predict(architectures, self.num_classes)
+            known |= {metric_on(name, device): value for name, value in zip(names, values)}
+        return known
 
     def evaluate(self, architecture: Architecture, directory: Path) -> dict[str, float]:
         dataset = self.dataset()
-        # Latency does not depend on the weights, so it is known before anything expensive is spent.
-        onnx = export_onnx(
-            build_model(architecture, dataset.num_classes), directory / "untrained.onnx", architecture["image_size"]
-        )
-        latency_ms = measure_latency(onnx, threads=self.latency_threads).median_ms
-        onnx.unlink()
-        if self.max_latency_ms is not None and latency_ms > self.max_latency_ms:
-            raise Rejected(f"latency_ms {latency_ms:.2f} > {self.max_latency_ms:g}", {"latency_ms": latency_ms})
+        measured = {} if self.profiles else {"latency_ms": self._latency_ms(architecture)}
+        if self.max_latency_ms and measured and measured["latency_ms"] > self.max_latency_ms:
+            raise Rejected(f"latency {measured['latency_ms']:.2f} ms is above {self.max_latency_ms:g} ms", measured)
         result = train(
             architecture,
             dataset,
@@ -95,6 +106,14 @@ class DetectorEvaluator(Evaluator):
         return {
             "map50_95": accuracy["map50_95"],
             "map50": accuracy["map50"],
-            "latency_ms": latency_ms,
             "train_seconds": result.metrics["train_seconds"],
+            **measured,
         }
+
+    def _latency_ms(self, architecture: Architecture) -> float:
+        """Measured before training: latency does not depend on the weights, and nothing expensive is spent yet."""
+        meter = LatencyMeter(
+            threads=self.latency_threads, num_classes=self.num_classes, reference_ms=self.reference_ms, spin=False
+        )
+        model = build_model(architecture, self.num_classes)
+        return meter.measure(model, architecture["image_size"]).median_ms

@@ -26,12 +26,27 @@ METRICS = {
         Metric("map50_95", "", "max"),
         Metric("map50", "", "max"),
         Metric("latency_ms", "ms", "min"),
+        Metric("latency_low_ms", "ms", "min"),
+        Metric("latency_high_ms", "ms", "min"),
+        Metric("latency_measured_ms", "ms", "min"),
+        Metric("latency_difference_percent", "%", "min"),
         Metric("params", "", "min"),
         Metric("macs", "MACs", "min"),
         Metric("peak_activation_bytes", "bytes", "min"),
         Metric("train_seconds", "s", "min"),
     )
 }
+
+
+def metric_on(metric: str, device: str | None) -> str:
+    """The name of a metric on one of several devices: latency_ms@pi4."""
+    return f"{metric}@{device}" if device else metric
+
+
+def metric_and_device(name: str) -> tuple[str, str | None]:
+    """("latency_ms", "pi4") of latency_ms@pi4; the device is None where the name has none."""
+    metric, _, device = name.partition("@")
+    return metric, device or None
 
 
 class EvaluationError(Exception):

@@ -22,7 +22,8 @@ def _config_fields(parser: argparse.ArgumentParser, only=None) -> None:
         parser.add_argument(
             f"--{name.replace('_', '-')}",
             dest=name,
-            nargs="*" if many else None,
+            # --device a.json --device b.json, and --device a.json b.json
+            **({"nargs": "*", "action": "extend"} if many else {}),
             metavar=" | ".join(get_args(field.annotation)) if "Literal" in str(field.annotation) else name.upper(),
             help=(field.description + shown).replace("%", "%%"),
         )
@@ -37,7 +38,7 @@ def _given(args: argparse.Namespace) -> dict:
     given = {
         name: value for name, value in vars(args).items() if name in SearchConfig.model_fields and value is not None
     }
-    texts = ("name", "directory", "data", "device", "address", "objectives", "references", "algorithm")
+    texts = ("name", "directory", "data", "training_device", "device", "address", "objectives", "references", "algorithm")
     try:
         return {name: value if name in texts else yaml.safe_load(value) for name, value in given.items()}
     except yaml.YAMLError:
@@ -61,7 +62,7 @@ RESUMABLE = (
     "cpus_per_trial",
     "gpus_per_trial",
     "max_concurrent",
-    "device",
+    "training_device",
 )
 
 
@@ -84,6 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("run", help="the run's folder")
     for metric in ("latency-ms", "params", "macs"):
         command.add_argument(f"--max-{metric}", type=float, metavar="BOUND")
+    command.add_argument("--device", help="device profile whose predictions --max-latency-ms is held against")
+    command.add_argument("--output", help="folder to copy the model's files into")
 
     command = commands.add_parser("show", help="explain an architecture layer by layer")
     command.add_argument("architecture", help="a preset, RUN:KEY, a model.yaml or a checkpoint")
@@ -101,16 +104,57 @@ def _parser() -> argparse.ArgumentParser:
     action.add_argument("format", choices=("voc", "coco"))
     action.add_argument("source", help="VOC folder (Annotations, JPEGImages, ImageSets), or train.json:val.json")
     action.add_argument("output", help="folder to write")
+    _device_commands(commands.add_parser("device", help="measure a device, predict its latency, pack models for a board"))
     return parser
 
 
+def _device_commands(command: argparse.ArgumentParser) -> None:
+    actions = command.add_subparsers(dest="action", required=True, metavar="ACTION")
+
+    def settings(action, runtimes):
+        action.add_argument("--runtime", nargs=runtimes, default=["onnxruntime"] if runtimes else "onnxruntime")
+        action.add_argument("--on", default="cpu", help="cpu, cuda, tensorrt or gpu, as the runtime has them (default: cpu)")
+        action.add_argument("--precision", default="FP32", choices=("FP32", "FP16", "INT8"))
+        action.add_argument("--threads", type=int, help="default: all cores")
+        action.add_argument("--count", type=int, default=60, help="models to measure (default: 60)")
+        action.add_argument("--image-size", type=int, nargs="*", help="only these image sizes, in pixels")
+        action.add_argument("--classes", type=int, default=80, help="classes of the measured models (default: 80)")
+        action.add_argument("--data", default="digits", help="dataset that INT8 is calibrated with (default: digits)")
+        action.add_argument("--seed", type=int, default=0)
+
+    action = actions.add_parser("profile", help="measure this machine and fit a latency predictor to it")
+    action.add_argument("name")
+    settings(action, None)
+    action.add_argument("--adapt-from", help="profile of another device to start from; then about 10 models will do")
+    action.add_argument("--output", help="file to write (default: devices/NAME.json)")
+
+    actions.add_parser("list", help="the profiles in ./devices and those that ship with evoyolo")
+
+    action = actions.add_parser("show", help="what a profile says, with a plot of predicted against measured latency")
+    action.add_argument("profile", help="a profile's file or name")
+    action.add_argument("--plot", help="picture to write (default: NAME.png here)")
+
+    action = actions.add_parser("check", help="measure some models again: is the profile still true of this machine?")
+    action.add_argument("profile", help="a profile's file or name")
+
+    action = actions.add_parser("pack", help="write models and a small runner for a board without PyTorch")
+    action.add_argument("output", help="folder, or .zip, to write")
+    settings(action, "+")
+
+    action = actions.add_parser("fit", help="make a profile of the results that the runner brought back")
+    action.add_argument("results", help="results.json")
+    action.add_argument("--name", help="of the profile (default: the results' folder or file)")
+    action.add_argument("--adapt-from", help="profile of another device to start from")
+    action.add_argument("--output", help="file to write (default: devices/NAME.json)")
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point; returns the exit status: 0 done, 1 wrong input, 130 interrupted."""
+    """Entry point; returns the exit status: 0 done, 1 wrong input, 2 a profile that is not true any more, 130 interrupted."""
     from search_spaces import InputError
 
     args = _parser().parse_args(arguments)
     try:
-        COMMANDS[args.command](args)
+        return COMMANDS[args.command](args) or 0
     except InputError as error:
         print(f"evoyolo: {error}", file=sys.stderr)
         return 1
@@ -155,16 +199,102 @@ def _front(args) -> None:
 
 
 def _pick(args) -> None:
-    from .selection import pick
+    from pathlib import Path
+
+    from .export import hand_over
+    from .run import load_run
+    from .selection import choose
 
     bounds = {name: value for name, value in vars(args).items() if name.startswith("max_") and value is not None}
-    evaluation = pick(args.run, **bounds)
+    chosen = choose(args.run, args.device, **bounds)
+    run = load_run(args.run)
+    files = hand_over(run, chosen.evaluation, Path(args.output) if args.output else None)
+    first = run.objectives[0].metric
     print(
         json.dumps(
-            {"key": evaluation.key, "metrics": evaluation.metrics, "folder": f"{args.run}/models/{evaluation.key}"},
+            {
+                "key": chosen.evaluation.key,
+                first: chosen.evaluation.metrics[first],
+                "within": {bound: figure.text for bound, figure in chosen.figures.items()},
+                "given_up": chosen.given_up,
+                "metrics": chosen.evaluation.metrics,
+                "files": {kind: str(path) for kind, path in files.items()},
+            },
             indent=1,
         )
     )
+
+
+def _device(args) -> int:
+    from pathlib import Path
+
+    from evaluators.latency.profile import PROFILES, DeviceProfile
+    from search_spaces import InputError, YoloSpace
+
+    from . import devices
+
+    console = _console()
+
+    def say(text):
+        console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+    if args.action == "list":
+        devices.list_profiles(console)
+    elif args.action == "show":
+        profile = DeviceProfile.load(args.profile)
+        plot = Path(args.plot or f"{profile.name}.png")
+        devices.draw_profile(profile, plot)
+        for line in devices.describe(profile):
+            say(line)
+        say(f"plot {plot}")
+    elif args.action == "check":
+        return 0 if devices.check_profile(DeviceProfile.load(args.profile), console) else 2
+    elif args.action == "fit":
+        name = args.name or _profile_name(Path(args.results))
+        output = Path(args.output or PROFILES / f"{name}.json")
+        if output.exists():
+            raise InputError(f"{output} exists; give another --name or --output")
+        prior = DeviceProfile.load(args.adapt_from) if args.adapt_from else None
+        _say_profile(devices.fit_profile(name, args.results, output, prior), output, say)
+    else:
+        settings = {
+            "device": args.on,
+            "precision": args.precision,
+            "threads": args.threads,
+            "count": args.count,
+            "num_classes": args.classes,
+            "data": args.data,
+            "seed": args.seed,
+        }
+        space = devices.restricted(YoloSpace(), args.image_size)
+        if args.action == "pack":
+            path = devices.make_pack(args.output, space, say, runtimes=args.runtime, **settings)
+            say(
+                f"wrote {path}; on the device, with numpy and {' or '.join(args.runtime)} installed: "
+                "`python3 run.py` in it; then here: `evoyolo device fit results.json --name NAME`"
+            )
+        else:
+            output = Path(args.output or PROFILES / f"{args.name}.json")
+            profile = devices.make_profile(
+                args.name, space, output, say, adapt_from=args.adapt_from, runtime=args.runtime, **settings
+            )
+            _say_profile(profile, output, say)
+    return 0
+
+
+def _profile_name(results) -> str:
+    """A name from where the results lie: pi4/results.json is pi4."""
+    stem = results.stem if results.stem != "results" else results.resolve().parent.name
+    return "".join(c if c.isalnum() or c in "._-" else "-" for c in stem).lstrip("._-") or "device"
+
+
+def _say_profile(profile, output, say) -> None:
+    from . import devices
+
+    for line in devices.describe(profile):
+        say(line)
+    say(f"wrote {output}")
+    say(f"next: evoyolo device show {output}; evoyolo search --device {output} --max-latency-ms BUDGET")
 
 
 def _show(args) -> None:
@@ -209,6 +339,7 @@ COMMANDS = {
     "show": _show,
     "init": _init,
     "dataset": _dataset,
+    "device": _device,
 }
 
 if __name__ == "__main__":

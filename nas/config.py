@@ -9,16 +9,19 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from evaluators.evaluator import METRICS
+from evaluators.evaluator import METRICS, metric_and_device, metric_on
+from evaluators.latency.profile import DeviceProfile
 from search_spaces import InputError, YoloSpace
 from search_spaces.definition import SPACES
 from search_spaces.errors import one_of
 from search_spaces.files import read_yaml
+from search_spaces.validation import first_problem
 
 from .algorithms import ALGORITHMS
 from .objectives import Constraint, Objective
 
 Positive = Annotated[int, Field(gt=0)]
+Latency = Annotated[float, Field(gt=0)]
 # Small detectors that train in well under a minute on one core, at the size of the built-in scenes.
 SMALL = {
     "image_size": [96, 128],
@@ -61,17 +64,26 @@ class SearchConfig(BaseModel):
         default_factory=dict,
         description="Ultralytics training settings that replace ours, such as {lr0: 0.002, mosaic: 1.0}",
     )
-    device: str = Field("cpu", description="cpu, or a CUDA device such as 0")
+    training_device: str = Field("cpu", description="what trains: cpu, or a CUDA device such as 0")
+
+    device: list[str] = Field(
+        default_factory=list,
+        description="device profiles (files, or names that `evoyolo device list` shows) whose latency is predicted; "
+        "without one, latency is measured where each model is trained",
+    )
 
     objectives: list[str] = Field(
-        ["map50_95:max", "latency_ms:min"], min_length=1, description="metric:direction, the first one leads"
+        ["map50_95:max", "latency_ms:min"],
+        min_length=1,
+        description="metric:direction, the first one leads; with several devices latency_ms stands for that of each, "
+        "and latency_ms@NAME for one",
     )
-    max_latency_ms: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="hard limit on the latency measured with ONNX Runtime on the machine that trains"
+    max_latency_ms: Latency | dict[str, Latency] | None = Field(
+        None, description="hard limit on the latency, of every device or, as {NAME: 8.0}, of some"
     )
     max_params: Positive | None = Field(None, description="hard limit on parameters")
     max_macs: Positive | None = Field(120_000_000, description="hard limit on multiply-accumulates per image")
-    latency_threads: Positive = Field(1, description="threads of the latency measurement")
+    latency_threads: Positive = Field(1, description="threads of the latency measurement where there is no profile")
 
     algorithm: str = Field("evolution", description=f"search algorithm: {one_of(ALGORITHMS)}")
     seed: Annotated[int, Field(ge=0)] = Field(0, description="seed of the search and of every training")
@@ -98,10 +110,10 @@ class SearchConfig(BaseModel):
     def _objectives(cls, texts: list[str]) -> list[str]:
         for text in texts:
             metric, _, direction = text.partition(":")
-            if metric not in METRICS:
+            if metric_and_device(metric)[0] not in METRICS:
                 raise ValueError(f"{metric!r} is not a metric; there are {one_of(METRICS)}")
             if direction not in ("min", "max"):
-                raise ValueError(f"{text!r} must end in :min or :max, such as {metric}:{METRICS[metric].direction}")
+                raise ValueError(f"{text!r} must end in :min or :max, such as {metric}:min")
         return texts
 
     @field_validator("algorithm")
@@ -121,6 +133,25 @@ class SearchConfig(BaseModel):
             raise ValueError(f"image_size {self.image_size} must be a multiple of 32")
         return self
 
+    @model_validator(mode="after")
+    def _devices(self):
+        profiles = self.profiles()
+        names = [profile.name for profile in profiles]
+        if len(set(names)) < len(names):
+            raise ValueError(f"device: two profiles have the same name ({', '.join(names)})")
+        for profile in profiles:
+            profile.check_covers(self.make_space())
+        named = [metric_and_device(text.partition(":")[0])[1] for text in self.objectives]
+        if isinstance(self.max_latency_ms, dict):
+            named += list(self.max_latency_ms)
+        for name in named:
+            if name is not None and (name not in names or len(names) < 2):
+                raise ValueError(
+                    f"{name!r} is none of several devices"
+                    + (f"; they are {one_of(names)}" if len(names) > 1 else "; give two or more with `device`")
+                )
+        return self
+
     # -- what the fields mean -----------------------------------------------------------------------------------
 
     def make_space(self) -> YoloSpace:
@@ -133,11 +164,31 @@ class SearchConfig(BaseModel):
         return {name: YoloSpace().preset(name, image_size=smallest) for name in self.references}
 
     def make_objectives(self) -> list[Objective]:
-        return [Objective(*text.split(":")) for text in self.objectives]
+        objectives = []
+        for text in self.objectives:
+            metric, direction = text.split(":")
+            several = metric == "latency_ms" and self.device_names
+            objectives += [Objective(name, direction) for name in (self._on_devices(metric) if several else [metric])]
+        return objectives
 
     def make_constraints(self) -> list[Constraint]:
-        bounds = {"latency_ms": self.max_latency_ms, "params": self.max_params, "macs": self.max_macs}
+        bounds = {"params": self.max_params, "macs": self.max_macs}
+        if isinstance(self.max_latency_ms, dict):
+            bounds |= {metric_on("latency_ms", name): bound for name, bound in self.max_latency_ms.items()}
+        elif self.max_latency_ms is not None:
+            bounds |= dict.fromkeys(self._on_devices("latency_ms"), self.max_latency_ms)
         return [Constraint(metric, upper=bound) for metric, bound in bounds.items() if bound is not None]
+
+    def profiles(self) -> list[DeviceProfile]:
+        return [DeviceProfile.load(source) for source in self.device]
+
+    @property
+    def device_names(self) -> list[str]:
+        """Names that tell several devices apart; none where there is one device or none."""
+        return [profile.name for profile in self.profiles()] if len(self.device) > 1 else []
+
+    def _on_devices(self, metric: str) -> list[str]:
+        return [metric_on(metric, name) for name in self.device_names] or [metric]
 
     @property
     def run_directory(self) -> Path:
@@ -156,13 +207,10 @@ def make_config(values: Mapping[str, Any], source: str) -> SearchConfig:
     try:
         return SearchConfig(**values)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or None
-        message = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "extra_forbidden":
+        if error.errors()[0]["type"] == "extra_forbidden":
+            field = error.errors()[0]["loc"][0]
             raise InputError(f"{source}: no field {field!r}; there are {one_of(SearchConfig.model_fields)}") from None
-        where = f"field {field}: {first['input']!r}: " if field else ""
-        raise InputError(f"{source}: {where}{message}") from None
+        raise InputError(f"{source}: {first_problem(error)}") from None
 
 
 def read_settings(path: str | Path) -> dict:

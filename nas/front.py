@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from evaluators import METRICS
+from evaluators.evaluator import metric_and_device
 from search_spaces.files import write_text
 
 from .progress import number
@@ -27,17 +28,32 @@ HEADINGS = {
     "latency_ms": "latency ms",
     "latency_iqr_ms": "its IQR ms",
     "latency_ms_in_search": "ms in search",
+    "latency_low_ms": "at least ms",
+    "latency_high_ms": "at most ms",
+    "latency_measured_ms": "measured ms",
+    "latency_difference_percent": "difference %",
 }
+
+
+def heading(run: Run, name: str) -> str:
+    """What a column of metric `name` is called."""
+    metric, device = metric_and_device(name)
+    text = HEADINGS.get(metric, metric)
+    if metric == "latency_ms" and run.settings.get("devices"):
+        text = "predicted ms"
+    return f"{text} {device}" if device else text
 
 
 def columns(run: Run, evaluations: Sequence[Evaluation]) -> list[str]:
     """Metric names to show: the objectives first, then what else was measured."""
     measured = {name for e in evaluations for name in e.metrics}
     first = [objective.metric for objective in run.objectives]
-    return [
-        *first,
-        *sorted(measured - set(first), key=lambda name: (list(METRICS).index(name) if name in METRICS else 99, name)),
-    ]
+
+    def place(name):
+        metric, device = metric_and_device(name)
+        return list(METRICS).index(metric) if metric in METRICS else 99, device or "", metric
+
+    return [*first, *sorted(measured - set(first), key=place)]
 
 
 def labels(run: Run) -> dict[str, str]:
@@ -60,7 +76,7 @@ def print_front(run: Run, console: Console) -> None:
     )
     table.add_column("model", no_wrap=True)
     for name in names:
-        table.add_column(HEADINGS.get(name, name), justify="right")
+        table.add_column(heading(run, name), justify="right")
     for evaluation in [*members, *aside]:
         label = named.get(evaluation.key)
         model = f"{evaluation.key} {label}" if label else evaluation.key
@@ -146,8 +162,8 @@ def draw_front(run: Run, path: Path) -> None:
             ha="right" if left else "left",
             color="#c0392b",
         )
-    axes.set_xlabel(HEADINGS.get(x.metric, x.metric))
-    axes.set_ylabel(HEADINGS.get(y.metric, y.metric))
+    axes.set_xlabel(heading(run, x.metric))
+    axes.set_ylabel(heading(run, y.metric))
     axes.set_title(f"{run.directory.name}: {len(run.evaluations)} models evaluated, {len(members)} on the front")
     axes.grid(alpha=0.25)
     axes.legend(loc="best", frameon=False)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import platform
+import shutil
 from pathlib import Path
 
 from rich.console import Console
 
 from evaluators.dataset import check_dataset, load_dataset
 from evaluators.detector import DetectorEvaluator
+from evaluators.latency import LatencyMeter
+from evaluators.latency.profile import DeviceProfile
 from evaluators.training import Fidelity
 from search_spaces import InputError
 from search_spaces.files import write_text
@@ -24,6 +27,7 @@ from .run import STORE, Run
 from .search import run_here, search
 
 CONFIG = "search.yaml"
+DEVICES = "devices"
 PACKAGES = ("torch", "ultralytics", "ray", "onnxruntime", "pycocotools")
 
 
@@ -47,7 +51,8 @@ def resume(directory: str | Path, console: Console, **changes) -> Run:
     directory = Path(directory)
     if not (directory / STORE).exists():
         raise InputError(f"{directory} holds no run (there is no {STORE} in it)")
-    config = load_config(directory / CONFIG, **{**changes, "directory": str(directory)})
+    kept = [str(directory / DEVICES / f"{name}.json") for name in Run(directory).settings.get("devices", {})]
+    config = load_config(directory / CONFIG, **{**changes, "directory": str(directory), "device": kept})
     return _run(config, console, resume=True)
 
 
@@ -62,15 +67,26 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run:
     space = config.make_space()
     references = config.reference_architectures()
     constraints = config.make_constraints()
+    profiles = _profiles_of_the_run(config, resume)
+    reference_ms = None
+    if not profiles and not resume:
+        say("no device profile: latency is measured where the models are trained; first the reference model, undisturbed")
+        reference_ms = LatencyMeter(threads=config.latency_threads, num_classes=dataset.num_classes, spin=False).reference_ms
+    elif not profiles:
+        reference_ms = Run(directory, space).settings.get("reference_ms")
+    for profile in profiles:
+        say(f"latency is predicted for {profile.name}: {profile.protocol}")
     evaluator = DetectorEvaluator(
         config.data,
         Fidelity(config.epochs, config.image_size, config.fraction),
         batch=config.batch,
-        device=config.device,
+        device=config.training_device,
         seed=config.seed,
         threads=max(1, int(config.cpus_per_trial)),
+        profiles=profiles,
         latency_threads=config.latency_threads,
-        max_latency_ms=config.max_latency_ms,
+        reference_ms=reference_ms,
+        max_latency_ms=None if profiles else config.max_latency_ms,
         settings=config.training,
     )
     executor = run_here
@@ -104,15 +120,29 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run:
                 "references": {name: architecture.key for name, architecture in references.items()},
                 "num_classes": dataset.num_classes,
                 "versions": versions(),
+                "reference_ms": reference_ms,
+                "devices": {profile.name: profile.protocol for profile in profiles},
             },
             progress=progress,
         )
-    say("latency is measured again, with no training beside it, and the front is exported")
-    run, files = deliver(Run(directory, space), config.latency_threads, say)
+    say("the front is exported, and its latency measured with no training beside it")
+    run, files = deliver(
+        Run(directory, space), say, latency_threads=config.latency_threads, profiles=profiles, data=config.data
+    )
     write_front(run, files)
     print_front(run, console)
     _say_what_came_out(run, files, config, progress, say)
     return run
+
+
+def _profiles_of_the_run(config: SearchConfig, resume: bool) -> list[DeviceProfile]:
+    """The run keeps its profiles: what its latencies are must not change with a file elsewhere."""
+    profiles = config.profiles()
+    folder = config.run_directory / DEVICES
+    for profile in () if resume else profiles:
+        folder.mkdir(parents=True, exist_ok=True)
+        profile.save(folder / f"{profile.name}.json")
+    return profiles
 
 
 @contextlib.contextmanager
@@ -128,6 +158,7 @@ def _settings_of_a_run(config: SearchConfig, directory: Path, say):
     except InputError:
         if not (directory / STORE).exists():
             (directory / CONFIG).unlink()
+            shutil.rmtree(directory / DEVICES, ignore_errors=True)
             for folder in (directory, directory.parent):
                 with contextlib.suppress(OSError):  # not empty, or not ours to remove
                     folder.rmdir()

@@ -27,6 +27,8 @@ def duration(seconds: float) -> str:
 
 def number(name: str, value: float) -> str:
     """A metric's value as tables print it."""
+    if name.partition("@")[0].endswith("_percent"):
+        return f"{value:+.0f}"
     if "_ms" in name or name.endswith("_seconds"):
         return f"{value:.2f}"
     if isinstance(value, int) or float(value).is_integer() and abs(value) >= 1000:

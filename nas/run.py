@@ -41,11 +41,13 @@ class Run:
     @property
     def protocol(self) -> str:
         """How the front's latency was measured, in a line."""
+        devices = self.settings.get("devices") or {}
+        predicted = "".join(f"predicted for {name} ({protocol}); " for name, protocol in devices.items())
         if not self.latency:
-            return "measured during the search"
-        return (
-            "{device}, {runtime}, {precision}, {threads} thread(s), batch {batch}, median of {repeats} runs after {warmup}, "
-            "{timed}".format(**self.latency)
+            return predicted + ("not measured here" if devices else "measured during the search")
+        return predicted + (
+            "measured: {device}, {runtime}, {precision}, {threads} thread(s), batch {batch}, median of {rounds} rounds "
+            "({repeats} runs after {warmup}) relative to a reference model, {timed}".format(**self.latency)
         )
 
     def ranked(self) -> list[tuple[Evaluation, int]]:

@@ -2,42 +2,139 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+from evaluators.evaluator import metric_and_device
+from evaluators.latency.profile import DeviceProfile
 from search_spaces import InputError
 from search_spaces.errors import one_of
 
-from .run import load_run
+from .run import Run, load_run
 from .store import Evaluation
 
 
-def pick(directory: str | Path, **bounds: float) -> Evaluation:
-    """The evaluation that is best in the run's first objective among those within `bounds`.
+@dataclass(frozen=True)
+class Figure:
+    """What is known of one metric of one model: its value, and the end of its interval that a budget is held against."""
+
+    value: float
+    surely: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Pick:
+    """The model that was chosen, its figures under the bounds, and what was given up for them, in sentences."""
+
+    evaluation: Evaluation
+    figures: Mapping[str, Figure]
+    given_up: list[str]
+
+
+def pick(directory: str | Path, device: str | Path | DeviceProfile | None = None, **bounds: float) -> Evaluation:
+    """The evaluation that is best in the run's first objective among those that surely meet `bounds`.
 
     Args:
-        bounds: ``max_METRIC`` or ``min_METRIC``, such as ``max_latency_ms=8.0``.
+        device: a device profile (its file or name) whose predictions `max_latency_ms` is held against.
+        bounds: ``max_METRIC`` or ``min_METRIC``, such as ``max_latency_ms=8.0``. A predicted latency meets its bound
+            when the upper end of its 90% interval does; one that was measured, when its median does.
 
     Raises:
         InputError: no run there, an unknown metric, or nothing within the bounds (the nearest is named).
     """
+    return choose(directory, device, **bounds).evaluation
+
+
+def choose(directory: str | Path, device: str | Path | DeviceProfile | None = None, **bounds: float) -> Pick:
+    """As `pick`, with the figures and with what was given up."""
     run = load_run(directory)
     if not run.evaluations:
         raise InputError(f"{directory} has no finished evaluation to pick from")
-    metrics = sorted({name for e in run.evaluations for name in e.metrics})
-    fitting = run.evaluations
+    profile = DeviceProfile.load(device) if isinstance(device, (str, Path)) else device
+    first = run.objectives[0]
+    direction = 1 if first.direction == "max" else -1
+
+    def best(evaluations):
+        return max(evaluations, key=lambda e: direction * e.metrics[first.metric])
+
+    figures: dict[str, dict[str, Figure]] = {}
     for bound, limit in bounds.items():
         kind, _, metric = bound.partition("_")
-        if kind not in ("max", "min") or metric not in metrics:
-            raise InputError(f"no bound {bound!r}: it is max_ or min_ and a metric of the run, {one_of(metrics)}")
-        sign = 1 if kind == "max" else -1
-        within = [e for e in fitting if metric in e.metrics and sign * e.metrics[metric] <= sign * limit]
+        known = sorted({name for e in run.evaluations for name in e.metrics} | ({"latency_ms"} if profile else set()))
+        if kind not in ("max", "min") or metric not in known:
+            raise InputError(f"no bound {bound!r}: it is max_ or min_ and a metric of the run, {one_of(known)}")
+        if profile and metric_and_device(metric)[0] == "latency_ms":
+            figures[bound] = _predictions(run, profile)
+        else:
+            figures[bound] = {e.key: f for e in run.evaluations if (f := _figure(e, metric, kind)) is not None}
+    fitting = maybe = run.evaluations
+    for bound, limit in bounds.items():
+        sign = 1 if bound.startswith("max_") else -1
+        known = figures[bound]
+        within = [e for e in fitting if e.key in known and sign * known[e.key].surely <= sign * limit]
+        maybe = [e for e in maybe if e.key in known and sign * known[e.key].value <= sign * limit]
         if not within:
-            nearest = min((e for e in fitting if metric in e.metrics), key=lambda e: sign * e.metrics[metric])
-            raise InputError(
-                f"no model of {directory} has {metric} {'<=' if sign > 0 else '>='} {limit:g}; "
-                f"the nearest is {nearest.key} with {nearest.metrics[metric]:g}"
-            )
+            raise InputError(_nothing(run, fitting, known, bound, limit))
         fitting = within
-    first = run.objectives[0]
-    sign = 1 if first.direction == "max" else -1
-    return max(fitting, key=lambda e: sign * e.metrics[first.metric])
+    chosen, score = best(fitting), _score(first.metric)
+    given_up = []
+    for what, others in (("may meet the budget, but not surely", maybe), ("is the best of the run", run.evaluations)):
+        other = best(others)
+        lost = direction * (other.metrics[first.metric] - chosen.metrics[first.metric])
+        if lost > 0:
+            at = ", ".join(known[other.key].text for known in figures.values() if other.key in known)
+            given_up.append(f"{score(lost)} of {first.metric}: {other.key} has {score(other.metrics[first.metric])} and {what} ({at})")
+    return Pick(chosen, {bound: known[chosen.key] for bound, known in figures.items()}, list(dict.fromkeys(given_up)))
+
+
+def _score(metric: str) -> Callable[[float], str]:
+    return (lambda value: f"{value:.4f}") if metric.startswith("map") else (lambda value: f"{value:g}")
+
+
+def _figure(evaluation: Evaluation, metric: str, kind: str) -> Figure | None:
+    if metric not in evaluation.metrics:
+        return None
+    value = evaluation.metrics[metric]
+    base, device = metric_and_device(metric)
+    suffix = f"@{device}" if device else ""
+    if base == "latency_ms":
+        measured = evaluation.metrics.get(f"latency_measured_ms{suffix}")
+        if measured is not None:
+            return Figure(measured, measured, f"{metric} {measured:.2f} measured, {value:.2f} predicted")
+        high = evaluation.metrics.get(f"latency_high_ms{suffix}")
+        if high is not None:
+            low = evaluation.metrics[f"latency_low_ms{suffix}"]
+            surely = high if kind == "max" else low
+            return Figure(value, surely, f"{metric} {value:.2f} predicted, 90% interval {low:.2f} to {high:.2f}")
+        return Figure(value, value, f"{metric} {value:.2f}")
+    return Figure(value, value, f"{metric} {value:,.6g}")
+
+
+def _predictions(run: Run, profile: DeviceProfile) -> dict[str, Figure]:
+    """Key -> predicted latency on a device, whichever one the run was searched for."""
+    if profile.space != run.space.name:
+        raise InputError(f"device profile {profile.name} is of the space {profile.space!r}, the run of {run.space.name!r}")
+    smallest, largest = profile.image_sizes
+    covered = [e for e in run.evaluations if smallest <= e.architecture["image_size"] <= largest]
+    if not covered:
+        raise InputError(
+            f"device profile {profile.name} was measured from {smallest} to {largest} px; no model of {run.directory} is there"
+        )
+    rows = zip(*profile.predict([e.architecture for e in covered], run.settings.get("num_classes")))
+    return {
+        e.key: Figure(value, high, f"{value:.2f} ms predicted on {profile.name}, 90% interval {low:.2f} to {high:.2f}")
+        for e, (value, low, high) in zip(covered, rows)
+    }
+
+
+def _nothing(run: Run, fitting, known: Mapping[str, Figure], bound: str, limit: float) -> str:
+    kind, _, metric = bound.partition("_")
+    sign = 1 if kind == "max" else -1
+    having = [e for e in fitting if e.key in known]
+    if not having:
+        return f"no model of {run.directory} that meets the other bounds has {metric}"
+    nearest = min(having, key=lambda e: sign * known[e.key].surely)
+    word = {"latency_ms": "the fastest"}.get(metric, "the nearest")
+    return f"no model of {run.directory} surely has {metric} {'<=' if sign > 0 else '>='} {limit:g}; {word} is {nearest.key} ({known[nearest.key].text})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -30,6 +31,17 @@ def read_yaml(path: str | Path, error: type[InputError] = InputError):
         raise error(f"{path}{f', line {mark.line + 1}' if mark else ''}: not valid YAML") from None
     except (ValueError, RecursionError) as problem:  # a date that is none, brackets without end
         raise error(f"{path}: not valid YAML ({problem})") from None
+
+
+def read_json(path: str | Path, error: type[InputError] = InputError):
+    """A JSON file's content. Raises `error` naming the file and the line."""
+    text = read_text(path, error)
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as problem:
+        raise error(f"{path}, line {problem.lineno}: not valid JSON ({problem.msg}); is the file cut off?") from None
+    except RecursionError:
+        raise error(f"{path}: not valid JSON (nested too deeply)") from None
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,6 +1,7 @@
-"""Latency: exporting a network to a runtime and measuring it there."""
+"""Latency: measuring networks in a runtime on a device, and predicting it for networks that were not measured."""
 
-from .measurement import Latency, measure_latency
+from .measurement import Latency, LatencyMeter
 from .onnx_export import export_onnx, onnx_difference, stirred
+from .predictor import LatencyPredictor
 
-__all__ = ["Latency", "export_onnx", "measure_latency", "onnx_difference", "stirred"]
+__all__ = ["Latency", "LatencyMeter", "LatencyPredictor", "export_onnx", "onnx_difference", "stirred"]

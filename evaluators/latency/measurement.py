@@ -1,21 +1,23 @@
-"""Measuring latency with ONNX Runtime on this machine."""
+"""Measuring networks on this machine, by the protocol of agent.py, with everything that a figure depends on."""
 
 from __future__ import annotations
 
-import platform
-import time
+import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from search_spaces import InputError
+from search_spaces import InputError, YoloSpace, build_model
 
+from ..evaluator import EvaluationError
 from ..locks import machine_lock
+from . import agent
+from .formats import export
 
-WARMUP_SECONDS, WARMUP_RUNS = 0.3, 5
-REPEAT_SECONDS, REPEAT_RUNS, MOST_RUNS = 1.0, 30, 300
+TIMED = "network and box decoding, without NMS"
+REFERENCE = ("yolov8n", 160)  # the preset and its image size that every measurement is compared with
 
 
 @dataclass(frozen=True)
@@ -23,23 +25,29 @@ class Latency:
     """Milliseconds for one image, and everything that the figure depends on.
 
     Attributes:
-        median_ms, min_ms, q25_ms, q75_ms: over `repeats` runs after `warmup` runs.
+        median_ms, q25_ms, q75_ms: corrected for the machine's drift: ratio to the reference model's latency
+            meanwhile, times `reference_ms`.
+        raw_ms: the uncorrected median.
+        rounds, repeats, warmup: slices, timed runs and runs before them.
+        device, runtime: names, the runtime's with its version.
         timed: what was timed.
     """
 
     median_ms: float
     q25_ms: float
     q75_ms: float
-    min_ms: float
+    raw_ms: float
+    reference_ms: float
+    rounds: int
     repeats: int
     warmup: int
     device: str
     runtime: str
+    precision: str
     threads: int
     image_size: tuple[int, int]
-    precision: str = "FP32"
     batch: int = 1
-    timed: str = "network and box decoding, without NMS"
+    timed: str = TIMED
 
     @property
     def iqr_ms(self) -> float:
@@ -49,66 +57,87 @@ class Latency:
         return asdict(self)
 
 
-@lru_cache
-def device_name() -> str:
-    """The processor's name."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith(("model name", "Model")):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+def reference_architecture():
+    """The architecture of the reference model."""
+    return YoloSpace().preset(REFERENCE[0], image_size=REFERENCE[1])
 
 
-def measure_latency(path: str | Path, *, threads: int = 1) -> Latency:
-    """Latency of an ONNX file with one image input, on this machine's CPU.
+class LatencyMeter:
+    """Measures networks with one runtime on one device; every figure is taken between slices of a reference model.
 
-    Runs until warm (at least 5 runs and 0.3 s), then at least 30 runs and 1 s, at most 300 runs. Measurements on one
-    machine wait for each other, so that no two disturb each other.
+    Args:
+        runtime, device, precision: of `agent.RUNTIMES`.
+        threads: of the runtime, on a CPU.
+        num_classes: of the reference model.
+        reference_ms: the reference model's latency that figures are corrected to; None measures it now, which is right
+            when the machine has nothing else to do.
+        spin: let the runtime's threads wait actively; False is kinder to other work on the machine, and then the
+            machine is not expected to be in its usual state.
 
     Raises:
-        InputError: ONNX Runtime is not installed, or cannot run the file.
+        InputError: the runtime, the device or the precision is not there.
     """
-    try:
-        import onnxruntime
-    except ImportError:
-        raise InputError("ONNX Runtime is not installed; `pip install onnxruntime` brings it") from None
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.log_severity_level = 3
-    # Threads that spin between operators would take the cores of trainings on the same machine.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise InputError(f"{path}: ONNX Runtime cannot load it ({str(error).splitlines()[0]})") from None
-    inputs = session.get_inputs()[0]
-    feed = {inputs.name: np.random.default_rng(0).random(inputs.shape, dtype=np.float32)}
 
-    def run() -> float:
-        start = time.perf_counter()
-        session.run(None, feed)
-        return 1000 * (time.perf_counter() - start)
+    def __init__(
+        self, runtime="onnxruntime", device="cpu", precision="FP32", threads=1, num_classes=80, reference_ms=None, spin=True
+    ):
+        if runtime not in agent.RUNTIMES:
+            raise InputError(f"no runtime {runtime!r}; there are {', '.join(agent.RUNTIMES)}")
+        self.runtime, self.device, self.precision, self.threads, self.spin = runtime, device, precision, threads, spin
+        self._scratch = tempfile.TemporaryDirectory(prefix="evoyolo-latency-")
+        model = build_model(reference_architecture(), num_classes)
+        # The reference is never quantised: it only tells the state of the machine.
+        plain = "FP32" if precision == "INT8" else precision
+        self._reference, self.version = self._load(
+            self._export("reference", model, REFERENCE[1], plain), REFERENCE[1], plain
+        )
+        with machine_lock("latency"):
+            self.reference_ms = reference_ms or agent.usual_ms(self._reference)
 
-    with machine_lock("latency"):
-        start, warmup = time.perf_counter(), 0
-        while warmup < WARMUP_RUNS or time.perf_counter() - start < WARMUP_SECONDS:
-            run()
-            warmup += 1
-        times, start = [], time.perf_counter()
-        while len(times) < REPEAT_RUNS or (time.perf_counter() - start < REPEAT_SECONDS and len(times) < MOST_RUNS):
-            times.append(run())
-    q25, median, q75 = np.percentile(times, (25, 50, 75))
-    return Latency(
-        float(median),
-        float(q25),
-        float(q75),
-        float(min(times)),
-        len(times),
-        warmup,
-        device_name(),
-        f"onnxruntime {onnxruntime.__version__}",
-        threads,
-        tuple(inputs.shape[2:]),
-    )
+    def _export(self, name: str, model, image_size, precision, images=None) -> Path:
+        folder = Path(self._scratch.name)
+        kind = agent.RUNTIMES[self.runtime][1]
+        return folder / export(model, [kind], folder, name, image_size, precision, images)[kind]
+
+    def _load(self, path: Path, image_size: int, precision: str):
+        shape = (1, 3, image_size, image_size)
+        try:
+            return agent.load(self.runtime, path, shape, self.threads, self.device, precision, self.spin)
+        except agent.Unavailable as error:
+            raise InputError(str(error)) from None
+
+    def measure(self, model, image_size: int, images: np.ndarray | None = None) -> Latency:
+        """Latency of a DetectionModel for one image of `image_size` pixels; the model is left as it is.
+
+        Args:
+            images: (n, 3, height, width) float32 from 0 to 1, to calibrate INT8 with.
+
+        Raises:
+            EvaluationError: the runtime cannot run the model, or the figures spread too widely.
+        """
+        try:
+            run, _ = self._load(
+                self._export("model", model, image_size, self.precision, images), image_size, self.precision
+            )
+            with machine_lock("latency"):
+                figures = agent.measure(run, self._reference, self.reference_ms if self.spin else None)
+        except InputError:
+            raise
+        except Exception as error:  # each runtime has its own way of refusing a model
+            raise EvaluationError(f"latency: {type(error).__name__}: {error}".splitlines()[0]) from None
+        return self._latency(figures, (image_size, image_size))
+
+    def _latency(self, figures: Mapping, image_size: tuple[int, int]) -> Latency:
+        return Latency(
+            *(figures[name] * self.reference_ms for name in ("ratio", "ratio_q25", "ratio_q75")),
+            figures["raw_ms"],
+            figures["reference_ms"],
+            figures["rounds"],
+            figures["repeats"],
+            figures["warmup"],
+            agent.accelerator_name(self.runtime, self.device),
+            f"{self.runtime} {self.version}",
+            self.precision,
+            self.threads,
+            image_size,
+        )

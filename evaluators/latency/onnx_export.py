@@ -14,7 +14,7 @@ from search_spaces.graph import check_image_size
 OPSET = 17
 
 
-def _inference_copy(model):
+def inference_copy(model):
     """A fused copy whose head gives decoded boxes and class scores, (1, 4 + classes, anchors)."""
     model = deepcopy(model).float().cpu().eval()
     model.fuse(verbose=False)
@@ -36,7 +36,7 @@ def export_onnx(model, path: str | Path, image_size) -> Path:
 
     height, width = check_image_size(image_size)
     path = Path(path)
-    prepared = _inference_copy(model)
+    prepared = inference_copy(model)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of tracing constants, which is what a fixed size asks for
         image = torch.zeros(1, 3, height, width)

@@ -183,8 +183,12 @@ class Algorithm:
         estimates = self.estimates(architectures)
         nearest = int(self._violation(estimates, len(architectures)).argmin())
         bounds = [c for c in self.constraints if c.metric in estimates]
-        has = ", ".join(f"{c.metric} {estimates[c.metric][nearest]:,}" for c in bounds)
+        has = " and ".join(f"{c.metric} {_plain(estimates[c.metric][nearest])}" for c in bounds)
         return (
             f"no architecture of space {self.space.name!r} has {' and '.join(map(str, bounds))}; "
-            f"the nearest found has {has}"
+            f"the nearest found has {has}: {architectures[nearest].to_dict()}"
         )
+
+
+def _plain(value) -> str:
+    return f"{value:,}" if isinstance(value, (int, np.integer)) else f"{value:,.4g}"

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from evaluators.checkpoint import load_checkpoint
-from evaluators.latency import export_onnx, measure_latency, onnx_difference, stirred
-from search_spaces import InputError, YoloSpace, build_model
+from evaluators.latency import export_onnx, onnx_difference, stirred
+from search_spaces import YoloSpace, build_model
 
 
 def made(name):
@@ -38,19 +38,3 @@ def test_ultralytics_predicts_with_the_file(checkpoint, tmp_path):
     path = export_onnx(load_checkpoint(checkpoint), tmp_path / "model.onnx", 64)
     result = YOLO(path, task="detect").predict(np.zeros((64, 64, 3), "uint8"), imgsz=64, verbose=False)[0]
     assert result.names == {0: "0", 1: "1", 2: "2", 3: "3"}
-
-
-def test_latency_says_what_was_measured(checkpoint, tmp_path):
-    path = export_onnx(load_checkpoint(checkpoint), tmp_path / "model.onnx", 64)
-    measured = measure_latency(path, threads=1)
-    assert 0 < measured.min_ms <= measured.q25_ms <= measured.median_ms <= measured.q75_ms
-    assert measured.repeats >= 30 and measured.warmup >= 5 and measured.threads == 1
-    assert measured.image_size == (64, 64) and measured.runtime.startswith("onnxruntime ") and measured.device
-    bigger = export_onnx(load_checkpoint(checkpoint), tmp_path / "bigger.onnx", 320)
-    assert measure_latency(bigger).median_ms > measured.median_ms
-
-
-def test_a_file_that_is_no_network_is_named(tmp_path):
-    (tmp_path / "x.onnx").write_text("nothing")
-    with pytest.raises(InputError, match="x.onnx: ONNX Runtime cannot load it"):
-        measure_latency(tmp_path / "x.onnx")

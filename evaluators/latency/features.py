@@ -1,0 +1,120 @@
+"""What a latency predictor sees of an architecture: work by kind of operator, or the values of its choices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from search_spaces import Architecture, SearchSpace
+from search_spaces.graph import lower_many
+from search_spaces.trace import Operator, trace
+
+from .gaussian_process import Inputs
+
+# Operators that runtimes execute by different code. Normalisation and activations belong to their convolution.
+CONVOLUTIONS = ("pointwise", "dense", "strided", "depthwise")
+OTHERS = ("pool", "nearest", "bilinear", "concat", "arithmetic", "softmax")
+KINDS = CONVOLUTIONS + OTHERS
+# What the time of one operator may grow with: a fixed part, multiply-accumulates, those that there would be if channels
+# filled whole vectors ("lanes"), values read and written, weights.
+WORK = {kind: ("count", "macs", "lanes", "read", "written", "weights") for kind in CONVOLUTIONS} | {
+    kind: ("count", "written") for kind in OTHERS
+}
+TERMS = tuple((kind, work) for kind in KINDS for work in WORK[kind])
+_FIRST = {kind: TERMS.index((kind, "count")) for kind in KINDS}
+LANES = 16  # channels that one vector instruction takes
+_KIND = {"maxpool": "pool", "avgpool": "pool", "add": "arithmetic", "mul": "arithmetic"}
+
+
+def has_graphs(space: SearchSpace) -> bool:
+    """Whether the space lowers its architectures to layer graphs."""
+    return hasattr(space, "lower_values")
+
+
+def kind_of(operator: Operator) -> str:
+    """The kind (of `KINDS`) that an operator of a trace belongs to."""
+    if operator.kind == "conv":
+        if np.ndim(operator.groups) or operator.groups != 1:
+            return "depthwise"
+        if operator.kernel == 1:
+            return "pointwise"
+        return "dense" if operator.stride == 1 else "strided"
+    return _KIND.get(operator.kind, operator.kind)
+
+
+def _filled(channels):
+    """How much more work `channels` are when they fill vectors."""
+    return -(-channels // LANES) * LANES / channels
+
+
+@dataclass(frozen=True)
+class Work:
+    """What n networks do for one image.
+
+    Attributes:
+        table: (n, len(TERMS)), summed over each network's operators.
+        pixels: (n,) of the image.
+    """
+
+    table: np.ndarray
+    pixels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def rows(self, index) -> Work:
+        return Work(self.table[index], self.pixels[index])
+
+
+def operator_work(architectures: Sequence[Architecture], num_classes: int = 80, image_size=None) -> Work:
+    """The work of architectures, all of one space."""
+    result = np.zeros((len(architectures), len(TERMS)))
+    pixels = np.zeros(len(architectures))
+    for rows, graph in lower_many(list(architectures), num_classes, image_size):
+        pixels[rows] = graph.image.height * graph.image.width
+        for layer in graph.layers:
+            for part, variant in layer.variants(len(rows)):
+                sums = {}
+                for step in trace(variant)[0]:
+                    kind = kind_of(step)
+                    first = _FIRST[kind]
+                    written = step.output.shape.values
+                    sums[first] = sums.get(first, 0) + 1
+                    if kind in CONVOLUTIONS:
+                        weights, macs = step.cost
+                        read = step.inputs[0].shape.values
+                        lanes = macs * _filled(step.output.shape.channels)
+                        if kind != "depthwise":
+                            lanes = lanes * _filled(step.inputs[0].shape.channels)
+                        for column, value in enumerate((macs, lanes, read, written, weights), start=first + 1):
+                            sums[column] = sums.get(column, 0) + value
+                    else:
+                        sums[first + 1] = sums.get(first + 1, 0) + written
+                block = np.stack([np.broadcast_to(value, len(part)) for value in sums.values()], axis=1)
+                result[rows[part][:, None], list(sums)] += block
+    return Work(result, pixels)
+
+
+def choice_inputs(architectures: Sequence[Architecture]) -> Inputs:
+    """Numbers (the logarithm where all values of a choice are positive) and categories of spaces without layer graphs.
+
+    Numbers have zero mean and unit variance over the choice's values; an inactive one is at the mean.
+    """
+    space = architectures[0].space
+    codes = space.code_matrix(architectures)
+    numbers, categories = [], []
+    for position, choice in enumerate(space.choices):
+        if not choice.is_numeric or len(choice.values) < 2:
+            categories.append(codes[:, position])
+            continue
+        values = np.array(choice.values, float)
+        values = np.log(values) if (values > 0).all() else values
+        values = np.append((values - values.mean()) / values.std(), 0.0)  # code -1 is the last
+        numbers.append(values[codes[:, position]])
+    count = len(architectures)
+    return Inputs(
+        np.stack(numbers, axis=1) if numbers else np.zeros((count, 0)),
+        np.stack(categories, axis=1).astype(np.int64) if categories else np.zeros((count, 0), np.int64),
+    )

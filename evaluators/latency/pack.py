@@ -1,0 +1,89 @@
+"""A folder of models and one small runner, to be measured on any device: the manifest, the files, run.py."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from search_spaces import Architecture, build_model
+from search_spaces.files import write_text
+
+from . import agent
+from .formats import export
+from .measurement import reference_architecture
+
+
+def pack(
+    architectures: Sequence[Architecture],
+    folder: str | Path,
+    *,
+    runtimes: Sequence[str] = ("onnxruntime",),
+    device: str = "cpu",
+    precision: str = "FP32",
+    threads: int | None = None,
+    num_classes: int = 80,
+    images: np.ndarray | None = None,
+    progress: Callable[[str], None] = lambda text: None,
+) -> dict:
+    """Write the models of `architectures` with fresh weights, a reference model, manifest.json and run.py.
+
+    Args:
+        runtimes: whose file formats are written; the first is the one that run.py takes by default.
+        threads: None leaves it to the device (all its cores).
+        images: calibration images for INT8, each model gets them resized to its own image size.
+
+    Returns:
+        The manifest.
+    """
+    folder = Path(folder)
+    kinds = list(dict.fromkeys(agent.RUNTIMES[name][1] for name in runtimes))
+    space = architectures[0].space
+    began, entries = time.monotonic(), []
+    for index, architecture in enumerate([reference_architecture(), *architectures]):
+        size = architecture["image_size"]
+        files = export(
+            build_model(architecture, num_classes),
+            kinds,
+            folder / "models",
+            "reference" if not index else architecture.key,
+            size,
+            precision,
+            images=None if images is None else resized(images, size),
+        )
+        entries.append(
+            {
+                "name": architecture.key,
+                "architecture": architecture.to_dict(),
+                "image_size": [size, size],
+                "files": {kind: f"models/{name}" for kind, name in files.items()},
+            }
+        )
+        left = (time.monotonic() - began) / (index + 1) * (len(architectures) - index)
+        progress(f"exported {index + 1}/{len(architectures) + 1} models, {left:.0f} s left")
+    manifest = {
+        "evoyolo_pack": agent.VERSION,
+        "space": space.name,
+        "num_classes": num_classes,
+        "formats": kinds,
+        "settings": {"runtime": runtimes[0], "device": device, "precision": precision, "threads": threads},
+        "reference": entries[0],
+        "models": entries[1:],
+    }
+    manifest["id"] = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:12]
+    write_text(folder / "manifest.json", json.dumps(manifest, indent=1))
+    shutil.copyfile(agent.__file__, folder / "run.py")
+    return manifest
+
+
+def resized(images: np.ndarray, size: int) -> np.ndarray:
+    """(n, 3, h, w) images at `size` pixels, by bilinear interpolation."""
+    import torch
+
+    tensor = torch.nn.functional.interpolate(torch.from_numpy(images), (size, size), mode="bilinear")
+    return tensor.numpy()

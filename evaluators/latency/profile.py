@@ -1,0 +1,226 @@
+"""Device profiles: a device, a runtime, every measurement and the fitted predictor, in one JSON file."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field, ValidationError, model_validator
+
+from search_spaces import Architecture, InputError, SearchSpace
+from search_spaces.definition import SPACES
+from search_spaces.errors import one_of
+from search_spaces.files import read_json, write_text
+from search_spaces.validation import first_problem
+
+from . import agent
+from .measurement import TIMED
+from .predictor import HeldOut, LatencyPredictor
+from .results import MOST_MS, Count, Milliseconds, Results, Strict
+
+VERSION = 1
+PROFILES = Path("devices")  # where the user's are written and looked for
+SHIPPED = Path(__file__).parent / "profiles"
+SUFFIX = ".json"
+
+
+class Measurement(Strict):
+    """One architecture: its latency corrected for drift, or why there is none."""
+
+    architecture: dict[str, Any]
+    latency_ms: Milliseconds | None = None
+    q25_ms: Milliseconds | None = None
+    q75_ms: Milliseconds | None = None
+    raw_ms: Milliseconds | None = None
+    reference_ms: Milliseconds | None = None
+    rounds: Count | None = None
+    repeats: Count | None = None
+    warmup: Count | None = None
+    failed: str | None = None
+
+    @model_validator(mode="after")
+    def _figure_or_reason(self):
+        if (self.latency_ms is None) == (self.failed is None):
+            raise ValueError("needs either latency_ms or failed")
+        if self.latency_ms is not None and not (self.q25_ms or 0) <= self.latency_ms <= (self.q75_ms or MOST_MS):
+            raise ValueError(f"latency_ms {self.latency_ms:g} is not between q25_ms and q75_ms")
+        return self
+
+
+class DeviceProfile(Strict):
+    """What was measured on one device with one runtime, and the predictor fitted to it."""
+
+    evoyolo_profile: Literal[1] = VERSION
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    date: str
+    machine: str
+    system: str
+    runtime: str
+    version: str
+    device: str = "cpu"
+    precision: str
+    threads: Count
+    batch: Literal[1] = 1
+    timed: str = TIMED
+    space: str
+    num_classes: Count
+    reference_ms: Milliseconds
+    adapted_from: str | None = None
+    measurements: list[Measurement]
+    held_out: HeldOut
+    predictor: dict[str, Any]
+
+    # -- reading and writing ------------------------------------------------------------------------------------
+
+    @classmethod
+    def load(cls, source: str | Path) -> DeviceProfile:
+        """The profile in a file, or by its name one in ./devices or one that ships. Nothing in it is executed.
+
+        Raises:
+            InputError: no such profile, not JSON, another version, or a field that is missing or absurd.
+        """
+        path = _find(source)
+        content = read_json(path)
+        if not isinstance(content, dict) or "evoyolo_profile" not in content:
+            raise InputError(f"{path}: not a device profile (it has no field evoyolo_profile)")
+        if content["evoyolo_profile"] != VERSION:
+            raise InputError(
+                f"{path}: field evoyolo_profile: version {content['evoyolo_profile']!r} is not known; "
+                f"this evoyolo reads version {VERSION}"
+            )
+        try:
+            profile = cls(**content)
+            profile.fitted  # noqa: B018 - a predictor that cannot be used is found out now
+        except ValidationError as error:
+            raise InputError(f"{path}: {first_problem(error)}") from None
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+        return profile
+
+    def save(self, path: str | Path) -> None:
+        write_text(Path(path), json.dumps(self.model_dump(exclude_none=True), indent=1) + "\n")
+
+    @classmethod
+    def fit(cls, name: str, results: Results, *, adapt_from: DeviceProfile | None = None) -> DeviceProfile:
+        """The profile that the results of a pack make.
+
+        Args:
+            adapt_from: a profile of another device, which the predictor corrects instead of starting from nothing.
+
+        Raises:
+            InputError: too few models were measured, or the other profile is of another space.
+        """
+        space = space_of(results.space)
+        if adapt_from and adapt_from.space != results.space:
+            raise InputError(f"profile {adapt_from.name} is of the space {adapt_from.space!r}, the results of {results.space!r}")
+        if not results.figures:
+            reason = results.measurements[0].failed if results.measurements else "nothing was measured"
+            raise InputError(f"none of the models could be measured: {reason}")
+        nominal = float(np.median([m.reference_ms for m in results.figures]))
+        by_name = {model.name: model.architecture for model in results.models}
+        measurements = []
+        for m in results.measurements:
+            entry = {"architecture": by_name[m.name]}
+            if m.failed:
+                entry["failed"] = m.failed
+            else:
+                ratios = {"latency_ms": m.ratio, "q25_ms": m.ratio_q25, "q75_ms": m.ratio_q75}
+                entry |= {field: ratio * nominal for field, ratio in ratios.items()}
+                entry |= {field: getattr(m, field) for field in ("raw_ms", "reference_ms", "rounds", "repeats", "warmup")}
+            measurements.append(entry)
+        predictor = LatencyPredictor.fit(
+            [space.architecture(**by_name[m.name]) for m in results.figures],
+            [m.ratio * nominal for m in results.figures],
+            num_classes=results.num_classes,
+            adapt_from=[adapt_from.fitted] if adapt_from else [],
+        )
+        copied = ("machine", "system", "runtime", "version", "device", "precision", "threads", "space", "num_classes")
+        return cls(
+            name=name,
+            date=datetime.date.today().isoformat(),
+            **{field: getattr(results, field) for field in copied},
+            reference_ms=nominal,
+            adapted_from=adapt_from.name if adapt_from else None,
+            measurements=measurements,
+            held_out=predictor.held_out,
+            predictor=predictor.to_dict(),
+        )
+
+    # -- what it says -------------------------------------------------------------------------------------------
+
+    @cached_property
+    def fitted(self) -> LatencyPredictor:
+        return LatencyPredictor.from_dict(self.predictor)
+
+    @property
+    def measured(self) -> list[Measurement]:
+        return [m for m in self.measurements if m.latency_ms is not None]
+
+    def make_space(self) -> SearchSpace:
+        return space_of(self.space)
+
+    @property
+    def protocol(self) -> str:
+        """What a figure of this profile is, in a line."""
+        where = f"{self.threads} thread(s)" if self.device == "cpu" else self.device
+        return f"{self.machine}, {self.runtime} {self.version}, {self.precision}, {where}, batch 1, {self.timed}"
+
+    @property
+    def image_sizes(self) -> tuple[int, int]:
+        """The smallest and the largest edge that was measured, in pixels."""
+        sizes = [m.architecture["image_size"] for m in self.measured]
+        return min(sizes), max(sizes)
+
+    def predict(self, architectures: Sequence[Architecture], num_classes: int | None = None):
+        """(value, low, high) in ms, each (n,); low and high are the ends of a 90% interval."""
+        return self.fitted.predict(architectures, num_classes=num_classes or self.num_classes)
+
+    def check_covers(self, space: SearchSpace) -> None:
+        """Refuse a space, or an architecture's image size, far from what was measured.
+
+        Raises:
+            InputError: another space, or an image size outside those measured.
+        """
+        if space.name != self.space:
+            raise InputError(f"device profile {self.name} is of the space {self.space!r}, not of {space.name!r}")
+        low, high = self.image_sizes
+        outside = [size for size in space["image_size"].values if not low <= size <= high]
+        if outside:
+            raise InputError(
+                f"device profile {self.name} was measured at image sizes from {low} to {high} px and says nothing of "
+                f"{one_of(outside)} px; restrict image_size, or measure a profile there"
+            )
+
+    def is_here(self) -> bool:
+        """Whether this machine is, by its name, the one that was measured."""
+        return agent.accelerator_name(self.runtime, self.device) == self.machine
+
+
+def profile_paths() -> list[Path]:
+    """The files of the profiles in ./devices, then of those that ship with the package."""
+    return sorted(PROFILES.glob(f"*{SUFFIX}")) + sorted(SHIPPED.glob(f"*{SUFFIX}"))
+
+
+def _find(source: str | Path) -> Path:
+    path = Path(source)
+    if path.suffix == SUFFIX or path.is_file():
+        return path
+    for folder in (PROFILES, SHIPPED):
+        if (folder / f"{source}{SUFFIX}").exists():
+            return folder / f"{source}{SUFFIX}"
+    names = [path.stem for path in profile_paths()]
+    raise InputError(
+        f"no device profile {str(source)!r}: give a JSON file{f' or {one_of(names)}' if names else ''}; "
+        "`evoyolo device profile NAME` measures this machine"
+    )
+
+
+def space_of(name: str) -> SearchSpace:
+    if name not in SPACES:
+        raise InputError(f"space {name!r} is not known; there is {one_of(SPACES)}")
+    return SPACES[name]()

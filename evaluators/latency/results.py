@@ -1,0 +1,116 @@
+"""The results file that run.py brings back from a device, checked before anything is made of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from search_spaces import InputError
+from search_spaces.files import read_json
+from search_spaces.validation import first_problem
+
+from . import agent
+
+LEAST_MS, MOST_MS = 1e-3, 3.6e6  # outside of it a unit was mistaken
+Milliseconds = Annotated[float, Field(ge=LEAST_MS, le=MOST_MS, allow_inf_nan=False)]
+Ratio = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
+Count = Annotated[int, Field(gt=0)]
+
+
+class Strict(BaseModel):
+    """Fields as declared and no others; nothing changes afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Model(Strict):
+    """A model of the pack."""
+
+    name: str
+    architecture: dict[str, Any]
+    image_size: tuple[Count, Count]
+    files: dict[str, str]
+
+
+class Figures(Strict):
+    """What `agent.measure` returned for one model, or why it returned nothing."""
+
+    name: str
+    time: int
+    ratio: Ratio | None = None
+    ratio_q25: Ratio | None = None
+    ratio_q75: Ratio | None = None
+    raw_ms: Milliseconds | None = None
+    reference_ms: Milliseconds | None = None
+    rounds: Count | None = None
+    repeats: Count | None = None
+    warmup: Count | None = None
+    failed: str | None = None
+
+    @model_validator(mode="after")
+    def _figures_or_reason(self):
+        figures = (self.ratio, self.ratio_q25, self.ratio_q75, self.raw_ms, self.reference_ms)
+        if self.failed is None and None in figures:
+            raise ValueError("has neither its figures nor a reason why there are none")
+        if self.failed is None and not self.ratio_q25 <= self.ratio <= self.ratio_q75:
+            raise ValueError("its ratio is not between its quartiles")
+        return self
+
+
+class Results(Strict):
+    """All that was measured of one pack on one device with one runtime."""
+
+    evoyolo_results: Literal[1]
+    manifest: str
+    space: str
+    num_classes: Count
+    machine: str
+    system: str
+    runtime: Literal["onnxruntime", "openvino", "ncnn", "pytorch"]
+    version: str
+    device: str
+    precision: Literal["FP32", "FP16", "INT8"]
+    threads: Count
+    batch: Literal[1]
+    timed: str
+    reference: Model
+    models: list[Model]
+    measurements: list[Figures]
+    expected_ms: Milliseconds
+    attempts: dict[str, int]
+    repeated: list[str]
+    checksum: str
+
+    @property
+    def figures(self) -> list[Figures]:
+        """Of the models that could be measured."""
+        return [m for m in self.measurements if m.failed is None]
+
+
+def read_results(path: str | Path) -> Results:
+    """The content of a results file.
+
+    Raises:
+        InputError: not a results file, cut off, changed by hand, of another version, or with an absurd figure.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict) or "evoyolo_results" not in content:
+        raise InputError(f"{path}: not a results file of run.py (it has no field evoyolo_results)")
+    if content["evoyolo_results"] != agent.VERSION:
+        raise InputError(
+            f"{path}: field evoyolo_results: version {content['evoyolo_results']!r} is not known; "
+            f"this evoyolo reads version {agent.VERSION}"
+        )
+    try:
+        results = Results(**content)
+    except ValidationError as error:
+        raise InputError(f"{path}: {first_problem(error)}") from None
+    if agent.checksum(content) != results.checksum:
+        raise InputError(f"{path}: its checksum does not match: it was changed after it was measured; run run.py again")
+    known = {model.name for model in results.models}
+    strange = [m.name for m in results.measurements if m.name not in known]
+    if strange:
+        raise InputError(f"{path}: field measurements: {strange[0]!r} is no model of the pack")
+    return results

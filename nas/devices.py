@@ -1,0 +1,270 @@
+"""Device profiles for people: make, list, show and check them; pack models for a board, fit what it brings back."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from evaluators.dataset import calibration_images
+from evaluators.latency import agent
+from evaluators.latency.design import choose
+from evaluators.latency.measurement import LatencyMeter
+from evaluators.latency.pack import pack
+from evaluators.latency.profile import PROFILES, DeviceProfile, profile_paths
+from evaluators.latency.results import read_results
+from evaluators.evaluator import EvaluationError
+from search_spaces import InputError, SearchSpace, build_model
+from search_spaces.graph import check_image_size
+
+Say = Callable[[str], None]
+COUNT = 60  # models that a profile measures
+CHECKED = 6  # models that `device check` measures again
+DRIFTED = 0.1  # change of a figure, as a share, above which a profile is not true any more
+
+
+def make_pack(
+    folder: str | Path,
+    space: SearchSpace,
+    say: Say,
+    *,
+    runtimes: list[str],
+    device: str = "cpu",
+    precision: str = "FP32",
+    threads: int | None = None,
+    count: int = COUNT,
+    num_classes: int = 80,
+    data: str = "digits",
+    seed: int = 0,
+) -> Path:
+    """A folder, or a .zip, of models to be measured elsewhere; the path that was written.
+
+    Raises:
+        InputError: a folder that is not empty, a runtime, device or precision that there is not.
+    """
+    check_settings(runtimes, device, precision, threads, count)
+    folder = Path(folder)
+    zipped = folder.suffix == ".zip"
+    if folder.exists() and (zipped or any(folder.iterdir())):
+        raise InputError(f"{folder} exists; it is left as it is")
+    images = calibration_images(data) if precision == "INT8" else None
+    architectures = choose(space, count, seed)
+    target = Path(tempfile.mkdtemp(prefix="evoyolo-pack-")) if zipped else folder
+    try:
+        pack(
+            architectures,
+            target,
+            runtimes=runtimes,
+            device=device,
+            precision=precision,
+            threads=threads,
+            num_classes=num_classes,
+            images=images,
+            progress=say,
+        )
+        if zipped:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            shutil.make_archive(str(folder.with_suffix("")), "zip", target)
+    finally:
+        if zipped:
+            shutil.rmtree(target)
+    return folder
+
+
+def make_profile(name: str, space: SearchSpace, output: Path, say: Say, *, adapt_from: str | None = None, **settings):
+    """Measure models of `space` on this machine and fit a profile to them; interrupted, it goes on where it was.
+
+    Raises:
+        InputError: a runtime that is missing, or too few models that it can run.
+    """
+    check_settings([settings["runtime"]], settings["device"], settings["precision"], settings["threads"], settings["count"])
+    prior = DeviceProfile.load(adapt_from) if adapt_from else None
+    if output.exists():
+        raise InputError(f"{output} exists; name another profile, or remove it")
+    runtime = settings.pop("runtime")
+    # found out before anything is exported
+    LatencyMeter(runtime, settings["device"], settings["precision"], settings["threads"])
+    output.parent.mkdir(parents=True, exist_ok=True)
+    folder = output.with_suffix(".measuring")
+    if (folder / "manifest.json").exists():
+        say(f"going on with what {folder} holds")
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+        make_pack(folder, space, say, runtimes=[runtime], **settings)
+    results = folder / agent.RESULTS
+    command = [sys.executable, agent.__file__, "--folder", str(folder), "--output", str(results)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        for line in process.stdout:
+            say(line.rstrip())
+    if process.returncode:
+        raise InputError(f"measuring ended with status {process.returncode}; what was measured is in {folder}, run this again")
+    profile = fit_profile(name, results, output, prior)
+    shutil.rmtree(folder)
+    return profile
+
+
+def fit_profile(name: str, results: str | Path, output: Path, prior: DeviceProfile | None = None) -> DeviceProfile:
+    """The profile that a results file makes, written to `output`."""
+    profile = DeviceProfile.fit(name, read_results(results), adapt_from=prior)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    profile.save(output)
+    return profile
+
+
+def check_settings(runtimes, device: str, precision: str, threads: int | None, count: int) -> None:
+    for runtime in runtimes:
+        if runtime not in agent.RUNTIMES:
+            raise InputError(f"--runtime {runtime}: there are {', '.join(agent.RUNTIMES)}")
+        _, _, devices, precisions = agent.RUNTIMES[runtime]
+        if device not in devices:
+            raise InputError(f"--on {device}: {runtime} runs on {', '.join(devices)}")
+        if precision not in precisions:
+            raise InputError(f"--precision {precision}: {runtime} is measured in {', '.join(precisions)}")
+    if threads is not None and threads < 1:
+        raise InputError(f"--threads {threads}: must be a positive number")
+    if count < 5:
+        raise InputError(f"--count {count}: a predictor needs 5 measurements or more")
+
+
+def describe(profile: DeviceProfile) -> list[str]:
+    """What a profile says of itself, line by line."""
+    held, failed = profile.held_out, len(profile.measurements) - len(profile.measured)
+    low, high = profile.image_sizes
+    values = [m.latency_ms for m in profile.measured]
+    spreads = [(m.q75_ms - m.q25_ms) / m.latency_ms for m in profile.measured]
+    lines = [
+        f"{profile.name}: {profile.protocol}",
+        f"measured {profile.date} on {profile.system}: {len(values)} models of the space {profile.space}, "
+        f"{low} to {high} px, {profile.num_classes} classes, {min(values):.3g} to {max(values):.3g} ms; "
+        f"interquartile range {100 * np.median(spreads):.1f}% of the median (typical)"
+        + (f"; {failed} models failed" if failed else ""),
+        f"held-out error ({held.folds}-fold): {100 * held.within_10:.0f}% of {held.count} within 10%, median "
+        f"{100 * held.median_error:.1f}%, Spearman {held.spearman:.3f}, 90% intervals cover {100 * held.coverage_90:.0f}%",
+    ]
+    if profile.adapted_from:
+        lines.append(f"adapted from {profile.adapted_from}")
+    return lines
+
+
+def list_profiles(console: Console) -> None:
+    """A table of the profiles in ./devices and of those that ship."""
+    table = Table(title="device profiles", title_justify="left")
+    for heading in ("name", "where", "machine", "runtime", "precision", "threads"):
+        table.add_column(heading)
+    for heading in ("measured", "within 10% (held out)", "date"):
+        table.add_column(heading, justify="right")
+    for path in profile_paths():
+        try:
+            profile = DeviceProfile.load(path)
+        except InputError as error:
+            console.print(f"{error}", highlight=False)
+            continue
+        place = str(path) if path.parent == PROFILES else "ships with evoyolo"
+        table.add_row(
+            profile.name,
+            place,
+            profile.machine,
+            f"{profile.runtime} {profile.version}",
+            profile.precision,
+            str(profile.threads) if profile.device == "cpu" else profile.device,
+            str(len(profile.measured)),
+            f"{100 * profile.held_out.within_10:.0f}%",
+            profile.date,
+        )
+    console.print(table)
+    console.print("`evoyolo device show NAME` explains one; `evoyolo device profile NAME` measures this machine")
+
+
+def draw_profile(profile: DeviceProfile, path: Path) -> None:
+    """Predicted against measured latency, each point predicted without having been seen, with its 90% interval."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    held = profile.held_out
+    measured = np.array([m.latency_ms for m in profile.measured])
+    value, low, high = (np.array(values) for values in (held.value_ms, held.low_ms, held.high_ms))
+    figure, axes = pyplot.subplots(figsize=(6, 5.6), layout="constrained")
+    ends = np.array([min(measured.min(), low.min()) / 1.1, max(measured.max(), high.max()) * 1.1])
+    axes.fill_between(ends, ends / 1.1, ends * 1.1, color="0.9", label="within 10%", zorder=1)
+    axes.plot(ends, ends, color="0.6", lw=1, zorder=2)
+    axes.errorbar(
+        measured, value, [value - low, high - value], fmt="o", ms=4, lw=0.8, color="#1f6fb2", label="model (90% interval)", zorder=3
+    )
+    axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends, xlabel="measured ms", ylabel="predicted ms, unseen")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(lambda tick, _: f"{tick:g}")
+    axes.set_title(
+        f"{profile.name}: {profile.runtime} {profile.version}, {profile.precision}, {profile.threads} thread(s)\n"
+        f"{100 * held.within_10:.0f}% of {held.count} within 10%, median error {100 * held.median_error:.1f}%",
+        fontsize=10,
+    )
+    axes.grid(alpha=0.25, which="both")
+    axes.legend(loc="upper left", frameon=False)
+    figure.savefig(path, dpi=130)
+    pyplot.close(figure)
+
+
+def check_profile(profile: DeviceProfile, console: Console) -> bool:
+    """Measure a few of the profile's models again on this machine; whether the profile is still true of it.
+
+    Raises:
+        InputError: this is another machine, or the runtime is missing.
+    """
+    if not profile.is_here():
+        here = agent.accelerator_name(profile.runtime, profile.device)
+        raise InputError(f"profile {profile.name} is of {profile.machine}; this machine is {here}")
+    meter = LatencyMeter(profile.runtime, profile.device, profile.precision, profile.threads, profile.num_classes)
+    space = profile.make_space()
+    by_latency = sorted(profile.measured, key=lambda m: m.latency_ms)
+    chosen = [by_latency[i] for i in np.linspace(0, len(by_latency) - 1, CHECKED).round().astype(int)]
+    speed = meter.reference_ms / profile.reference_ms
+    table = Table(title=f"{profile.name}, {len(chosen)} of its models measured again", title_justify="left")
+    for heading in ("model", "then ms", "now ms", "change"):
+        table.add_column(heading, justify="right" if heading != "model" else "left")
+    changes = []
+    for measurement in chosen:
+        architecture = space.architecture(**measurement.architecture)
+        try:
+            latency = meter.measure(build_model(architecture, profile.num_classes), architecture["image_size"])
+        except EvaluationError as error:
+            console.print(f"{architecture.key}: {error}", highlight=False)
+            continue
+        changes.append(latency.median_ms / measurement.latency_ms - 1)
+        table.add_row(
+            architecture.key, f"{measurement.latency_ms:.2f}", f"{latency.median_ms:.2f}", f"{100 * changes[-1]:+.1f}%"
+        )
+    console.print(table)
+    if meter.version != profile.version:
+        console.print(f"the profile is of {profile.runtime} {profile.version}; installed is {meter.version}", highlight=False)
+    if not changes:
+        raise InputError("none of the models could be measured")
+    typical = float(np.median(np.abs(changes)))
+    true = typical <= DRIFTED
+    console.print(
+        f"reference model {meter.reference_ms:.2f} ms, {profile.reference_ms:.2f} ms then ({100 * (speed - 1):+.0f}%); "
+        f"typical change {100 * typical:.1f}%: the profile is {'still true' if true else 'not true any more'}"
+        + ("" if true else f"; make a new one with `evoyolo device profile`, on a machine with nothing else to do"),
+        highlight=False,
+    )
+    return true
+
+
+def restricted(space: SearchSpace, sizes: list[int] | None) -> SearchSpace:
+    """The space with only these image sizes."""
+    for size in sizes or ():
+        check_image_size(size)
+    return space.restrict({"image_size": sizes}) if sizes else space
+
+
+def default_threads() -> int:
+    return os.cpu_count() or 1

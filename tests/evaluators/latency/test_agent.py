@@ -1,0 +1,219 @@
+"""The measurement protocol on made-up clocks, and the runner on a pack, crashes included."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evaluators.latency import agent
+
+
+class Machine:
+    """A machine with a clock of its own and states that take turns: factors that a network is slowed by."""
+
+    def __init__(self, states=(1.0,), seconds=1.0):
+        self.states, self.seconds, self.now = states, seconds, 0.0
+
+    def perf_counter(self):
+        return self.now
+
+    time = perf_counter
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+    def network(self, milliseconds, slowed=1.0, noise=0.0):
+        """One that feels the share `slowed` of what a state slows down."""
+        rng = np.random.default_rng(0)
+
+        def timer():
+            state = self.states[int(self.now / self.seconds) % len(self.states)]
+            took = milliseconds * (1 + slowed * (state - 1)) * np.exp(noise * rng.standard_normal())
+            self.now += took / 1000
+            return took
+
+        def run():
+            timer()
+
+        run.timer = timer
+        return run
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Makes machines whose clock the protocol reads."""
+
+    def make(*args, **options):
+        made = Machine(*args, **options)
+        monkeypatch.setattr(agent, "time", made)
+        return made
+
+    return make
+
+
+def test_the_ratio_of_two_steady_networks_is_exact(machine):
+    quiet = machine()
+    figures = agent.measure(quiet.network(6.0), quiet.network(4.0))
+    assert figures["ratio"] == pytest.approx(1.5)
+    assert figures["ratio_q25"] <= figures["ratio"] <= figures["ratio_q75"]
+    assert figures["raw_ms"] == pytest.approx(6.0) and figures["reference_ms"] == pytest.approx(4.0)
+    assert figures["rounds"] >= agent.FEWEST_ROUNDS and figures["repeats"] >= figures["rounds"]
+
+
+def test_a_noisy_network_gets_more_rounds(machine):
+    made = machine()
+    quiet = agent.measure(made.network(6.0), made.network(4.0))
+    noisy = agent.measure(made.network(6.0, noise=0.1), made.network(4.0, noise=0.1))
+    assert noisy["rounds"] > quiet["rounds"]
+    assert noisy["ratio"] == pytest.approx(1.5, rel=0.03)
+
+
+def test_drift_that_slows_all_networks_alike_is_corrected(machine):
+    drifting = machine(states=(1.0, 1.3, 1.7, 1.2), seconds=0.4)
+    figures = agent.measure(drifting.network(6.0), drifting.network(4.0))
+    assert figures["ratio"] == pytest.approx(1.5, rel=0.02)
+    assert figures["raw_ms"] > 6.5
+
+
+def test_rounds_in_a_slow_state_do_not_count(machine):
+    # in the slow state the reference takes 1.6 times as long, the network only 1.2 times: ratios there are wrong
+    restless = machine(states=(1.6, 1.0), seconds=1.0)
+    figures = agent.measure(restless.network(6.0, slowed=1 / 3), restless.network(4.0), expected_ms=4.0)
+    assert figures["reference_ms"] == pytest.approx(4.0)
+    assert figures["ratio"] == pytest.approx(1.5, rel=0.02)
+    slow = machine(states=(1.6,))
+    assert agent.measure(slow.network(6.0, slowed=1 / 3), slow.network(4.0))["ratio"] < 1.2  # nothing is expected
+
+
+def test_a_state_that_does_not_end_is_measured_in_after_a_while(machine):
+    slow = machine(states=(1.6,))
+    figures = agent.measure(slow.network(6.0), slow.network(4.0), expected_ms=4.0)
+    assert figures["reference_ms"] == pytest.approx(6.4) and figures["ratio"] == pytest.approx(1.5)
+    assert slow.now > agent.WAIT_SECONDS
+
+
+def test_the_usual_latency_is_that_of_the_fast_state(machine):
+    restless = machine(states=(1.5, 1.0, 1.5), seconds=0.5)
+    assert agent.usual_ms(restless.network(4.0)) == pytest.approx(4.0)
+
+
+def test_a_wide_spread_is_refused(machine):
+    made = machine(states=(1.0, 4.0), seconds=0.3)
+    with pytest.raises(agent.Unstable, match="spread stayed too large"):
+        agent.measure(made.network(6.0), made.network(4.0, slowed=0.0))
+
+
+def test_missing_runtimes_devices_and_precisions_say_what_to_do(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(agent.Unavailable, match="pip install onnxruntime"):
+        agent.load("onnxruntime", "x.onnx", (1, 3, 64, 64), 1, "cpu", "FP32")
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(agent.Unavailable, match="pip install openvino"):
+        agent.load("openvino", "x.onnx", (1, 3, 64, 64), 1, "cpu", "FP32")
+    monkeypatch.setitem(sys.modules, "ncnn", None)
+    with pytest.raises(agent.Unavailable, match="pip install ncnn"):
+        agent.load("ncnn", "x.param", (1, 3, 64, 64), 1, "cpu", "FP32")
+    with pytest.raises(agent.Unavailable, match="not on 'tpu'"):
+        agent.load("ncnn", "x.param", (1, 3, 64, 64), 1, "tpu", "FP32")
+    with pytest.raises(agent.Unavailable, match="no FP16 kernels"):
+        agent.load("onnxruntime", "x.onnx", (1, 3, 64, 64), 1, "cpu", "FP16")
+
+
+def test_the_runner_needs_nothing_but_numpy_and_a_runtime():
+    """It must go to a board alone: no import of ours, no syntax after Python 3.8."""
+    import ast
+
+    tree = ast.parse(Path(agent.__file__).read_text(), feature_version=(3, 8))
+    imported = {n.name for node in ast.walk(tree) if isinstance(node, ast.Import) for n in node.names}
+    imported |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    runtimes = {"onnxruntime", "openvino", "ncnn", "torch"}
+    assert imported <= runtimes | {"numpy"} | sys.stdlib_module_names
+
+
+# A runtime of the tests: the "file" says in ms how long the network takes, or how it goes wrong.
+FAKE = """
+def load_fake(path, shape, threads, device, precision, spin=True):
+    with open(path) as stream:
+        what = stream.read().strip()
+    if what == "crash":
+        os.kill(os.getpid(), 11)
+    if what == "refuse":
+        raise RuntimeError("an operator that is not implemented")
+    def run():
+        pass
+    run.timer = lambda: float(what)
+    return run, "1.0"
+
+RUNTIMES["ncnn"] = (load_fake, "ncnn", ("cpu",), ("FP32",))
+SLICE_SECONDS = MODEL_SECONDS = WARMUP_SECONDS = USUAL_SECONDS = 0.001
+"""
+
+
+def fake_pack(folder, models):
+    """A pack of the runner with a runtime of its own."""
+    source = Path(agent.__file__).read_text()
+    head, tail = source.split("# -- the protocol")
+    (folder / "run.py").write_text(head + FAKE + "# -- the protocol" + tail)
+    entries = []
+    for name, content in models.items():
+        (folder / name).write_text(content)
+        entries.append({"name": name, "architecture": {}, "image_size": [64, 64], "files": {"ncnn": name}})
+    settings = {"runtime": "ncnn", "device": "cpu", "precision": "FP32", "threads": 1}
+    manifest = {
+        "evoyolo_pack": agent.VERSION,
+        "space": "toy",
+        "num_classes": 1,
+        "formats": ["ncnn"],
+        "settings": settings,
+        "reference": entries[0],
+        "models": entries[1:],
+        "id": "0123456789ab",
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def run_pack(folder, *arguments):
+    command = [sys.executable, str(folder / "run.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def test_a_model_that_is_refused_or_crashes_the_runtime_costs_only_itself(tmp_path):
+    fake_pack(tmp_path, {"reference": "4", "a": "8", "b": "refuse", "c": "crash", "d": "2"})
+    done = run_pack(tmp_path)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "results.json").read_text())
+    by_name = {m["name"]: m for m in results["measurements"]}
+    assert by_name["a"]["ratio"] == pytest.approx(2.0) and by_name["d"]["ratio"] == pytest.approx(0.5)
+    assert "not implemented" in by_name["b"]["failed"]
+    assert "process died" in by_name["c"]["failed"]
+    assert "2 of 4 models measured" in done.stdout
+    assert agent.checksum(results) == results["checksum"]
+
+
+def test_the_runner_goes_on_where_it_was(tmp_path):
+    fake_pack(tmp_path, {"reference": "4", "a": "8", "b": "2"})
+    run_pack(tmp_path)
+    results = json.loads((tmp_path / "results.json").read_text())
+    kept = next(m for m in results["measurements"] if m["name"] == "a")
+    results["measurements"] = [kept]
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    (tmp_path / "a").write_text("refuse")  # it would not be measured again
+    assert run_pack(tmp_path).returncode == 0
+    again = json.loads((tmp_path / "results.json").read_text())["measurements"]
+    assert again[0] == kept and again[1]["ratio"] == pytest.approx(0.5)
+
+
+def test_results_of_other_settings_are_not_mixed(tmp_path):
+    fake_pack(tmp_path, {"reference": "4", "a": "8"})
+    assert run_pack(tmp_path).returncode == 0
+    other = run_pack(tmp_path, "--threads", "2")
+    assert other.returncode == 1 and "other settings" in other.stderr
+
+
+def test_a_pack_without_the_runtime_s_files_says_so(tmp_path):
+    fake_pack(tmp_path, {"reference": "4", "a": "8"})
+    done = run_pack(tmp_path, "--runtime", "openvino")
+    assert done.returncode == 1 and "holds ncnn files, which openvino does not read" in done.stderr

@@ -1,0 +1,70 @@
+"""Work by kind of operator against the traces of single architectures."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evaluators import complexity
+from evaluators.latency.features import CONVOLUTIONS, KINDS, TERMS, choice_inputs, kind_of, operator_work
+from search_spaces import Choice, SearchSpace, YoloSpace, lower
+from search_spaces.trace import operators
+
+SPACE = YoloSpace()
+
+
+def column(work, term):
+    return work.table[:, [i for i, (_, name) in enumerate(TERMS) if name == term]].sum(1)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_work_of_many_is_the_work_of_each(seed):
+    rng = np.random.default_rng(seed)
+    architectures = [SPACE.sample(rng) for _ in range(5)]
+    together = operator_work(architectures, 3)
+    for i, architecture in enumerate(architectures):
+        alone = operator_work([architecture], 3)
+        assert together.table[i] == pytest.approx(alone.table[0])
+        assert together.pixels[i] == architecture["image_size"] ** 2
+        steps = operators(lower(architecture, 3))
+        counts = dict.fromkeys(KINDS, 0)
+        for step in steps:
+            counts[kind_of(step)] += 1
+        for kind in KINDS:
+            assert together.table[i, TERMS.index((kind, "count"))] == counts[kind]
+        written = sum(s.output.shape.values for s in steps)
+        assert column(together, "written")[i] == written
+
+
+def test_macs_are_those_of_the_complexity():
+    rng = np.random.default_rng(0)
+    architectures = [SPACE.sample(rng) for _ in range(200)]
+    work = operator_work(architectures, 7, 256)
+    assert column(work, "macs") == pytest.approx(complexity(architectures, 7, 256).macs)
+    assert (column(work, "lanes") >= column(work, "macs")).all()
+    assert (work.pixels == 256**2).all()
+
+
+def test_kinds_are_told_apart():
+    steps = operators(lower(SPACE.preset("light-recipe"), 80))
+    kinds = {kind_of(step) for step in steps}
+    assert kinds <= set(KINDS) and {"pointwise", "dense", "strided", "bilinear", "softmax"} <= kinds
+    depthwise = operators(lower(SPACE.preset("yolov8n", head_class_branch="depthwise"), 80))
+    assert any(kind_of(step) == "depthwise" for step in depthwise)
+    assert set(CONVOLUTIONS) < set(KINDS)
+
+
+def test_choices_become_numbers_and_categories():
+    space = SearchSpace(
+        "toy",
+        [Choice("size", [1, 10, 100]), Choice("kind", ["a", "b"]), Choice("extra", [0, 1], when={"kind": ["a"]})],
+    )
+    architectures = list(space.enumerate())
+    inputs = choice_inputs(architectures)
+    assert inputs.numbers.shape == (len(architectures), 2) and inputs.categories.shape == (len(architectures), 1)
+    sizes = np.array([a["size"] for a in architectures])
+    middle = inputs.numbers[sizes == 10, 0]
+    assert middle == pytest.approx(0)  # logarithms: 10 is half way
+    inactive = np.array(["extra" not in a for a in architectures])
+    assert inputs.numbers[inactive, 1] == pytest.approx(0)
