@@ -8,12 +8,12 @@ import numpy as np
 
 from search_spaces import Architecture, SearchSpace
 
-from .predictor import NOISE, prior_covariance
+from .predictor import LatencyPredictor, prior_covariance
 
 POOL = 2000  # architectures that a choice is made among
 
 
-def most_telling(covariance: np.ndarray, count: int, noise: float = NOISE) -> list[int]:
+def most_telling(covariance: np.ndarray, count: int, noise: float) -> list[int]:
     """Points that, measured one after another, each leave the least variance over all points.
 
     Greedy A-optimal design for a Gaussian process; it needs no measurement, so all can be chosen at once. Cohn, Neural
@@ -36,13 +36,25 @@ def most_telling(covariance: np.ndarray, count: int, noise: float = NOISE) -> li
     return chosen
 
 
-def select(architectures: Sequence[Architecture], count: int, num_classes: int = 80) -> list[int]:
+def select(
+    architectures: Sequence[Architecture],
+    count: int,
+    num_classes: int = 80,
+    adapt_from: Sequence[LatencyPredictor] = (),
+) -> list[int]:
     """Positions of the `count` architectures (all of one space) to measure, the most telling first."""
-    return most_telling(prior_covariance(architectures, num_classes), count)
+    covariance, noise = prior_covariance(architectures, num_classes, adapt_from)
+    return most_telling(covariance, count, noise)
 
 
-def choose(space: SearchSpace, count: int, seed: int = 0, num_classes: int = 80) -> list[Architecture]:
+def choose(
+    space: SearchSpace,
+    count: int,
+    seed: int = 0,
+    num_classes: int = 80,
+    adapt_from: Sequence[LatencyPredictor] = (),
+) -> list[Architecture]:
     """`count` architectures of the space to measure, out of a random pool."""
     rng = np.random.default_rng(seed)
     pool = list({a.key: a for a in (space.sample(rng) for _ in range(max(POOL, 2 * count)))}.values())
-    return [pool[i] for i in select(pool, count, num_classes)]
+    return [pool[i] for i in select(pool, count, num_classes, adapt_from)]

@@ -8,11 +8,14 @@ import numpy as np
 import torch
 
 JITTER = 1e-8
+NOISE = 0.03  # standard deviation of a measurement, as its prior has it: the values are logarithms
+MOST = 400  # points that hyperparameters are fitted to; further ones are only conditioned on
+CHUNK = 2000  # points that are predicted at once
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """n points: numbers (n, d), standardised, and categories (n, g), as integers."""
+    """n points: numbers (n, d), standardised, and categories (n, g), as integers from -1 (none)."""
 
     numbers: np.ndarray
     categories: np.ndarray
@@ -22,11 +25,6 @@ class Inputs:
 
     def rows(self, index) -> Inputs:
         return Inputs(self.numbers[index], self.categories[index])
-
-    def tensors(self):
-        return torch.from_numpy(np.asarray(self.numbers, np.float64)), torch.from_numpy(
-            np.asarray(self.categories, np.int64)
-        )
 
 
 class Kernel:
@@ -38,20 +36,27 @@ class Kernel:
         + sum_g b_g [x_g = y_g]                                             an offset for each category
         + sum_g [x_g = y_g] sum_j (c_j x_j y_j + d_j M(|x_j - y_j| / t_j))  a line and a curve for each category
         + m M(sqrt(sum_j (x_j - y_j)^2 / l_j^2 + sum_g [x_g != y_g] / l_g^2))    the rest
+        + o mean_i z_i w_i                                                  what is known from elsewhere
 
     with M the Matern kernel of order 5/2. The parameters are logarithms, so that a normal prior on each is a log-normal
     one on the number. Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, chapters 4 and 5; additive
     terms: Duvenaud, Nickisch, Rasmussen, Additive Gaussian processes, 2011.
+
+    Args:
+        numbers, categories: how many.
+        amplitude: how far the values are expected to vary.
+        others: the first so many numbers (beside `numbers`) are z, the standardised values of the same points elsewhere.
+        spread: how far values vary there.
     """
 
-    def __init__(self, numbers: int, categories: int, amplitude: float = 1.0):
-        self.numbers, self.categories = numbers, categories
-        scale = 2 * np.log(amplitude)
-        # name -> (how many, mean and standard deviation of the prior on the logarithm)
+    def __init__(self, numbers: int, categories: int, amplitude: float = 1.0, others: int = 0, spread: float = 1.0):
+        self.numbers, self.categories, self.others = numbers, categories, others
+        scale, elsewhere = 2 * np.log(amplitude), 2 * np.log(spread)
         by_category = numbers if categories else 0
+        # name -> (how many, mean and standard deviation of the prior on the logarithm)
         self.priors = {
-            "noise": (1, np.log(0.03**2), 1.5),
-            "constant": (1, scale + 0.0, 1.5),
+            "noise": (1, elsewhere + np.log(0.1) if others else 2 * np.log(NOISE), 1.5),
+            "constant": (1, elsewhere + np.log(4.0) if others else scale, 1.5),
             "linear": (numbers, scale + np.log(0.3), 1.5),
             "curve": (numbers, scale + np.log(0.02), 1.5),
             "curve_length": (numbers, np.log(1.0), 0.7),
@@ -61,6 +66,7 @@ class Kernel:
             "matern": (1, scale + np.log(0.05), 1.5),
             "length": (numbers, np.log(2.0), 1.0),
             "category_length": (categories, np.log(1.5), 1.0),
+            "elsewhere": (1 if others else 0, elsewhere, 1.0),
         }
         self.size = sum(count for count, _, _ in self.priors.values())
 
@@ -74,9 +80,15 @@ class Kernel:
         counts = [count for count, _, _ in self.priors.values()]
         return {name: part.exp() for name, part in zip(self.priors, parameters.split(counts))}
 
+    def points(self, inputs: Inputs) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """(numbers, values elsewhere, categories) as tensors."""
+        numbers = torch.from_numpy(np.asarray(inputs.numbers, np.float64))
+        categories = torch.from_numpy(np.asarray(inputs.categories, np.int64))
+        return numbers[:, self.others :], numbers[:, : self.others], categories
+
     def __call__(self, parameters: torch.Tensor, a: tuple, b: tuple) -> torch.Tensor:
         p = self.split(parameters)
-        (xa, ca), (xb, cb) = a, b
+        (xa, za, ca), (xb, zb, cb) = a, b
         k = p["constant"] + (xa * p["linear"]) @ xb.T
         trend = (xa * p["category_linear"]) @ xb.T if self.categories else None
         for j in range(self.numbers):
@@ -86,20 +98,29 @@ class Kernel:
                 trend = trend + p["category_curve"][j] * curve
         scaled_a, scaled_b = xa / p["length"], xb / p["length"]
         squared = (scaled_a**2).sum(1)[:, None] + (scaled_b**2).sum(1) - 2 * scaled_a @ scaled_b.T
-        for g in range(self.categories):
-            same = (ca[:, g, None] == cb[None, :, g]).double()
-            k = k + same * (p["offset"][g] + trend)
-            squared = squared + (1 - same) / p["category_length"][g] ** 2
+        if self.categories:
+            hot_a, hot_b = _one_hot(ca, cb)
+
+            def matches(weights):
+                """(n, m) sums of the weights of the categories that two points share."""
+                return (hot_a * weights[:, None]).flatten(1) @ hot_b.flatten(1).T
+
+            k = k + matches(p["offset"])
+            if self.numbers:
+                k = k + matches(torch.ones_like(p["offset"])) * trend
+            squared = squared + (p["category_length"] ** -2).sum() - matches(p["category_length"] ** -2)
+        if self.others:
+            k = k + p["elsewhere"] * (za @ zb.T) / self.others
         return k + p["matern"] * _matern(squared)
 
     def diagonal(self, parameters: torch.Tensor, a: tuple) -> torch.Tensor:
         p = self.split(parameters)
-        x, _ = a
+        x, z, _ = a
         k = p["constant"] + x**2 @ p["linear"] + p["curve"].sum() + p["matern"]
         if self.categories:
-            trend = x**2 @ p["category_linear"] + p["category_curve"].sum()
-            k = k + p["offset"].sum() + self.categories * trend
-        return k
+            k = k + p["offset"].sum()
+            k = k + self.categories * (x**2 @ p["category_linear"] + p["category_curve"].sum())
+        return k + (p["elsewhere"] * (z**2).mean(1) if self.others else 0)
 
 
 def _matern(squared: torch.Tensor) -> torch.Tensor:
@@ -108,35 +129,44 @@ def _matern(squared: torch.Tensor) -> torch.Tensor:
     return (1 + distance + distance**2 / 3) * torch.exp(-distance)
 
 
+def _one_hot(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Categories (n, g), (m, g) as (n, g, levels), (m, g, levels) of zeros and ones."""
+    levels = int(max(a.max(), b.max())) + 2  # -1 is a level
+    return tuple(torch.nn.functional.one_hot(c + 1, levels).double() for c in (a, b))
+
+
 class GaussianProcess:
     """The posterior given some values; `fit` finds the hyperparameters, the constructor only conditions on data.
 
     Args:
         inputs, values: the n points and their (n,) values.
         parameters: of the kernel, the noise's variance first.
+        others: how many of the numbers are values elsewhere.
     """
 
-    def __init__(self, inputs: Inputs, values: np.ndarray, parameters: np.ndarray):
+    def __init__(self, inputs: Inputs, values: np.ndarray, parameters: np.ndarray, others: int = 0):
         self.inputs, self.values, self.parameters = inputs, np.asarray(values, float), np.asarray(parameters, float)
-        self.kernel = Kernel(inputs.numbers.shape[1], inputs.categories.shape[1])
-        self._points = inputs.tensors()
+        self.kernel = Kernel(inputs.numbers.shape[1] - others, inputs.categories.shape[1], others=others)
+        self._points = self.kernel.points(inputs)
         self._theta = torch.from_numpy(self.parameters)
         with torch.no_grad():
-            covariance = _covariance(self.kernel, self._theta, self._points)
-            self._cholesky = torch.linalg.cholesky(covariance)
+            self._cholesky = torch.linalg.cholesky(_covariance(self.kernel, self._theta, self._points))
             self._weights = torch.cholesky_solve(torch.from_numpy(self.values)[:, None], self._cholesky)
 
     @classmethod
-    def fit(cls, inputs: Inputs, values: np.ndarray, amplitude: float = 1.0) -> GaussianProcess:
+    def fit(
+        cls, inputs: Inputs, values: np.ndarray, amplitude: float = 1.0, others: int = 0, spread: float = 1.0
+    ) -> GaussianProcess:
         """Hyperparameters at the maximum of their posterior that L-BFGS finds from the prior's centre.
 
         Args:
-            amplitude: how far the values are expected to vary, in their own unit.
+            amplitude, others, spread: of `Kernel`.
         """
         from scipy.optimize import minimize
 
-        kernel = Kernel(inputs.numbers.shape[1], inputs.categories.shape[1], amplitude)
-        points, target = inputs.tensors(), torch.from_numpy(np.asarray(values, float))
+        kernel = Kernel(inputs.numbers.shape[1] - others, inputs.categories.shape[1], amplitude, others, spread)
+        some = np.random.default_rng(0).permutation(len(inputs))[:MOST]
+        points, target = kernel.points(inputs.rows(some)), torch.from_numpy(np.asarray(values, float)[some])
         means, deviations = kernel.prior()
 
         def loss(theta):
@@ -152,11 +182,18 @@ class GaussianProcess:
             return value.item(), parameters.grad.numpy()
 
         found = minimize(loss, means.numpy(), jac=True, method="L-BFGS-B", bounds=[(-14, 8)] * kernel.size)
-        return cls(inputs, values, found.x)
+        return cls(inputs, values, found.x, others)
 
     def predict(self, inputs: Inputs, deviation: bool = True) -> tuple[np.ndarray, np.ndarray | None]:
         """(mean, standard deviation) of new measurements at n points, noise included."""
-        points = inputs.tensors()
+        parts = [
+            self._predict(self.kernel.points(inputs.rows(slice(at, at + CHUNK))), deviation)
+            for at in range(0, max(1, len(inputs)), CHUNK)
+        ]
+        means, deviations = zip(*parts)
+        return np.concatenate(means), np.concatenate(deviations) if deviation else None
+
+    def _predict(self, points: tuple, deviation: bool):
         with torch.no_grad():
             across = self.kernel(self._theta, points, self._points)
             mean = (across @ self._weights)[:, 0].numpy()
@@ -176,6 +213,5 @@ class GaussianProcess:
 
 
 def _covariance(kernel: Kernel, parameters: torch.Tensor, points: tuple) -> torch.Tensor:
-    count = len(points[0])
     noise = parameters[0].exp() + JITTER
-    return kernel(parameters, points, points) + noise * torch.eye(count, dtype=torch.float64)
+    return kernel(parameters, points, points) + noise * torch.eye(len(points[0]), dtype=torch.float64)

@@ -4,6 +4,7 @@
                                                        + -> log latency: value, low, high
     (that sum, pixels)           -> Gaussian process --'
     a space without layer graphs: values of its choices -> Gaussian process -> log latency
+        (and what predictors of other devices say) ---------'
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from .gaussian_process import GaussianProcess, Inputs, Kernel
 FEWEST = 5  # measurements that a predictor can be fitted to
 LEVEL = 0.9  # of the interval
 FOLDS = 10
+MOST_FOLDED = 200  # measurements that are cross-validated in folds; of more, each is left out at the same hyperparameters
 RESIDUAL = 0.1  # how much a work model leaves unexplained, as the prior has it
-NOISE = 0.03  # standard deviation of the logarithm of a measured latency, before anything is known of a device
+RESIDUAL_ELSEWHERE = 0.3  # how far latencies stray from what other devices say, as a share of how far they vary there
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class HeldOut:
     """How well measurements were predicted by predictors that had not seen them (cross-validation).
 
     Attributes:
+        folds: parts that took turns in being left out.
         within_10, coverage_90: shares of the measurements predicted within 10%, and inside their 90% interval.
         median_error: median of |predicted / measured - 1|.
         spearman: rank correlation; None for fewer than three measurements.
@@ -103,10 +106,11 @@ class LatencyPredictor:
     layer graphs it is the Gaussian process alone, over the values of the choices.
     """
 
-    def __init__(self, work, process, centre, scale, width, num_classes, held_out, offset=0.0, others=()):
+    def __init__(self, work, process, width, num_classes, held_out, offset=0.0, others=(), centre=0.0, scale=1.0):
         self.work: WorkModel | None = work
         self.process: GaussianProcess = process
-        self.centre, self.scale = np.asarray(centre, float), np.asarray(scale, float)  # of the process' numbers
+        # of the numbers that the process sees beside a work model; those of choices are standardised by their values
+        self.centre, self.scale = np.asarray(centre, float), np.asarray(scale, float)
         self.width = float(width)  # half of the interval, in standard deviations
         self.offset = float(offset)
         self.others: list[LatencyPredictor] = list(others)  # of other devices, whose predictions the process sees
@@ -144,19 +148,24 @@ class LatencyPredictor:
         if wrong.size:
             bad = architectures[wrong[0]].key
             raise InputError(f"latency_ms of {bad} is {latency_ms[wrong[0]]:g}; it must be positive and finite")
-        seen = _seen(architectures, num_classes)
-        folds = min(FOLDS, len(architectures))
-        fold = np.random.default_rng(0).permutation(len(architectures)) % folds
-        value, deviation = np.empty_like(latency_ms), np.empty_like(latency_ms)
-        for k in range(folds):
-            rest, held = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
-            part = cls._fit(seen.rows(rest), latency_ms[rest], adapt_from)
-            value[held], deviation[held] = part._log(seen.rows(held))
+        seen = _seen(architectures, num_classes, adapt_from)
+        predictor = cls._fit(seen, latency_ms, adapt_from)
+        folds = len(architectures)
+        if folds > MOST_FOLDED:
+            value, deviation = predictor.process.leave_one_out()
+            value = value + predictor.offset + predictor._inputs(seen)[1]
+        else:
+            folds = min(FOLDS, folds)
+            fold = np.random.default_rng(0).permutation(len(architectures)) % folds
+            value, deviation = np.empty_like(latency_ms), np.empty_like(latency_ms)
+            for k in range(folds):
+                rest, held = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+                part = cls._fit(seen.rows(rest), latency_ms[rest], adapt_from)
+                value[held], deviation[held] = part._log(seen.rows(held))
         error = np.log(latency_ms) - value
         # the smallest width that would have covered them, with the usual correction for a finite sample
         scores = np.sort(np.abs(error) / deviation)
         width = scores[min(len(scores), int(np.ceil(LEVEL * (len(scores) + 1)))) - 1]
-        predictor = cls._fit(seen, latency_ms, adapt_from)
         predictor.width, predictor.num_classes = float(width), num_classes
         low, high = np.exp(value - width * deviation), np.exp(value + width * deviation)
         relative = np.abs(np.exp(-error) - 1)
@@ -174,22 +183,21 @@ class LatencyPredictor:
         return predictor
 
     @classmethod
-    def _fit(
-        cls, seen: Work | Inputs, latency_ms: np.ndarray, adapt_from: Sequence[LatencyPredictor]
-    ) -> LatencyPredictor:
+    def _fit(cls, seen: Work | Seen, latency_ms: np.ndarray, adapt_from: Sequence[LatencyPredictor]) -> LatencyPredictor:
         work, others = None, []
         if isinstance(seen, Work):
-            prior = [other.work.prices for other in adapt_from]
-            work = WorkModel.fit(seen.table, latency_ms, np.exp(np.mean(np.log(prior), axis=0)) if prior else None)
+            work = WorkModel.fit(seen.table, latency_ms, _mean_prices(adapt_from))
         else:
             others = list(adapt_from)
-        made = cls(work, None, 0.0, 1.0, 1.0, None, None, others=others)
+        made = cls(work, None, 1.0, None, None, others=others)
         numbers = made._inputs(seen)[0].numbers
-        made.centre, made.scale = numbers.mean(0), np.maximum(numbers.std(0), 1e-6)
+        if work:
+            made.centre, made.scale = numbers.mean(0), np.maximum(numbers.std(0), 1e-6)
         inputs, mean = made._inputs(seen)
         target = np.log(latency_ms) - mean
         made.offset = float(target.mean())
-        made.process = GaussianProcess.fit(inputs, target - made.offset, RESIDUAL if work else 1.0)
+        amplitude, spread = _amplitudes(work, others)
+        made.process = GaussianProcess.fit(inputs, target - made.offset, amplitude, len(others), spread)
         return made
 
     def to_dict(self) -> dict:
@@ -226,14 +234,19 @@ class LatencyPredictor:
             )
             made = cls(
                 None if prices is None else WorkModel(np.array([prices[name] for name in _names()], float)),
-                GaussianProcess(inputs, np.array(process["values"], float), np.array(process["parameters"], float)),
-                content["centre"],
-                content["scale"],
+                GaussianProcess(
+                    inputs,
+                    np.array(process["values"], float),
+                    np.array(process["parameters"], float),
+                    len(content["others"]),
+                ),
                 content["width"],
                 int(content["num_classes"]),
                 None,
                 content["offset"],
                 [cls.from_dict(other) for other in content["others"]],
+                content["centre"],
+                content["scale"],
             )
             numbers = (*made.process.parameters, *made.process.values, *inputs.numbers.flat, made.width, made.offset)
             if not np.isfinite(numbers).all() or (prices is not None and not (made.work.prices > 0).all()):
@@ -246,54 +259,107 @@ class LatencyPredictor:
 
     # -- predicting ---------------------------------------------------------------------------------------------
 
-    def _inputs(self, seen: Work | Inputs) -> tuple[Inputs, np.ndarray]:
+    def _inputs(self, seen: Work | Seen) -> tuple[Inputs, np.ndarray]:
         """(what the process sees, the mean of the log latency before it)."""
-        if self.work:
-            mean = np.log(self.work.predict(seen.table))
-            numbers, categories = np.stack([mean, np.log(seen.pixels)], axis=1), np.zeros((len(seen), 0), np.int64)
-        else:
-            mean, categories = np.zeros(len(seen)), seen.categories
-            elsewhere = [other._log(seen)[0][:, None] for other in self.others]
-            numbers = np.concatenate([seen.numbers, *elsewhere], axis=1)
-        return Inputs((numbers - self.centre) / self.scale, categories), mean
+        if not self.work:
+            numbers = np.concatenate([seen.elsewhere, seen.choices.numbers], axis=1)
+            return Inputs(numbers, seen.choices.categories), np.zeros(len(seen))
+        mean = np.log(self.work.predict(seen.table))
+        numbers = np.stack([mean, np.log(seen.pixels)], axis=1)
+        return Inputs((numbers - self.centre) / self.scale, np.zeros((len(seen), 0), np.int64)), mean
 
-    def _log(self, seen: Work | Inputs) -> tuple[np.ndarray, np.ndarray]:
+    def _log(self, seen: Work | Seen, deviation: bool = True) -> tuple[np.ndarray, np.ndarray | None]:
         """(mean, standard deviation) of the log latency."""
         inputs, mean = self._inputs(seen)
-        value, deviation = self.process.predict(inputs)
-        return mean + self.offset + value, deviation
+        value, spread = self.process.predict(inputs, deviation)
+        return mean + self.offset + value, spread
+
+    @property
+    def spread(self) -> float:
+        """How far the logarithms of the measured latencies vary."""
+        return float(self.process.values.std())
 
     def predict(self, architectures: Sequence[Architecture], num_classes: int | None = None):
         """(value_ms, low_ms, high_ms), each (n,): the prediction and the ends of its 90% interval."""
         architectures = list(architectures)
         if not architectures:
             return np.zeros(0), np.zeros(0), np.zeros(0)
-        value, deviation = self._log(_seen(architectures, num_classes or self.num_classes))
+        value, deviation = self._log(_seen(architectures, num_classes or self.num_classes, self.others))
         half = self.width * deviation
         return np.exp(value), np.exp(value - half), np.exp(value + half)
 
 
-def prior_covariance(architectures: Sequence[Architecture], num_classes: int = 80) -> np.ndarray:
-    """(n, n) covariance of the log latencies before anything was measured, by the priors of the predictor."""
-    seen = _seen(architectures, num_classes)
-    if isinstance(seen, Work):
-        work = WorkModel(WorkModel.nominal())
-        made, amplitude = LatencyPredictor(work, None, 0.0, 1.0, 1.0, None, None), RESIDUAL
-        shares = seen.table * work.prices
-        shares /= shares.sum(1, keepdims=True)  # the slopes of the log latency in the logarithms of the prices
-        covariance = work.SPREAD**2 * shares @ shares.T
-        numbers = made._inputs(seen)[0].numbers
-        numbers = (numbers - numbers.mean(0)) / np.maximum(numbers.std(0), 1e-6)
-        inputs = Inputs(numbers, np.zeros((len(seen), 0), np.int64))
-    else:
-        inputs, covariance, amplitude = seen, 0.0, 1.0
-    kernel = Kernel(inputs.numbers.shape[1], inputs.categories.shape[1], amplitude)
-    points = inputs.tensors()
-    return covariance + kernel(kernel.prior()[0], points, points).numpy()
+@dataclass(frozen=True)
+class Seen:
+    """What is known of n architectures of a space without layer graphs.
+
+    Attributes:
+        choices: the values of their choices.
+        elsewhere: (n, devices) standardised log latencies that predictors of other devices give.
+    """
+
+    choices: Inputs
+    elsewhere: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.choices)
+
+    def rows(self, index) -> Seen:
+        return Seen(self.choices.rows(index), self.elsewhere[index])
 
 
-def _seen(architectures: Sequence[Architecture], num_classes: int) -> Work | Inputs:
+def _seen(
+    architectures: Sequence[Architecture], num_classes: int, others: Sequence[LatencyPredictor] = ()
+) -> Work | Seen:
     """What is known of architectures before anything is fitted: their work or, without layer graphs, their choices."""
     if has_graphs(architectures[0].space):
         return operator_work(architectures, num_classes)
-    return choice_inputs(architectures)
+    choices = choice_inputs(architectures)
+    elsewhere = np.zeros((len(architectures), len(others)))
+    for i, other in enumerate(others):
+        seen = _seen(architectures, num_classes, other.others) if other.others else Seen(choices, elsewhere[:, :0])
+        elsewhere[:, i] = (other._log(seen, deviation=False)[0] - other.offset) / max(other.spread, 1e-6)
+    return Seen(choices, elsewhere)
+
+
+def _mean_prices(predictors: Sequence[LatencyPredictor]) -> np.ndarray | None:
+    """Prices that other devices have on average."""
+    prices = [predictor.work.prices for predictor in predictors]
+    return np.exp(np.mean(np.log(prices), axis=0)) if prices else None
+
+
+def _amplitudes(work: WorkModel | None, others: Sequence[LatencyPredictor]) -> tuple[float, float]:
+    """(how far the process is expected to vary, how far latencies vary on other devices)."""
+    if work:
+        return RESIDUAL, 1.0
+    if not others:
+        return 1.0, 1.0
+    spread = float(np.exp(np.mean([np.log(max(other.spread, 1e-6)) for other in others])))
+    return RESIDUAL_ELSEWHERE * spread, spread
+
+
+def prior_covariance(
+    architectures: Sequence[Architecture], num_classes: int = 80, adapt_from: Sequence[LatencyPredictor] = ()
+) -> tuple[np.ndarray, float]:
+    """(covariance (n, n), standard deviation of a measurement) of log latencies before anything was measured.
+
+    These are the priors that `LatencyPredictor.fit` starts from.
+    """
+    seen = _seen(architectures, num_classes, adapt_from)
+    work, covariance = None, 0.0
+    if isinstance(seen, Work):
+        prior = _mean_prices(adapt_from)
+        work = WorkModel(WorkModel.nominal() if prior is None else prior)
+        shares = seen.table * work.prices
+        shares /= shares.sum(1, keepdims=True)  # the slopes of the log latency in the logarithms of the prices
+        covariance = (WorkModel.SPREAD if prior is None else WorkModel.PRIOR_SPREAD) ** 2 * shares @ shares.T
+        made = LatencyPredictor(work, None, 1.0, None, None)
+        numbers = made._inputs(seen)[0].numbers
+        inputs = Inputs((numbers - numbers.mean(0)) / np.maximum(numbers.std(0), 1e-6), np.zeros((len(seen), 0), np.int64))
+    else:
+        inputs = LatencyPredictor(None, None, 1.0, None, None)._inputs(seen)[0]
+    others = 0 if work else len(adapt_from)
+    amplitude, spread = _amplitudes(work, () if work else adapt_from)
+    kernel = Kernel(inputs.numbers.shape[1] - others, inputs.categories.shape[1], amplitude, others, spread)
+    means, points = kernel.prior()[0], kernel.points(inputs)
+    return covariance + kernel(means, points, points).numpy(), float(np.exp(means[0] / 2))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from evaluators.latency import gaussian_process
 from evaluators.latency.gaussian_process import JITTER, GaussianProcess, Inputs, Kernel
 
 
@@ -22,7 +23,8 @@ def fitted():
 def test_the_posterior_is_the_textbook_s(fitted):
     process, inputs, values = fitted
     new = points(7, seed=1)
-    theta, a, b = torch.from_numpy(process.parameters), inputs.tensors(), new.tensors()
+    theta = torch.from_numpy(process.parameters)
+    a, b = process.kernel.points(inputs), process.kernel.points(new)
     with torch.no_grad():
         k = process.kernel(theta, a, a).numpy() + (np.exp(process.parameters[0]) + JITTER) * np.eye(25)
         across = process.kernel(theta, b, a).numpy()
@@ -52,11 +54,51 @@ def test_it_learns_a_function_of_numbers_and_categories(fitted):
     assert np.corrcoef(mean, truth)[0, 1] > 0.98
 
 
-def test_the_kernel_is_positive_definite_and_its_diagonal_agrees():
-    inputs = points(40, seed=3)
-    for shape in (inputs, Inputs(inputs.numbers, np.zeros((40, 0), np.int64)), Inputs(np.zeros((40, 0)), inputs.categories)):
-        kernel = Kernel(shape.numbers.shape[1], shape.categories.shape[1])
-        theta = kernel.prior()[0] + 0.3
-        matrix = kernel(theta, shape.tensors(), shape.tensors()).numpy()
-        assert np.linalg.eigvalsh(matrix).min() > -1e-9
-        assert np.diag(matrix) == pytest.approx(kernel.diagonal(theta, shape.tensors()).numpy(), rel=1e-5)
+@pytest.mark.parametrize(("numbers", "categories", "others"), [(2, 1, 0), (2, 0, 0), (0, 1, 0), (2, 2, 3), (0, 0, 3)])
+def test_the_kernel_is_positive_definite_and_its_diagonal_agrees(numbers, categories, others):
+    rng = np.random.default_rng(3)
+    inputs = Inputs(rng.standard_normal((40, others + numbers)), rng.integers(-1, 3, (40, categories)))
+    kernel = Kernel(numbers, categories, others=others)
+    theta, points = kernel.prior()[0] + 0.3, kernel.points(inputs)
+    matrix = kernel(theta, points, points).numpy()
+    assert np.linalg.eigvalsh(matrix).min() > -1e-9
+    assert np.diag(matrix) == pytest.approx(kernel.diagonal(theta, points).numpy(), rel=1e-5)
+
+
+def test_the_kernel_is_the_one_of_its_documentation():
+    rng = np.random.default_rng(4)
+    inputs = Inputs(rng.standard_normal((2, 1 + 2)), np.array([[0, 1], [0, -1]]))
+    kernel = Kernel(2, 2, others=1)
+    theta = kernel.prior()[0]
+    p = {name: values.numpy() for name, values in kernel.split(theta).items()}
+    (z, x0, x1), (w, y0, y1) = inputs.numbers
+    x, y = np.array([x0, x1]), np.array([y0, y1])
+
+    def matern(distance):
+        d = 5**0.5 * distance
+        return (1 + d + d**2 / 3) * np.exp(-d)
+
+    curves = matern(np.abs(x - y) / p["curve_length"])
+    apart = (((x - y) / p["length"]) ** 2).sum() + p["category_length"][1] ** -2
+    expected = (
+        p["constant"][0]
+        + (p["linear"] * x * y + p["curve"] * curves).sum()
+        + p["offset"][0]
+        + (p["category_linear"] * x * y + p["category_curve"] * curves).sum()
+        + p["matern"][0] * matern(apart**0.5)
+        + p["elsewhere"][0] * z * w
+    )
+    points = kernel.points(inputs)
+    assert kernel(theta, points, points)[0, 1].item() == pytest.approx(expected)
+
+
+def test_many_points_are_conditioned_on_and_predicted_in_parts(monkeypatch):
+    monkeypatch.setattr(gaussian_process, "MOST", 30)
+    inputs, new = points(120), points(50, seed=5)
+    values = np.sin(inputs.numbers[:, 0])
+    process = GaussianProcess.fit(inputs, values)
+    whole = process.predict(new)
+    monkeypatch.setattr(gaussian_process, "CHUNK", 7)
+    for one, other in zip(process.predict(new), whole):
+        assert one == pytest.approx(other)
+    assert np.abs(process.predict(inputs)[0] - values).max() < 0.1
