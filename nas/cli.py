@@ -140,6 +140,7 @@ def _device_commands(command: argparse.ArgumentParser) -> None:
     action = actions.add_parser("pack", help="write models and a small runner for a board without PyTorch")
     action.add_argument("output", help="folder, or .zip, to write")
     settings(action, "+")
+    action.add_argument("--adapt-from", help="profile of another device to start from; then about 10 models will do")
 
     action = actions.add_parser("fit", help="make a profile of the results that the runner brought back")
     action.add_argument("results", help="results.json")
@@ -268,10 +269,12 @@ def _device(args) -> int:
         }
         space = devices.restricted(YoloSpace(), args.image_size)
         if args.action == "pack":
-            path = devices.make_pack(args.output, space, say, runtimes=args.runtime, **settings)
+            prior = DeviceProfile.load(args.adapt_from) if args.adapt_from else None
+            path = devices.make_pack(args.output, space, say, runtimes=args.runtime, prior=prior, **settings)
             say(
                 f"wrote {path}; on the device, with numpy and {' or '.join(args.runtime)} installed: "
-                "`python3 run.py` in it; then here: `evoyolo device fit results.json --name NAME`"
+                "`python3 run.py` in it; then here: `evoyolo device fit results.json --name NAME"
+                + (f" --adapt-from {args.adapt_from}`" if prior else "`")
             )
         else:
             output = Path(args.output or PROFILES / f"{args.name}.json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -15,14 +16,15 @@ from rich.console import Console
 from rich.table import Table
 
 from evaluators.dataset import calibration_images
+from evaluators.evaluator import EvaluationError
 from evaluators.latency import agent
 from evaluators.latency.design import choose
 from evaluators.latency.measurement import LatencyMeter
 from evaluators.latency.pack import pack
 from evaluators.latency.profile import PROFILES, DeviceProfile, profile_paths
 from evaluators.latency.results import read_results
-from evaluators.evaluator import EvaluationError
 from search_spaces import InputError, SearchSpace, build_model
+from search_spaces.files import read_json, write_text
 from search_spaces.graph import check_image_size
 
 Say = Callable[[str], None]
@@ -44,19 +46,25 @@ def make_pack(
     num_classes: int = 80,
     data: str = "digits",
     seed: int = 0,
+    prior: DeviceProfile | None = None,
 ) -> Path:
     """A folder, or a .zip, of models to be measured elsewhere; the path that was written.
+
+    Args:
+        prior: the profile that the measurements will be adapted from; it decides which models tell most.
 
     Raises:
         InputError: a folder that is not empty, a runtime, device or precision that there is not.
     """
     check_settings(runtimes, device, precision, threads, count)
+    if prior:
+        prior.check_same_space(space)
     folder = Path(folder)
     zipped = folder.suffix == ".zip"
     if folder.exists() and (zipped or any(folder.iterdir())):
         raise InputError(f"{folder} exists; it is left as it is")
     images = calibration_images(data) if precision == "INT8" else None
-    architectures = choose(space, count, seed)
+    architectures = choose(space, count, seed, num_classes, [prior.fitted] if prior else ())
     target = Path(tempfile.mkdtemp(prefix="evoyolo-pack-")) if zipped else folder
     try:
         pack(
@@ -89,16 +97,23 @@ def make_profile(name: str, space: SearchSpace, output: Path, say: Say, *, adapt
     prior = DeviceProfile.load(adapt_from) if adapt_from else None
     if output.exists():
         raise InputError(f"{output} exists; name another profile, or remove it")
+    settings["threads"] = settings["threads"] or os.cpu_count() or 1
+    request = {**settings, "adapt_from": adapt_from, "image_sizes": list(space["image_size"].values)}
     runtime = settings.pop("runtime")
     # found out before anything is exported
     LatencyMeter(runtime, settings["device"], settings["precision"], settings["threads"])
-    output.parent.mkdir(parents=True, exist_ok=True)
     folder = output.with_suffix(".measuring")
-    if (folder / "manifest.json").exists():
+    asked = folder / "request.json"
+    if asked.exists():
+        if read_json(asked) != request:
+            raise InputError(
+                f"{folder} holds a measurement with other settings, {read_json(asked)}; give those, or remove the folder"
+            )
         say(f"going on with what {folder} holds")
     else:
         shutil.rmtree(folder, ignore_errors=True)
-        make_pack(folder, space, say, runtimes=[runtime], **settings)
+        make_pack(folder, space, say, runtimes=[runtime], prior=prior, **settings)
+        write_text(asked, json.dumps(request))
     results = folder / agent.RESULTS
     command = [sys.executable, agent.__file__, "--folder", str(folder), "--output", str(results)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
@@ -264,7 +279,3 @@ def restricted(space: SearchSpace, sizes: list[int] | None) -> SearchSpace:
     for size in sizes or ():
         check_image_size(size)
     return space.restrict({"image_size": sizes}) if sizes else space
-
-
-def default_threads() -> int:
-    return os.cpu_count() or 1

@@ -116,8 +116,8 @@ class DeviceProfile(Strict):
             InputError: too few models were measured, or the other profile is of another space.
         """
         space = space_of(results.space)
-        if adapt_from and adapt_from.space != results.space:
-            raise InputError(f"profile {adapt_from.name} is of the space {adapt_from.space!r}, the results of {results.space!r}")
+        if adapt_from:
+            adapt_from.check_same_space(space)
         if not results.figures:
             reason = results.measurements[0].failed if results.measurements else "nothing was measured"
             raise InputError(f"none of the models could be measured: {reason}")
@@ -186,8 +186,7 @@ class DeviceProfile(Strict):
         Raises:
             InputError: another space, or an image size outside those measured.
         """
-        if space.name != self.space:
-            raise InputError(f"device profile {self.name} is of the space {self.space!r}, not of {space.name!r}")
+        self.check_same_space(space)
         low, high = self.image_sizes
         outside = [size for size in space["image_size"].values if not low <= size <= high]
         if outside:
@@ -195,6 +194,11 @@ class DeviceProfile(Strict):
                 f"device profile {self.name} was measured at image sizes from {low} to {high} px and says nothing of "
                 f"{one_of(outside)} px; restrict image_size, or measure a profile there"
             )
+
+    def check_same_space(self, space: SearchSpace) -> None:
+        """Raises InputError when `space` is not the one that was measured."""
+        if space.name != self.space:
+            raise InputError(f"device profile {self.name} is of the space {self.space!r}, not of {space.name!r}")
 
     def is_here(self) -> bool:
         """Whether this machine is, by its name, the one that was measured."""

@@ -7,7 +7,6 @@ import pytest
 
 from evaluators.latency import LatencyPredictor
 from evaluators.latency.features import TERMS, operator_work
-from evaluators.latency.predictor import WorkModel
 from search_spaces import Choice, InputError, SearchSpace, YoloSpace
 
 SPACE = YoloSpace()
@@ -18,26 +17,16 @@ def sample(count, seed=0):
     return [SPACE.sample(rng) for _ in range(count)]
 
 
-def device(architectures, seed=0, noise=0.02):
-    """A made-up device: random positive prices, and small networks that pay a little more."""
-    rng = np.random.default_rng(seed)
-    prices = np.array([WorkModel.NOMINAL[term] for _, term in TERMS]) * np.exp(0.7 * rng.standard_normal(len(TERMS)))
-    work = operator_work(architectures)
-    clean = work.table @ prices
-    clean = clean * (1 + 0.2 / (1 + np.sqrt(work.pixels) / 200))
-    return clean * np.exp(noise * rng.standard_normal(len(clean)))
-
-
 @pytest.fixture(scope="module")
-def fitted():
+def fitted(made_up_latency):
     architectures = sample(60)
-    return LatencyPredictor.fit(architectures, device(architectures)), architectures
+    return LatencyPredictor.fit(architectures, made_up_latency(architectures)), architectures
 
 
-def test_few_measurements_predict_the_rest(fitted):
+def test_few_measurements_predict_the_rest(fitted, made_up_latency):
     predictor, _ = fitted
     rest = sample(300, seed=9)
-    truth = device(rest)
+    truth = made_up_latency(rest)
     value, low, high = predictor.predict(rest)
     assert value.shape == low.shape == high.shape == (300,)
     assert (np.abs(value / truth - 1) < 0.1).mean() > 0.85
@@ -45,11 +34,11 @@ def test_few_measurements_predict_the_rest(fitted):
     assert (low < value).all() and (value < high).all()
 
 
-def test_it_says_how_good_it_is(fitted):
+def test_it_says_how_good_it_is(fitted, made_up_latency):
     predictor, architectures = fitted
     held = predictor.held_out
     assert held.count == 60 == len(held.value_ms)
-    measured = device(architectures)
+    measured = made_up_latency(architectures)
     assert held.within_10 == pytest.approx((np.abs(np.array(held.value_ms) / measured - 1) <= 0.1).mean())
     assert held.coverage_90 >= 0.88
 
@@ -119,3 +108,49 @@ def test_broken_numbers_are_refused(fitted):
         LatencyPredictor.from_dict({**content, "process": {**content["process"], "parameters": [0.0]}})
     with pytest.raises(InputError, match="field predictor"):
         LatencyPredictor.from_dict({**content, "width": float("nan")})
+
+
+def operators_space(seed):
+    """A space without layer graphs and devices on it: latency adds up over operators, by prices that devices share."""
+    space = SearchSpace("operators", [Choice(f"op{i}", list("abcdef")) for i in range(8)])
+    rng = np.random.default_rng(seed)
+    kinds = rng.uniform(0.5, 2, (3, 8, 6))  # three ways of being fast
+
+    def latency(architectures, mixture):
+        prices = np.tensordot(mixture, kinds, axes=1)
+        return np.array([sum(prices[i, "abcdef".index(a[f"op{i}"])] for i in range(8)) for a in architectures])
+
+    return space, latency
+
+
+def test_other_devices_tell_of_a_new_one():
+    space, latency = operators_space(0)
+    rng = np.random.default_rng(1)
+    architectures = [space.sample(rng) for _ in range(400)]
+    others = [
+        LatencyPredictor.fit(architectures[:150], latency(architectures[:150], rng.dirichlet([1, 1, 1]))) for _ in range(4)
+    ]
+    truth = latency(architectures, [0.2, 0.5, 0.3])
+    few, rest = slice(150, 160), slice(160, 400)
+    alone = LatencyPredictor.fit(architectures[few], truth[few])
+    adapted = LatencyPredictor.fit(architectures[few], truth[few], adapt_from=others)
+
+    def error(predictor):
+        return np.median(np.abs(predictor.predict(architectures[rest])[0] / truth[rest] - 1))
+
+    assert error(adapted) < 0.5 * error(alone)
+    again = LatencyPredictor.from_dict(json.loads(json.dumps(adapted.to_dict())))
+    assert again.predict(architectures[rest])[0] == pytest.approx(adapted.predict(architectures[rest])[0])
+
+
+def test_many_measurements_are_taken_without_refitting_for_every_fold():
+    space, latency = operators_space(2)
+    rng = np.random.default_rng(3)
+    architectures = [space.sample(rng) for _ in range(450)]
+    truth = latency(architectures, [1, 0, 0]) * np.exp(0.02 * rng.standard_normal(450))
+    predictor = LatencyPredictor.fit(architectures[:250], truth[:250])
+    assert predictor.held_out.folds == predictor.held_out.count == 250
+    value, low, high = predictor.predict(architectures[250:])
+    assert (np.abs(value / truth[250:] - 1) <= 0.1).mean() > 0.95
+    assert 0.8 < ((low <= truth[250:]) & (truth[250:] <= high)).mean()
+    assert predictor.held_out.within_10 == pytest.approx((np.abs(value / truth[250:] - 1) <= 0.1).mean(), abs=0.06)
