@@ -389,12 +389,13 @@ def work(folder, settings, output):
     total, began, count, astray = len(models), time.time(), 0, 0
 
     def waiting():
-        """Models without a result; then, once each, those that were measured in another state of the machine."""
+        """Models without a result; then, once each, those that another state of the machine disturbed."""
         results = {m["name"]: m for m in document["measurements"]}
         yield from (name for name in models if name not in results)
         for m in list(document["measurements"]):
             level = m.get("reference_ms", document["expected_ms"])
             unusual = _is_slow(level, document["expected_ms"]) or _is_fast(level, document["expected_ms"])
+            unusual = unusual or m.get("failed", "").startswith(Unstable.__name__)
             if unusual and m["name"] not in document["repeated"]:
                 document["repeated"].append(m["name"])
                 yield m["name"]

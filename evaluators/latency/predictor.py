@@ -58,14 +58,18 @@ class WorkModel:
 
     The prices are fitted to whole networks by maximum a posteriori on the logarithm of the latency. Each price has a
     log-normal prior around a nominal one times the device's speed, or, when `prior` prices are given, around those.
+
+    Args:
+        prices: (len(TERMS),) ms.
+        doubt: covariance of the logarithms of the prices.
     """
 
     # ms: 5 us an operator, 20 GMAC/s, 2.5e9 values moved a second
     NOMINAL = {"count": 5e-3, "macs": 2.5e-8, "lanes": 2.5e-8, "read": 4e-7, "written": 4e-7, "weights": 4e-7}
     SPREAD, PRIOR_SPREAD, NOISE = 1.5, 0.5, 0.08  # standard deviations of logarithms
 
-    def __init__(self, prices: np.ndarray):
-        self.prices = np.asarray(prices, float)
+    def __init__(self, prices: np.ndarray, doubt: np.ndarray):
+        self.prices, self.doubt = np.asarray(prices, float), np.asarray(doubt, float)
 
     @classmethod
     def nominal(cls) -> np.ndarray:
@@ -88,11 +92,27 @@ class WorkModel:
         start = np.zeros(1 + len(TERMS))
         start[0] = np.mean(np.log(latency_ms) - np.log(scaled.sum(1).numpy()))
         found = minimize(loss, start, jac=True, method="L-BFGS-B")
-        return cls(centre * np.exp(found.x[0] + found.x[1:]))
+        made = cls(centre * np.exp(found.x[0] + found.x[1:]), np.zeros((len(TERMS), len(TERMS))))
+        # Laplace's approximation, with the Hessian of Gauss and Newton
+        slopes = np.concatenate([np.ones((len(work), 1)), made.shares(work)], axis=1)
+        precision = slopes.T @ slopes / cls.NOISE**2 + np.diag([1e-6, *np.full(len(TERMS), spread**-2)])
+        total = np.concatenate([np.ones((len(TERMS), 1)), np.eye(len(TERMS))], axis=1)  # speed and price
+        made.doubt = total @ np.linalg.solve(precision, total.T)
+        return made
 
     def predict(self, work: np.ndarray) -> np.ndarray:
         """(n,) ms of the networks whose work is (n, len(TERMS))."""
         return work @ self.prices
+
+    def shares(self, work: np.ndarray) -> np.ndarray:
+        """(n, len(TERMS)) shares of the latency: the slopes of its logarithm in the logarithms of the prices."""
+        parts = work * self.prices
+        return parts / parts.sum(1, keepdims=True)
+
+    def variance(self, work: np.ndarray) -> np.ndarray:
+        """(n,) variance of the log latency that the doubt about the prices leaves."""
+        shares = self.shares(work)
+        return ((shares @ self.doubt) * shares).sum(1)
 
 
 def _names() -> list[str]:
@@ -206,6 +226,7 @@ class LatencyPredictor:
         return {
             "num_classes": self.num_classes,
             "prices": None if self.work is None else dict(zip(_names(), self.work.prices.tolist())),
+            "doubt": None if self.work is None else self.work.doubt.tolist(),
             "centre": np.atleast_1d(self.centre).tolist(),
             "scale": np.atleast_1d(self.scale).tolist(),
             "offset": self.offset,
@@ -226,6 +247,10 @@ class LatencyPredictor:
             prices = content["prices"]
             if prices is not None and set(prices) != set(_names()):
                 raise InputError("field predictor.prices: made by another version; fit the profile again")
+            work = None
+            if prices is not None:
+                doubt = np.array(content["doubt"], float).reshape(len(TERMS), len(TERMS))
+                work = WorkModel(np.array([prices[name] for name in _names()], float), doubt)
             process = content["process"]
             count = len(process["values"])
             inputs = Inputs(
@@ -233,7 +258,7 @@ class LatencyPredictor:
                 np.array(process["categories"], np.int64).reshape(count, -1),
             )
             made = cls(
-                None if prices is None else WorkModel(np.array([prices[name] for name in _names()], float)),
+                work,
                 GaussianProcess(
                     inputs,
                     np.array(process["values"], float),
@@ -249,8 +274,10 @@ class LatencyPredictor:
                 content["scale"],
             )
             numbers = (*made.process.parameters, *made.process.values, *inputs.numbers.flat, made.width, made.offset)
-            if not np.isfinite(numbers).all() or (prices is not None and not (made.work.prices > 0).all()):
-                raise ValueError("a number that is not finite, or a price that is not positive")
+            if not np.isfinite(numbers).all() or not made.width > 0:
+                raise ValueError("a number that is not finite, or a width that is not positive")
+            if work and not ((work.prices > 0).all() and np.isfinite(work.doubt).all()):
+                raise ValueError("a price that is not positive, or a doubt that is not finite")
         except InputError:
             raise
         except Exception as error:  # whatever numbers may do to the linear algebra
@@ -272,6 +299,8 @@ class LatencyPredictor:
         """(mean, standard deviation) of the log latency."""
         inputs, mean = self._inputs(seen)
         value, spread = self.process.predict(inputs, deviation)
+        if self.work and deviation:
+            spread = np.sqrt(spread**2 + self.work.variance(seen.table))
         return mean + self.offset + value, spread
 
     @property
@@ -349,12 +378,11 @@ def prior_covariance(
     work, covariance = None, 0.0
     if isinstance(seen, Work):
         prior = _mean_prices(adapt_from)
-        work = WorkModel(WorkModel.nominal() if prior is None else prior)
-        shares = seen.table * work.prices
-        shares /= shares.sum(1, keepdims=True)  # the slopes of the log latency in the logarithms of the prices
-        covariance = (WorkModel.SPREAD if prior is None else WorkModel.PRIOR_SPREAD) ** 2 * shares @ shares.T
-        made = LatencyPredictor(work, None, 1.0, None, None)
-        numbers = made._inputs(seen)[0].numbers
+        spread = WorkModel.SPREAD if prior is None else WorkModel.PRIOR_SPREAD
+        work = WorkModel(WorkModel.nominal() if prior is None else prior, spread**2 * np.eye(len(TERMS)))
+        shares = work.shares(seen.table)
+        covariance = shares @ work.doubt @ shares.T
+        numbers = LatencyPredictor(work, None, 1.0, None, None)._inputs(seen)[0].numbers
         inputs = Inputs((numbers - numbers.mean(0)) / np.maximum(numbers.std(0), 1e-6), np.zeros((len(seen), 0), np.int64))
     else:
         inputs = LatencyPredictor(None, None, 1.0, None, None)._inputs(seen)[0]
