@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -112,8 +113,12 @@ class DetectorEvaluator(Evaluator):
 
     def _latency_ms(self, architecture: Architecture) -> float:
         """Measured before training: latency does not depend on the weights, and nothing expensive is spent yet."""
-        meter = LatencyMeter(
-            threads=self.latency_threads, num_classes=self.num_classes, reference_ms=self.reference_ms, spin=False
-        )
+        meter = _meter(self.latency_threads, self.num_classes, self.reference_ms)
         model = build_model(architecture, self.num_classes)
         return meter.measure(model, architecture["image_size"]).median_ms
+
+
+@functools.lru_cache(maxsize=1)
+def _meter(threads: int, num_classes: int, reference_ms: float | None) -> LatencyMeter:
+    """One for all evaluations of a worker: its reference model is exported once."""
+    return LatencyMeter(threads=threads, num_classes=num_classes, reference_ms=reference_ms, spin=False)

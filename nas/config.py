@@ -135,6 +135,9 @@ class SearchConfig(BaseModel):
 
     @model_validator(mode="after")
     def _devices(self):
+        for source in self.device:
+            if source.isdigit() or source in ("cpu", "cuda"):
+                raise ValueError(f"device: {source!r} is no device profile; what trains is `training_device`")
         profiles = self.profiles()
         names = [profile.name for profile in profiles]
         if len(set(names)) < len(names):

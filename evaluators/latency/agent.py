@@ -12,6 +12,7 @@ import platform
 import subprocess
 import sys
 import time
+import warnings
 
 import numpy as np
 
@@ -134,7 +135,9 @@ def load_pytorch(path, shape, threads, device, precision, spin=True):
         raise Unavailable("PyTorch %s sees no CUDA device" % torch.__version__)
     torch.set_num_threads(threads)
     kind = torch.float16 if precision == "FP16" else torch.float32
-    model = torch.jit.load(path, map_location=device).eval().to(kind)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TorchScript is on its way out, and what every PyTorch of these years runs
+        model = torch.jit.load(path, map_location=device).eval().to(kind)
     image = torch.from_numpy(_image(shape)).to(device, kind)
 
     def run():

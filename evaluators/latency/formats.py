@@ -29,7 +29,7 @@ def export(model, kinds: Sequence[str], folder: Path, name: str, image_size, pre
     Args:
         precision: INT8 quantises the ONNX file statically; the other precisions are settings of the runtime, except
             that ONNX Runtime's FP16 is a file of its own.
-        images: (n, 3, height, width) float32 from 0 to 1, to calibrate INT8 with.
+        images: (n, 3, height, width) float32 from 0 to 1, to calibrate INT8 with, of any size.
 
     Raises:
         InputError: a converter is not installed or fails, or the format has no such precision.
@@ -47,8 +47,16 @@ def export(model, kinds: Sequence[str], folder: Path, name: str, image_size, pre
         if "onnx" not in kinds:
             onnx.unlink()
         elif precision == "INT8":
-            quantise_onnx(onnx, images)
+            quantise_onnx(onnx, resized(images, image_size))
     return {kind: path.name for kind, path in paths.items()}
+
+
+def resized(images: np.ndarray | None, image_size) -> np.ndarray:
+    """(n, 3, h, w) images at `image_size` pixels, by bilinear interpolation; InputError when there are none."""
+    if images is None or not len(images):
+        raise InputError("INT8 needs calibration images; --data names a dataset to take them from")
+    size = check_image_size(image_size)
+    return torch.nn.functional.interpolate(torch.from_numpy(images), size, mode="bilinear").numpy()
 
 
 def _refuse_int8(precision: str, runtime: str) -> None:
@@ -91,17 +99,21 @@ def convert_to_ncnn(onnx: Path, path: Path, image_size) -> Path:
     return path
 
 
-def quantise_onnx(path: Path, images: np.ndarray | None) -> None:
+# What runtimes have INT8 kernels for.
+QUANTISED = ("Conv", "MaxPool", "AveragePool", "Concat", "Resize", "Mul", "Sigmoid", "Add", "Split")
+
+
+def quantise_onnx(path: Path, images: np.ndarray) -> None:
     """Replace an FP32 ONNX file by its INT8 form: ONNX Runtime's static quantisation, QDQ, weights per channel.
 
     The box and score arithmetic behind the last convolutions stays FP32, as it does in practice: eight bits are too few
     for pixel coordinates.
+
+    Args:
+        images: (n, 3, height, width) float32 from 0 to 1, of the model's own size.
     """
     import onnx
     from onnxruntime import quantization
-
-    if images is None or not len(images):
-        raise InputError("INT8 needs calibration images; --data names a dataset to take them from")
 
     class Images(quantization.CalibrationDataReader):
         def __init__(self):
@@ -111,24 +123,24 @@ def quantise_onnx(path: Path, images: np.ndarray | None) -> None:
             image = next(self.rest, None)
             return None if image is None else {"images": image[None]}
 
+    metadata = onnx.load(path).metadata_props
     with tempfile.TemporaryDirectory() as scratch:
         prepared, quantised = os.path.join(scratch, "prepared.onnx"), os.path.join(scratch, "int8.onnx")
         quantization.quant_pre_process(str(path), prepared, skip_symbolic_shape=True)
-        kept = [node.name for node in onnx.load(prepared).graph.node if node.op_type not in ("Conv", "MaxPool", "Concat", "Resize", "Mul", "Sigmoid", "Add", "Split")]
-        head = _behind_the_convolutions(onnx.load(prepared).graph)
+        graph = onnx.load(prepared).graph
+        plain = {node.name for node in graph.node if node.op_type not in QUANTISED}
         quantization.quantize_static(
             prepared,
             quantised,
             Images(),
             quant_format=quantization.QuantFormat.QDQ,
             per_channel=True,
-            nodes_to_exclude=sorted({*kept, *head}),
+            nodes_to_exclude=sorted(plain.union(_behind_the_convolutions(graph))),
         )
-        metadata = onnx.load(path).metadata_props
         document = onnx.load(quantised)
-        del document.metadata_props[:]
-        document.metadata_props.extend(metadata)
-        onnx.save(document, path)
+    del document.metadata_props[:]
+    document.metadata_props.extend(metadata)
+    onnx.save(document, path)
 
 
 def _behind_the_convolutions(graph) -> list[str]:

@@ -110,7 +110,7 @@ class LatencyMeter:
         """Latency of a DetectionModel for one image of `image_size` pixels; the model is left as it is.
 
         Args:
-            images: (n, 3, height, width) float32 from 0 to 1, to calibrate INT8 with.
+            images: (n, 3, height, width) float32 from 0 to 1, to calibrate INT8 with, of any size.
 
         Raises:
             EvaluationError: the runtime cannot run the model, or the figures spread too widely.

@@ -36,7 +36,7 @@ def pack(
     Args:
         runtimes: whose file formats are written; the first is the one that run.py takes by default.
         threads: None leaves it to the device (all its cores).
-        images: calibration images for INT8, each model gets them resized to its own image size.
+        images: (n, 3, height, width) float32 from 0 to 1, to calibrate INT8 with.
 
     Returns:
         The manifest.
@@ -54,7 +54,7 @@ def pack(
             "reference" if not index else architecture.key,
             size,
             precision,
-            images=None if images is None else resized(images, size),
+            images=images,
         )
         entries.append(
             {
@@ -79,11 +79,3 @@ def pack(
     write_text(folder / "manifest.json", json.dumps(manifest, indent=1))
     shutil.copyfile(agent.__file__, folder / "run.py")
     return manifest
-
-
-def resized(images: np.ndarray, size: int) -> np.ndarray:
-    """(n, 3, h, w) images at `size` pixels, by bilinear interpolation."""
-    import torch
-
-    tensor = torch.nn.functional.interpolate(torch.from_numpy(images), (size, size), mode="bilinear")
-    return tensor.numpy()

@@ -169,3 +169,57 @@ def test_a_dataset_without_boxes_is_refused_before_anything_is_written(tmp_path,
     assert main(["search", "--data", "data/data.yaml"]) == 1
     assert "val has 8 images and not one box" in capsys.readouterr().err
     assert not (tmp_path / "results").exists()
+
+
+def test_a_search_for_two_devices_one_of_which_is_here(board, small_data, tmp_path, monkeypatch, capsys):
+    from evaluators.latency import agent
+
+    monkeypatch.chdir(tmp_path)
+    here = board.model_copy(update={"name": "here", "machine": agent.device_name(), "threads": 1})
+    # of the installed version, or its figures would not be comparable
+    here.save(tmp_path / "here.json")
+    board.save(tmp_path / "board.json")
+    command = ["search", "--name", "two", "--data", str(small_data), "--executor", "here", "--max-evaluations", "2", *SMALL]
+    limits = ["--max-latency-ms", "{here: 1000, board: 2000}"]
+    assert main([*command, "--device", "here.json", "--device", "board.json", *limits]) == 0
+    output = capsys.readouterr().out
+    assert "latency is predicted for here: " in output and "latency is predicted for board: a made-up board" in output
+    assert "board is not this machine: its latencies stay predictions" in output
+    assert "predicted ms here" in output and "measured ms here" in output and "difference % here" in output
+    assert "measured ms board" not in output
+
+    run = load_run("results/two")
+    assert [o.metric for o in run.objectives] == ["map50_95", "latency_ms@here", "latency_ms@board"]
+    for e in run.front:
+        value, low, high = (float(column[0]) for column in here.predict([e.architecture], 4))
+        assert e.metrics["latency_ms@here"] == pytest.approx(value)
+        assert (e.metrics["latency_low_ms@here"], e.metrics["latency_high_ms@here"]) == pytest.approx((low, high))
+        measured = e.metrics["latency_measured_ms@here"]
+        assert e.metrics["latency_difference_percent@here"] == pytest.approx(100 * (measured / value - 1))
+
+    # a run keeps its profiles: what is resumed means the same whatever became of the files
+    (tmp_path / "here.json").unlink()
+    (tmp_path / "board.json").write_text("{")
+    assert main(["resume", "results/two", "--max-evaluations", "3"]) == 0
+    capsys.readouterr()
+    assert len(load_run("results/two").evaluations) == 3
+    assert [o.metric for o in load_run("results/two").objectives] == ["map50_95", "latency_ms@here", "latency_ms@board"]
+
+    bound = ["--device", "results/two/devices/board.json", "--max-latency-ms", "1000"]
+    assert main(["pick", "results/two", *bound, "--output", "handed"]) == 0
+    picked = json.loads(capsys.readouterr().out)
+    assert "ms predicted on board, 90% interval" in picked["within"]["max_latency_ms"] and picked["given_up"] == []
+    assert {p.name for p in (tmp_path / "handed").iterdir()} == {"best.pt", "model.yaml", "model.onnx"}
+    assert all(str(path).startswith("handed/") for path in picked["files"].values())
+    assert main(["pick", "results/two", "--device", "results/two/devices/board.json", "--max-latency-ms", "0.01"]) == 1
+    assert "surely has latency_ms <= 0.01; the fastest is " in capsys.readouterr().err
+
+
+def test_a_latency_that_nothing_reaches_names_the_fastest(board, small_data, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    board.save(tmp_path / "board.json")
+    command = ["search", "--data", str(small_data), "--device", "board.json", "--max-latency-ms", "0.001", *SMALL]
+    assert main(command) == 1
+    error = capsys.readouterr().err
+    assert "has latency_ms <= 0.001" in error and "the nearest found has latency_ms " in error and "'image_size': 64" in error
+    assert not (tmp_path / "results").exists()

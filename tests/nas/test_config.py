@@ -71,3 +71,43 @@ def test_fields_become_objects():
     assert [o.metric for o in config.make_objectives()] == ["map50_95", "latency_ms"]
     assert {a["image_size"] for a in config.reference_architectures().values()} == {96}
     assert str(config.run_directory) == "results/search"
+
+
+@pytest.fixture
+def boards(board, tmp_path):
+    """Files of two profiles, a and b."""
+    for name in ("a", "b"):
+        board.model_copy(update={"name": name}).save(tmp_path / f"{name}.json")
+    return [str(tmp_path / "a.json"), str(tmp_path / "b.json")]
+
+
+def test_one_device_s_latency_is_the_latency(boards):
+    config = make_config({"device": boards[:1], "max_latency_ms": 5, "max_macs": None}, "x")
+    assert [o.metric for o in config.make_objectives()] == ["map50_95", "latency_ms"]
+    assert [str(c) for c in config.make_constraints()] == ["latency_ms <= 5.0"]
+
+
+def test_several_devices_are_told_apart(boards):
+    config = make_config({"device": boards, "max_latency_ms": {"b": 5.0}, "max_macs": None}, "x")
+    assert [o.metric for o in config.make_objectives()] == ["map50_95", "latency_ms@a", "latency_ms@b"]
+    assert [str(c) for c in config.make_constraints()] == ["latency_ms@b <= 5.0"]
+    config = make_config({"device": boards, "max_latency_ms": 7, "objectives": ["map50_95:max", "latency_ms@b:min"]}, "x")
+    assert [o.metric for o in config.make_objectives()] == ["map50_95", "latency_ms@b"]
+    assert {"latency_ms@a <= 7.0", "latency_ms@b <= 7.0"} <= {str(c) for c in config.make_constraints()}
+
+
+def test_devices_that_do_not_fit_are_named(board, boards, tmp_path):
+    small = [m for m in board.measurements if m.architecture["image_size"] <= 256]
+    board.model_copy(update={"name": "small", "measurements": small}).save(tmp_path / "small.json")
+    with pytest.raises(InputError, match="device profile small was measured at image sizes from .* and says nothing of .*640 px"):
+        make_config({"device": [str(tmp_path / "small.json")], "restrict": {}}, "x")
+    with pytest.raises(InputError, match="device: two profiles have the same name"):
+        make_config({"device": [boards[0], boards[0]]}, "x")
+    with pytest.raises(InputError, match="'c' is none of several devices; they are a or b"):
+        make_config({"device": boards, "max_latency_ms": {"c": 3}}, "x")
+    with pytest.raises(InputError, match="'a' is none of several devices; give two or more"):
+        make_config({"device": boards[:1], "objectives": ["latency_ms@a:min"]}, "x")
+    with pytest.raises(InputError, match="device: '0' is no device profile; what trains is `training_device`"):
+        make_config({"device": ["0"]}, "x")
+    with pytest.raises(InputError, match="no device profile 'none'"):
+        make_config({"device": ["none"]}, "x")

@@ -1,5 +1,7 @@
 """What every algorithm must do, whichever it is."""
 
+import ast
+
 import numpy as np
 import pytest
 
@@ -90,9 +92,12 @@ def test_a_bound_that_no_yolo_meets_names_the_nearest(make):
         return {"params": complexity(architectures, 1).params}
 
     space = YoloSpace()
-    with pytest.raises(InputError, match=r"params <= 1,000; the nearest found has params (\d+,\d+)") as caught:
+    with pytest.raises(InputError, match=r"params <= 1,000; the nearest found has params (\d+,\d+): {") as caught:
         make(space, estimate=params, constraints=[Constraint("params", upper=1000)]).ask()
-    named = int(str(caught.value).rsplit(" ", 1)[1].replace(",", ""))
+    text = str(caught.value).partition("the nearest found has params ")[2]
+    named = int(text.partition(":")[0].replace(",", ""))
+    values = ast.literal_eval(text.partition(": ")[2])
+    assert complexity([space.architecture(**values)], 1).params == [named]
     rng = np.random.default_rng(0)
     assert named <= params([space.sample(rng) for _ in range(3000)])["params"].min()
 
