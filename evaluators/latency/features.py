@@ -1,4 +1,4 @@
-"""What a latency predictor sees of an architecture: work by kind of operator, or the values of its choices."""
+"""What a latency predictor sees of an architecture that lowers to a layer graph: work by kind of operator."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import numpy as np
 from search_spaces import Architecture, SearchSpace
 from search_spaces.graph import lower_many
 from search_spaces.trace import Operator, trace
-
-from .gaussian_process import Inputs
 
 # Operators that runtimes execute by different code. Normalisation and activations belong to their convolution.
 CONVOLUTIONS = ("pointwise", "dense", "strided", "depthwise")
@@ -95,26 +93,3 @@ def operator_work(architectures: Sequence[Architecture], num_classes: int = 80, 
                 block = np.stack([np.broadcast_to(value, len(part)) for value in sums.values()], axis=1)
                 result[rows[part][:, None], list(sums)] += block
     return Work(result, pixels)
-
-
-def choice_inputs(architectures: Sequence[Architecture]) -> Inputs:
-    """Numbers (the logarithm where all values of a choice are positive) and categories of spaces without layer graphs.
-
-    Numbers have zero mean and unit variance over the choice's values; an inactive one is at the mean.
-    """
-    space = architectures[0].space
-    codes = space.code_matrix(architectures)
-    numbers, categories = [], []
-    for position, choice in enumerate(space.choices):
-        if not choice.is_numeric or len(choice.values) < 2:
-            categories.append(codes[:, position])
-            continue
-        values = np.array(choice.values, float)
-        values = np.log(values) if (values > 0).all() else values
-        values = np.append((values - values.mean()) / values.std(), 0.0)  # code -1 is the last
-        numbers.append(values[codes[:, position]])
-    count = len(architectures)
-    return Inputs(
-        np.stack(numbers, axis=1) if numbers else np.zeros((count, 0)),
-        np.stack(categories, axis=1).astype(np.int64) if categories else np.zeros((count, 0), np.int64),
-    )

@@ -19,8 +19,8 @@ from scipy.stats import spearmanr
 
 from search_spaces import Architecture, InputError
 
-from .features import TERMS, Work, choice_inputs, has_graphs, operator_work
-from .gaussian_process import GaussianProcess, Inputs, Kernel
+from ..gaussian_process import GaussianProcess, Inputs, Kernel, choice_inputs
+from .features import TERMS, Work, has_graphs, operator_work
 
 FEWEST = 5  # measurements that a predictor can be fitted to
 LEVEL = 0.9  # of the interval

@@ -7,9 +7,18 @@ from search_spaces.errors import one_of
 
 from .algorithm import Algorithm, SpaceExhausted
 from .evolution import Evolution
+from .local import LocalSearch
 from .random import RandomSearch
+from .regularized import RegularizedEvolution
+from .surrogate import Surrogate
 
-ALGORITHMS = {"random": RandomSearch, "evolution": Evolution}
+ALGORITHMS = {
+    "random": RandomSearch,
+    "evolution": Evolution,
+    "regularized": RegularizedEvolution,
+    "local": LocalSearch,
+    "surrogate": Surrogate,
+}
 
 
 def make_algorithm(name: str, space, objectives, **options) -> Algorithm:
@@ -19,4 +28,4 @@ def make_algorithm(name: str, space, objectives, **options) -> Algorithm:
     return ALGORITHMS[name](space, objectives, **options)
 
 
-__all__ = ["ALGORITHMS", "Algorithm", "Evolution", "RandomSearch", "SpaceExhausted", "make_algorithm"]
+__all__ = ["ALGORITHMS", "Algorithm", "SpaceExhausted", "make_algorithm"]

@@ -10,7 +10,7 @@ import numpy as np
 from search_spaces import Architecture, InputError, SearchSpace
 from search_spaces.space import COUNTABLE
 
-from ..objectives import Constraint, Objective, check_metrics
+from ..objectives import Constraint, Objective, check_metrics, meets
 
 POOL = 256  # random candidates costed at once
 POOLS = 16  # pools without a new feasible architecture before the space is looked through in another way
@@ -55,6 +55,7 @@ class Algorithm:
         # everything asked or told; None for what lies outside this space (a reference, another space's result)
         self.known: dict[str, Architecture | None] = {}
         self.told: dict[str, dict[str, float]] = {}  # finished ones with their metrics, in the order of telling
+        self.ended: set[str] = set()  # failed or rejected
 
     # -- the protocol -------------------------------------------------------------------------------------------
 
@@ -98,10 +99,12 @@ class Algorithm:
     def tell_failure(self, architecture: Architecture, reason: str) -> None:
         """The evaluation failed; it will not be asked again."""
         self.expect(architecture)
+        self.ended.add(architecture.key)
 
     def tell_rejected(self, architecture: Architecture, metrics: Mapping[str, float]) -> None:
         """A hard constraint was found violated during the evaluation."""
         self.expect(architecture)
+        self.ended.add(architecture.key)
 
     def restore(self, evaluations: Iterable) -> None:
         """Rebuild from the evaluations of a store (or of another run: a warm start)."""
@@ -118,6 +121,11 @@ class Algorithm:
     def _propose(self, rng: np.random.Generator) -> Architecture | None:
         """A new feasible architecture by the algorithm's own rule, or None when it found none."""
         raise NotImplementedError
+
+    @property
+    def feasible(self) -> list[str]:
+        """Keys of the results inside the space that meet the constraints, in the order of telling."""
+        return [key for key, m in self.told.items() if self.known[key] and meets(m, self.constraints)]
 
     def candidates(self, architectures: Iterable[Architecture]) -> tuple[list[Architecture], dict[str, np.ndarray]]:
         """Those that are new and meet the constraints on estimated metrics, each once; with their estimates."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from search_spaces import Architecture, InputError
 
-from ..objectives import meets, order
+from ..objectives import order
 from .algorithm import Algorithm
 
 CROSSOVER = 0.9  # share of offspring with two parents
@@ -36,7 +36,7 @@ class Evolution(Algorithm):
 
     def _population(self) -> list[Architecture]:
         """The best results that meet the constraints, best first."""
-        feasible = [key for key, metrics in self.told.items() if self.known[key] and meets(metrics, self.constraints)]
+        feasible = self.feasible
         ranked = order([self.told[key] for key in feasible], self.objectives) if feasible else []
         return [self.known[feasible[i]] for i in ranked[: self.population_size]]
 

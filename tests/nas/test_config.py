@@ -30,7 +30,7 @@ def test_a_changed_configuration_survives_its_file(tmp_path):
         ({"epochs": 0}, "x.yaml: field epochs: 0: .*greater than 0"),
         ({"epochs": "many"}, "field epochs: 'many': .*integer"),
         ({"fraction": 1.5}, "field fraction: 1.5: .*less than or equal to 1"),
-        ({"algorithm": "magic"}, "field algorithm: 'magic': must be random or evolution"),
+        ({"algorithm": "magic"}, "field algorithm: 'magic': must be random, evolution, regularized, local or surrogate"),
         ({"objectives": ["speed:max"]}, "'speed' is not a metric; there are map50_95"),
         ({"objectives": ["latency_ms"]}, "'latency_ms' must end in :min or :max, such as latency_ms:min"),
         ({"restrict": {"neck": ["FPN"]}}, "'neck' cannot be 'FPN'; it can be PAN or AFPN"),

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluators import complexity
-from evaluators.latency.features import CONVOLUTIONS, KINDS, TERMS, choice_inputs, kind_of, operator_work
-from search_spaces import Choice, SearchSpace, YoloSpace, lower
+from evaluators.latency.features import CONVOLUTIONS, KINDS, TERMS, kind_of, operator_work
+from search_spaces import YoloSpace, lower
 from search_spaces.trace import operators
 
 SPACE = YoloSpace()
@@ -53,18 +53,3 @@ def test_kinds_are_told_apart():
     depthwise = operators(lower(SPACE.preset("yolov8n", head_class_branch="depthwise"), 80))
     assert any(kind_of(step) == "depthwise" for step in depthwise)
     assert set(CONVOLUTIONS) < set(KINDS)
-
-
-def test_choices_become_numbers_and_categories():
-    space = SearchSpace(
-        "toy",
-        [Choice("size", [1, 10, 100]), Choice("kind", ["a", "b"]), Choice("extra", [0, 1], when={"kind": ["a"]})],
-    )
-    architectures = list(space.enumerate())
-    inputs = choice_inputs(architectures)
-    assert inputs.numbers.shape == (len(architectures), 2) and inputs.categories.shape == (len(architectures), 1)
-    sizes = np.array([a["size"] for a in architectures])
-    middle = inputs.numbers[sizes == 10, 0]
-    assert middle == pytest.approx(0)  # logarithms: 10 is half way
-    inactive = np.array(["extra" not in a for a in architectures])
-    assert inputs.numbers[inactive, 1] == pytest.approx(0)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from evaluators.latency import gaussian_process
-from evaluators.latency.gaussian_process import JITTER, GaussianProcess, Inputs, Kernel
+from evaluators import gaussian_process
+from evaluators.gaussian_process import JITTER, GaussianProcess, Inputs, Kernel, choice_inputs
+from search_spaces import Choice, SearchSpace
 
 
 def points(count, seed=0):
@@ -102,3 +103,18 @@ def test_many_points_are_conditioned_on_and_predicted_in_parts(monkeypatch):
     for one, other in zip(process.predict(new), whole):
         assert one == pytest.approx(other)
     assert np.abs(process.predict(inputs)[0] - values).max() < 0.1
+
+
+def test_choices_become_numbers_and_categories():
+    space = SearchSpace(
+        "toy",
+        [Choice("size", [1, 10, 100]), Choice("kind", ["a", "b"]), Choice("extra", [0, 1], when={"kind": ["a"]})],
+    )
+    architectures = list(space.enumerate())
+    inputs = choice_inputs(architectures)
+    assert inputs.numbers.shape == (len(architectures), 2) and inputs.categories.shape == (len(architectures), 1)
+    sizes = np.array([a["size"] for a in architectures])
+    middle = inputs.numbers[sizes == 10, 0]
+    assert middle == pytest.approx(0)  # logarithms: 10 is half way
+    inactive = np.array(["extra" not in a for a in architectures])
+    assert inputs.numbers[inactive, 1] == pytest.approx(0)

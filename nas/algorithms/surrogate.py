@@ -1,0 +1,247 @@
+"""Surrogate search: a Gaussian process for each expensive objective, expected hypervolume improvement over a bred pool.
+
+    told -> processes over (choices, logarithms of what is known in advance) -> value and deviation of every candidate
+    front (what was told, and open asks as they are predicted) -> offspring and random draws = candidates
+    known objectives exactly + predicted ones with their doubt -> expected hypervolume improvement -> the best is asked
+
+Sources: M. Emmerich, K. Giannakoglou, B. Naujoks, "Single- and multiobjective evolutionary optimization assisted by Gaussian
+random field metamodels", IEEE TEC 10(4), 2006 (the criterion); D. Ginsbourger, R. Le Riche, L. Carraro, "Kriging is
+well-suited to parallelize optimization", 2010 (open asks are believed to end as predicted).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import moocore
+import numpy as np
+
+from evaluators.gaussian_process import GaussianProcess, Inputs, Kernel, choice_inputs
+from search_spaces import Architecture, InputError
+
+from ..objectives import default_reference, meets, order, points
+from .algorithm import Algorithm
+
+ENUMERATED = 3000  # architectures of a space that are all candidates
+BRED, PARENTS, CROSSOVER = 320, 16, 0.5
+DRAWN = 64  # candidates drawn at random
+TELLING = 400  # candidates for the first asks
+DRAWS = 32  # of every candidate's objectives
+FINALISTS = 64  # candidates whose improvement is computed where there are more than two objectives
+MOST = 300  # results that a process is conditioned on
+REFIT = 1.25  # hyperparameters are found anew when there are so many times more results
+WIDE = 8.0  # a positive objective whose values differ by more than this factor is modelled by its logarithm
+SAMPLE = 256  # architectures that tell how known metrics vary over the space
+
+
+class Surrogate(Algorithm):
+    """Asks what promises to add most hypervolume, as Gaussian processes see it.
+
+    Args:
+        initial: results before the processes are asked; until then, what tells them most.
+    """
+
+    def __init__(self, *args, initial: int = 8, **options):
+        super().__init__(*args, **options)
+        if initial < 3:
+            raise InputError(f"initial must be at least 3, not {initial}")
+        self.initial = initial
+        small = self.space.size <= ENUMERATED
+        self._everything = list(self.space.enumerate()) if small else None
+        self._known_numbers: dict[str, np.ndarray] = {}  # key -> logarithms of its known metrics
+        self._standard: tuple[np.ndarray, np.ndarray] | None = None
+        self._parameters: dict[tuple[str, int], np.ndarray] = {}
+
+    def _propose(self, rng):
+        told = [key for key in self.told if self.known[key]]
+        if len(told) < self.initial:
+            return self._most_telling(rng)
+        found, estimates = self._pool(rng)
+        if not found:
+            return None
+        return found[self._most_promising(found, estimates, told, rng)]
+
+    # -- candidates ---------------------------------------------------------------------------------------------
+
+    def _pool(self, rng):
+        if self._everything:
+            return self.candidates(self._everything)
+        feasible = self.feasible
+        ranked = order([self.told[key] for key in feasible], self.objectives)[:PARENTS] if feasible else []
+        parents = [self.known[feasible[i]] for i in ranked]
+        pool = [self.space.sample(rng) for _ in range(DRAWN)]
+        for _ in range(BRED if parents else 0):
+            child = parents[int(rng.integers(len(parents)))]
+            if rng.random() < CROSSOVER:
+                child = self.space.crossover(child, parents[int(rng.integers(len(parents)))], rng)
+            pool.append(self.space.mutate(child, rng))
+        found, estimates = self.candidates(pool)
+        return (found, estimates) if found else self.random_candidates(rng)
+
+    def _most_telling(self, rng):
+        """The candidate that, by the processes' priors, leaves the least variance over all of them."""
+        if self._everything:
+            new = self.candidates(self._everything)[0]
+            new = [new[i] for i in rng.permutation(len(new))[:TELLING]]
+        else:
+            new = self.random_candidates(rng)[0]
+        if not new:
+            return None
+        asked = [a for a in self.known.values() if a]
+        inputs = self._inputs([*asked, *new])
+        kernel = Kernel(inputs.numbers.shape[1], inputs.categories.shape[1])
+        means, at = kernel.prior()[0], kernel.points(inputs)
+        covariance = kernel(means, at, at).numpy()
+        noise, n = float(np.exp(means[0])), len(asked)
+        if n:
+            across = covariance[n:, :n]
+            covariance = covariance[n:, n:] - across @ np.linalg.solve(
+                covariance[:n, :n] + noise * np.eye(n), across.T
+            )
+        gain = (covariance**2).sum(0) / (covariance.diagonal() + noise)
+        return new[int(gain.argmax())]
+
+    # -- what the processes see ---------------------------------------------------------------------------------
+
+    def _inputs(self, architectures: Sequence[Architecture]) -> Inputs:
+        choices = choice_inputs(architectures)
+        if self._estimate is None:
+            return choices
+        if self._standard is None:
+            rng = np.random.default_rng(self.seed)
+            sample = self._logarithms([self.space.sample(rng) for _ in range(SAMPLE)])
+            self._standard = sample.mean(0), np.maximum(sample.std(0), 1e-9)
+        mean, deviation = self._standard
+        known = (self._logarithms(architectures) - mean) / deviation
+        return Inputs(np.concatenate([choices.numbers, known], axis=1), choices.categories)
+
+    def _logarithms(self, architectures: Sequence[Architecture]) -> np.ndarray:
+        """(n, k) signed logarithms of the k metrics that are known in advance."""
+        fresh = [a for a in architectures if a.key not in self._known_numbers]
+        if fresh:
+            values = np.stack([np.asarray(v, float) for v in self._estimate(fresh).values()], axis=1)
+            self._known_numbers.update(zip((a.key for a in fresh), np.sign(values) * np.log1p(np.abs(values))))
+        return np.stack([self._known_numbers[a.key] for a in architectures])
+
+    # -- what is asked ------------------------------------------------------------------------------------------
+
+    def _most_promising(self, found, estimates: Mapping[str, np.ndarray], told, rng) -> int:
+        opened = [a for key, a in self.known.items() if a and key not in self.told and key not in self.ended]
+        metrics = [self.told[key] for key in told]
+        measured = points(metrics, self.objectives)
+        reference = points([default_reference(metrics, self.objectives)], self.objectives)[0]
+        within = [meets(m, self.constraints) for m in metrics]
+        kept = self._kept(metrics)
+        inputs = {
+            "told": self._inputs([self.known[key] for key in told]),
+            "open": self._inputs(opened) if opened else None,
+            "new": self._inputs(found),
+        }
+        half = rng.standard_normal((DRAWS // 2, 1, len(self.objectives)))
+        draws = np.concatenate([half, -half])  # antithetic
+        outcomes = np.empty((DRAWS, len(found), len(self.objectives)))
+        believed = np.empty((len(opened), len(self.objectives)))
+        open_estimates = self._estimate(opened) if opened and self._estimate else {}
+        for j, objective in enumerate(self.objectives):
+            sign = -1.0 if objective.direction == "max" else 1.0
+            if objective.metric in estimates:
+                outcomes[:, :, j] = sign * np.asarray(estimates[objective.metric], float)
+                if opened:
+                    believed[:, j] = sign * np.asarray(open_estimates[objective.metric], float)
+                continue
+            to, back = _scale(measured[:, j])
+            believed[:, j], mean, deviation = self._predict(objective.metric, to(measured[:, j]), kept, inputs)
+            outcomes[:, :, j] = back(mean + deviation * draws[:, :, j])
+            believed[:, j] = back(believed[:, j])
+        front = np.concatenate([measured[within], believed])
+        front = front[moocore.is_nondominated(front)] if len(front) else front
+        score = expected_improvement(outcomes, front, reference)
+        if score.max() <= 0:  # nothing seems to add anything: learn where most may be hidden
+            score = outcomes.std(0).sum(1)
+        return int(score.argmax())
+
+    def _kept(self, metrics) -> np.ndarray:
+        """Positions of the results that processes are conditioned on: all, or the best and some of all others."""
+        if len(metrics) <= MOST:
+            return np.arange(len(metrics))
+        ranked = np.array(order(metrics, self.objectives))
+        best, rest = ranked[: MOST // 2], np.sort(ranked[MOST // 2 :])
+        return np.sort(np.concatenate([best, rest[np.linspace(0, len(rest) - 1, MOST // 2).astype(int)]]))
+
+    def _predict(self, metric, values, kept, inputs):
+        """(values believed of the open asks, mean and deviation of the candidates), on the scale of `values`."""
+        mean, spread = values.mean(), max(values.std(), 1e-9)
+        parameters = self._hyperparameters(metric, inputs["told"], values)
+        process = GaussianProcess(inputs["told"].rows(kept), (values[kept] - mean) / spread, parameters)
+        believed = np.empty(0)
+        if inputs["open"] is not None:
+            believed = process.predict(inputs["open"], deviation=False)[0]
+            both = Inputs(
+                np.concatenate([process.inputs.numbers, inputs["open"].numbers]),
+                np.concatenate([process.inputs.categories, inputs["open"].categories]),
+            )
+            process = GaussianProcess(both, np.concatenate([process.values, believed]), parameters)
+        value, deviation = process.predict(inputs["new"])
+        deviation = np.sqrt(np.maximum(deviation**2 - np.exp(parameters[0]), 0))  # of what is there, not of measuring it
+        return mean + spread * believed, mean + spread * value, spread * deviation
+
+    def _hyperparameters(self, metric, inputs: Inputs, values) -> np.ndarray:
+        """Of the process for `metric`; they depend on the first results only, so that a rebuilt search has the same."""
+        count = self.initial
+        while count * REFIT <= len(values):
+            count = int(np.ceil(count * REFIT))
+        if (metric, count) not in self._parameters:
+            first = slice(max(0, count - MOST), count)
+            some = values[first]
+            standard = (some - some.mean()) / max(some.std(), 1e-9)
+            self._parameters[metric, count] = GaussianProcess.fit(inputs.rows(first), standard).parameters
+        return self._parameters[metric, count]
+
+
+def _scale(values: np.ndarray):
+    """(to, back): the scale that an objective (to be minimised) is modelled on."""
+    sign = np.sign(values[0])
+    size = np.abs(values)
+    if (np.sign(values) == sign).all() and sign != 0 and size.max() > WIDE * size.min():
+        return (lambda v: sign * np.log(sign * v)), (lambda u: sign * np.exp(sign * u))
+    return (lambda v: v), (lambda u: u)
+
+
+def expected_improvement(outcomes: np.ndarray, front: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """(n,) mean hypervolume that each candidate adds to the front.
+
+    Args:
+        outcomes: (draws, n, m) objectives of the candidates, to be minimised.
+        front: (k, m) points that do not dominate each other.
+        reference: (m,).
+    """
+    draws, count, dimensions = outcomes.shape
+    if dimensions == 1:
+        best = min(front.min(initial=np.inf), reference[0])
+        return np.maximum(best - outcomes[:, :, 0], 0).mean(0)
+    if dimensions == 2:
+        return _area_added(outcomes.reshape(-1, 2), front, reference).reshape(draws, count).mean(0)
+    # where the mean outcome is best, the improvement of every draw
+    whole = moocore.hypervolume(front, ref=reference) if len(front) else 0.0
+
+    def added(point):
+        return moocore.hypervolume(np.concatenate([front, point[None]]), ref=reference) - whole
+
+    optimistic = outcomes.mean(0) - outcomes.std(0)
+    score, first = np.zeros(count), np.array([added(point) for point in optimistic])
+    for i in np.argsort(-first)[:FINALISTS]:
+        score[i] = np.mean([added(point) for point in outcomes[:: max(1, draws // 8), i]])
+    return score
+
+
+def _area_added(candidates: np.ndarray, front: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """(n,) area that each of the (n, 2) points adds to what the front dominates, all to be minimised."""
+    front = front[(front < reference).all(1)]
+    front = front[np.argsort(front[:, 0])]
+    # between two neighbours of the front its height is that of the left one; left of the first, the reference's
+    left = np.concatenate([[-np.inf], front[:, 0]])
+    right = np.concatenate([front[:, 0], [reference[0]]])
+    height = np.concatenate([[reference[1]], front[:, 1]])
+    x, y = candidates[:, :1], candidates[:, 1:]
+    width = np.maximum(right - np.maximum(left, x), 0)
+    return (width * np.maximum(height - y, 0)).sum(1)
