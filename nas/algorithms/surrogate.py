@@ -23,8 +23,8 @@ from ..objectives import default_reference, meets, order, points
 from .algorithm import Algorithm
 
 ENUMERATED = 3000  # architectures of a space that are all candidates
-BRED, PARENTS, CROSSOVER = 320, 16, 0.5
-DRAWN = 64  # candidates drawn at random
+BRED, PARENTS, CROSSOVER = 240, 16, 0.5
+DRAWN = 48  # candidates drawn at random
 TELLING = 400  # candidates for the first asks
 DRAWS = 32  # of every candidate's objectives
 FINALISTS = 64  # candidates whose improvement is computed where there are more than two objectives
@@ -59,6 +59,7 @@ class Surrogate(Algorithm):
         found, estimates = self._pool(rng)
         if not found:
             return None
+        self._remember(found, estimates)
         return found[self._most_promising(found, estimates, told, rng)]
 
     # -- candidates ---------------------------------------------------------------------------------------------
@@ -119,9 +120,13 @@ class Surrogate(Algorithm):
         """(n, k) signed logarithms of the k metrics that are known in advance."""
         fresh = [a for a in architectures if a.key not in self._known_numbers]
         if fresh:
-            values = np.stack([np.asarray(v, float) for v in self._estimate(fresh).values()], axis=1)
-            self._known_numbers.update(zip((a.key for a in fresh), np.sign(values) * np.log1p(np.abs(values))))
+            self._remember(fresh, self._estimate(fresh))
         return np.stack([self._known_numbers[a.key] for a in architectures])
+
+    def _remember(self, architectures: Sequence[Architecture], estimates: Mapping[str, np.ndarray]) -> None:
+        if estimates:
+            values = np.stack([np.asarray(v, float) for v in estimates.values()], axis=1)
+            self._known_numbers.update(zip((a.key for a in architectures), np.sign(values) * np.log1p(np.abs(values))))
 
     # -- what is asked ------------------------------------------------------------------------------------------
 
