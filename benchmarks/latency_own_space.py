@@ -17,12 +17,13 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LinearRegression, RidgeCV
 
 from evaluators import complexity
+from evaluators.gaussian_process import GaussianProcess, choice_inputs
 from evaluators.latency import LatencyPredictor
 from evaluators.latency.design import select
 from evaluators.latency.features import operator_work
 from evaluators.latency.predictor import WorkModel
 from evaluators.latency.results import read_results
-from search_spaces import Choice, SearchSpace, YoloSpace
+from search_spaces import YoloSpace
 
 COUNTS = (30, 100)
 
@@ -47,13 +48,7 @@ class Measured:
         columns = space.columns(self.architectures)
         logs = np.log(np.stack([columns[name] for name in numeric], axis=1).astype(float))
         self.genotype = np.concatenate([genotype, logs], axis=1)
-        self.plain = plain_copies(space, self.architectures)
-
-
-def plain_copies(space, architectures):
-    """The same architectures in a space without layer graphs, so that only their choices are seen."""
-    plain = SearchSpace("plain", [Choice(c.name, c.values, c.when) for c in space.choices])
-    return [plain.architecture(**a) for a in architectures]
+        self.choices = choice_inputs(self.architectures)
 
 
 def linear_in_macs(data, fit, rest):
@@ -76,8 +71,8 @@ def boosted_trees(data, fit, rest):
 
 
 def gaussian_process_on_genotype(data, fit, rest):
-    predictor = LatencyPredictor.fit([data.plain[i] for i in fit], data.latency_ms[fit])
-    return predictor.predict([data.plain[i] for i in rest])
+    process = GaussianProcess.fit(data.choices.rows(fit), np.log(data.latency_ms[fit]) - np.log(data.latency_ms[fit]).mean())
+    return np.exp(process.predict(data.choices.rows(rest), deviation=False)[0] + np.log(data.latency_ms[fit]).mean())
 
 
 def work_model(data, fit, rest):

@@ -16,13 +16,15 @@ CONVOLUTIONS = ("pointwise", "dense", "strided", "depthwise")
 OTHERS = ("pool", "nearest", "bilinear", "concat", "arithmetic", "softmax")
 KINDS = CONVOLUTIONS + OTHERS
 # What the time of one operator may grow with: a fixed part, multiply-accumulates, those that there would be if channels
-# filled whole vectors ("lanes"), values read and written, weights.
-WORK = {kind: ("count", "macs", "lanes", "read", "written", "weights") for kind in CONVOLUTIONS} | {
+# filled whole vectors ("lanes"), those of operators whose channels do not even fill blocks of four, which runtimes with
+# blocked layouts (ncnn, MNN) leave unvectorised ("ragged"), values read and written, weights.
+WORK = {kind: ("count", "macs", "lanes", "ragged", "read", "written", "weights") for kind in CONVOLUTIONS} | {
     kind: ("count", "written") for kind in OTHERS
 }
 TERMS = tuple((kind, work) for kind in KINDS for work in WORK[kind])
 _FIRST = {kind: TERMS.index((kind, "count")) for kind in KINDS}
 LANES = 16  # channels that one vector instruction takes
+BLOCK = 4  # channels that a blocked layout keeps together
 _KIND = {"maxpool": "pool", "avgpool": "pool", "add": "arithmetic", "mul": "arithmetic"}
 
 
@@ -45,6 +47,10 @@ def kind_of(operator: Operator) -> str:
 def _filled(channels):
     """How much more work `channels` are when they fill vectors."""
     return -(-channels // LANES) * LANES / channels
+
+
+def _is_ragged(*channels):
+    return np.any([np.mod(c, BLOCK) != 0 for c in np.broadcast_arrays(*channels)], axis=0)
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,9 @@ def operator_work(architectures: Sequence[Architecture], num_classes: int = 80, 
                         lanes = macs * _filled(step.output.shape.channels)
                         if kind != "depthwise":
                             lanes = lanes * _filled(step.inputs[0].shape.channels)
-                        for column, value in enumerate((macs, lanes, read, written, weights), start=first + 1):
+                        ragged = macs * _is_ragged(step.inputs[0].shape.channels, step.output.shape.channels)
+                        amounts = (macs, lanes, ragged, read, written, weights)
+                        for column, value in enumerate(amounts, start=first + 1):
                             sums[column] = sums.get(column, 0) + value
                     else:
                         sums[first + 1] = sums.get(first + 1, 0) + written

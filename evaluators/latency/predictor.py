@@ -65,7 +65,7 @@ class WorkModel:
     """
 
     # ms: 5 us an operator, 20 GMAC/s, 2.5e9 values moved a second
-    NOMINAL = {"count": 5e-3, "macs": 2.5e-8, "lanes": 2.5e-8, "read": 4e-7, "written": 4e-7, "weights": 4e-7}
+    NOMINAL = {"count": 5e-3, "macs": 2.5e-8, "lanes": 2.5e-8, "ragged": 2.5e-8, "read": 4e-7, "written": 4e-7, "weights": 4e-7}
     SPREAD, PRIOR_SPREAD, NOISE = 1.5, 0.5, 0.08  # standard deviations of logarithms
 
     def __init__(self, prices: np.ndarray, doubt: np.ndarray):

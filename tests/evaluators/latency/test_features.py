@@ -43,6 +43,18 @@ def test_macs_are_those_of_the_complexity():
     work = operator_work(architectures, 7, 256)
     assert column(work, "macs") == pytest.approx(complexity(architectures, 7, 256).macs)
     assert (column(work, "lanes") >= column(work, "macs")).all()
+    ragged = column(work, "ragged")
+    assert (ragged < column(work, "macs")).all() and (ragged > 0).all()  # the image's three channels always are
+
+
+def test_ragged_macs_are_those_whose_channels_do_not_fill_blocks():
+    architecture = SPACE.preset("light-recipe")
+    steps = [s for s in operators(lower(architecture, 80)) if s.kind == "conv"]
+    expected = sum(
+        int(s.cost[1]) for s in steps if s.inputs[0].shape.channels % 4 or s.output.shape.channels % 4
+    )
+    assert column(operator_work([architecture], 80), "ragged")[0] == expected
+    work = operator_work([architecture], 80)
     assert (work.pixels == 256**2).all()
 
 
