@@ -150,7 +150,9 @@ def main() -> None:
             start = time.perf_counter()
             value = method(x, y, fit, rest)
             error = np.abs(value / y[rest] - 1)
-            rows.append(((error <= 0.1).mean(), np.median(error), spearmanr(value, y[rest])[0], time.perf_counter() - start))
+            rows.append(
+                ((error <= 0.1).mean(), np.median(error), spearmanr(value, y[rest])[0], time.perf_counter() - start)
+            )
         within, median, rank, seconds = np.mean(rows, axis=0)
         print(f"{name:<40}{100 * within:>11.1f}%{100 * median:>13.1f}%{rank:>10.4f}{seconds:>7.1f}", flush=True)
 

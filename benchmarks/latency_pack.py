@@ -52,7 +52,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
         options = ["--threads", args.threads]
-        pack = [*EVOYOLO, "device", "pack", work / "pack.zip", "--runtime", "onnxruntime", "ncnn", "--count", args.count]
+        pack = [
+            *EVOYOLO,
+            "device",
+            "pack",
+            work / "pack.zip",
+            "--runtime",
+            "onnxruntime",
+            "ncnn",
+            "--count",
+            args.count,
+        ]
         run(f"device pack, {args.count} models for two runtimes", [*pack, *options], root, 1)
         folder = unzip(work / "pack.zip")
         for runtime in ("onnxruntime", "ncnn"):

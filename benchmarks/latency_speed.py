@@ -1,6 +1,6 @@
 """Architectures of the YOLO space whose latency, with its interval, is predicted per second.
 
-    python benchmarks/latency_speed.py [PROFILE]
+python benchmarks/latency_speed.py [PROFILE]
 """
 
 from __future__ import annotations

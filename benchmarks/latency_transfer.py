@@ -54,7 +54,8 @@ def main() -> None:
     print(describe())
     start = time.time()
     known = {
-        d: LatencyPredictor.fit([architectures[i] for i in elsewhere], latency_ms[d][elsewhere], num_classes=1) for d in devices
+        d: LatencyPredictor.fit([architectures[i] for i in elsewhere], latency_ms[d][elsewhere], num_classes=1)
+        for d in devices
     }
     print(
         f"{len(table)} architectures, {len(devices)} device settings; {len(devices)} predictors from {MEASURED_ELSEWHERE} "
@@ -62,7 +63,11 @@ def main() -> None:
         f"judged on {JUDGED} architectures that no predictor saw"
     )
     columns = ("ridge, random", "ridge, chosen", "ours, random", "ours, chosen")
-    print(f"{'Spearman':<16}" + "".join(f"{c:>15}" for c in columns) + f"{'ridge, 3,000':>15}   ours, chosen: within 10%, in interval")
+    print(
+        f"{'Spearman':<16}"
+        + "".join(f"{c:>15}" for c in columns)
+        + f"{'ridge, 3,000':>15}   ours, chosen: within 10%, in interval"
+    )
     means = []
     for device in devices if list(args.held_out) == ["all"] else args.held_out:
         others = [d for d in devices if hardware(d) != hardware(device)]
@@ -88,11 +93,20 @@ def main() -> None:
                 value, low, high = predictor.predict([architectures[i] for i in at])
                 row.append(spearmanr(value, y[at])[0])
             inside = ((low <= y[at]) & (y[at] <= high)).mean()
-            rows.append([*row, spearmanr(ridge(pool.tolist() + shuffled[-1500:].tolist(), at), y[at])[0],
-                         (np.abs(value / y[at] - 1) <= 0.1).mean(), inside])
+            rows.append(
+                [
+                    *row,
+                    spearmanr(ridge(pool.tolist() + shuffled[-1500:].tolist(), at), y[at])[0],
+                    (np.abs(value / y[at] - 1) <= 0.1).mean(),
+                    inside,
+                ]
+            )
         means.append(np.mean(rows, axis=0))
         *ranks, within, inside = means[-1]
-        print(f"{device:<16}" + "".join(f"{v:>15.4f}" for v in ranks) + f"   {100 * within:.0f}%, {100 * inside:.0f}%", flush=True)
+        print(
+            f"{device:<16}" + "".join(f"{v:>15.4f}" for v in ranks) + f"   {100 * within:.0f}%, {100 * inside:.0f}%",
+            flush=True,
+        )
     print(f"{'mean':<16}" + "".join(f"{v:>15.4f}" for v in np.mean(means, axis=0)[:5]))
 
 

@@ -86,7 +86,8 @@ def main() -> None:
             results = list(pool.map(run, *zip(*jobs)))
             curves[algorithm] = np.array([shares for shares, _ in results])
             cells = "".join(
-                f"{f'{at.mean():.4f} ({np.quantile(at, 0.1):.4f})':>18}" for at in (curves[algorithm][:, n - 1] for n in SHOWN)
+                f"{f'{at.mean():.4f} ({np.quantile(at, 0.1):.4f})':>18}"
+                for at in (curves[algorithm][:, n - 1] for n in SHOWN)
             )
             spent = 1000 * np.mean([seconds for _, seconds in results]) / EVALUATIONS
             print(f"{algorithm:<16}{cells}{spent:>22.1f}", flush=True)
@@ -107,7 +108,12 @@ def draw(curves, runs: int, path: Path) -> None:
         missing = 1 - shares
         (line,) = axes.plot(x, missing.mean(0), lw=1.8, label=algorithm)
         axes.fill_between(x, *np.quantile(missing, (0.1, 0.9), axis=0), color=line.get_color(), alpha=0.12, lw=0)
-    axes.set(xlabel="evaluations", ylabel="hypervolume still missing (share of the table's)", yscale="log", xlim=(1, EVALUATIONS))
+    axes.set(
+        xlabel="evaluations",
+        ylabel="hypervolume still missing (share of the table's)",
+        yscale="log",
+        xlim=(1, EVALUATIONS),
+    )
     axes.yaxis.set_major_formatter(lambda tick, _: f"{tick:g}")
     axes.set_title(f"YOLOBench: mAP against log latency, {runs} runs each (shaded: the middle 80%)", fontsize=10)
     axes.grid(alpha=0.25, which="both")

@@ -38,7 +38,17 @@ def _given(args: argparse.Namespace) -> dict:
     given = {
         name: value for name, value in vars(args).items() if name in SearchConfig.model_fields and value is not None
     }
-    texts = ("name", "directory", "data", "training_device", "device", "address", "objectives", "references", "algorithm")
+    texts = (
+        "name",
+        "directory",
+        "data",
+        "training_device",
+        "device",
+        "address",
+        "objectives",
+        "references",
+        "algorithm",
+    )
     try:
         return {name: value if name in texts else yaml.safe_load(value) for name, value in given.items()}
     except yaml.YAMLError:
@@ -104,7 +114,9 @@ def _parser() -> argparse.ArgumentParser:
     action.add_argument("format", choices=("voc", "coco"))
     action.add_argument("source", help="VOC folder (Annotations, JPEGImages, ImageSets), or train.json:val.json")
     action.add_argument("output", help="folder to write")
-    _device_commands(commands.add_parser("device", help="measure a device, predict its latency, pack models for a board"))
+    _device_commands(
+        commands.add_parser("device", help="measure a device, predict its latency, pack models for a board")
+    )
     return parser
 
 
@@ -113,7 +125,9 @@ def _device_commands(command: argparse.ArgumentParser) -> None:
 
     def settings(action, runtimes):
         action.add_argument("--runtime", nargs=runtimes, default=["onnxruntime"] if runtimes else "onnxruntime")
-        action.add_argument("--on", default="cpu", help="cpu, cuda, tensorrt or gpu, as the runtime has them (default: cpu)")
+        action.add_argument(
+            "--on", default="cpu", help="cpu, cuda, tensorrt or gpu, as the runtime has them (default: cpu)"
+        )
         action.add_argument("--precision", default="FP32", choices=("FP32", "FP16", "INT8"))
         action.add_argument("--threads", type=int, help="default: all cores")
         action.add_argument("--count", type=int, default=60, help="models to measure (default: 60)")

@@ -93,7 +93,9 @@ def make_profile(name: str, space: SearchSpace, output: Path, say: Say, *, adapt
     Raises:
         InputError: a runtime that is missing, or too few models that it can run.
     """
-    check_settings([settings["runtime"]], settings["device"], settings["precision"], settings["threads"], settings["count"])
+    check_settings(
+        [settings["runtime"]], settings["device"], settings["precision"], settings["threads"], settings["count"]
+    )
     prior = DeviceProfile.load(adapt_from) if adapt_from else None
     if output.exists():
         raise InputError(f"{output} exists; name another profile, or remove it")
@@ -120,7 +122,9 @@ def make_profile(name: str, space: SearchSpace, output: Path, say: Say, *, adapt
         for line in process.stdout:
             say(line.rstrip())
     if process.returncode:
-        raise InputError(f"measuring ended with status {process.returncode}; what was measured is in {folder}, run this again")
+        raise InputError(
+            f"measuring ended with status {process.returncode}; what was measured is in {folder}, run this again"
+        )
     profile = fit_profile(name, results, output, prior)
     shutil.rmtree(folder)
     return profile
@@ -213,7 +217,15 @@ def draw_profile(profile: DeviceProfile, path: Path) -> None:
     axes.fill_between(ends, ends / 1.1, ends * 1.1, color="0.9", label="within 10%", zorder=1)
     axes.plot(ends, ends, color="0.6", lw=1, zorder=2)
     axes.errorbar(
-        measured, value, [value - low, high - value], fmt="o", ms=4, lw=0.8, color="#1f6fb2", label="model (90% interval)", zorder=3
+        measured,
+        value,
+        [value - low, high - value],
+        fmt="o",
+        ms=4,
+        lw=0.8,
+        color="#1f6fb2",
+        label="model (90% interval)",
+        zorder=3,
     )
     axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends, xlabel="measured ms", ylabel="predicted ms, unseen")
     for axis in (axes.xaxis, axes.yaxis):
@@ -262,7 +274,9 @@ def check_profile(profile: DeviceProfile, console: Console) -> bool:
         )
     console.print(table)
     if meter.version != profile.version:
-        console.print(f"the profile is of {profile.runtime} {profile.version}; installed is {meter.version}", highlight=False)
+        console.print(
+            f"the profile is of {profile.runtime} {profile.version}; installed is {meter.version}", highlight=False
+        )
     if not changes:
         raise InputError("none of the models could be measured")
     typical = float(np.median(np.abs(changes)))
@@ -270,7 +284,7 @@ def check_profile(profile: DeviceProfile, console: Console) -> bool:
     console.print(
         f"reference model {meter.reference_ms:.2f} ms, {profile.reference_ms:.2f} ms then ({100 * (speed - 1):+.0f}%); "
         f"typical change {100 * typical:.1f}%: the profile is {'still true' if true else 'not true any more'}"
-        + ("" if true else f"; make a new one with `evoyolo device profile`, on a machine with nothing else to do"),
+        + ("" if true else "; make a new one with `evoyolo device profile`, on a machine with nothing else to do"),
         highlight=False,
     )
     return true

@@ -90,7 +90,12 @@ class _Predicted:
     def __init__(self, profile: DeviceProfile, device: str | None, images):
         self.device, self.images = device, images
         self.meter = LatencyMeter(
-            profile.runtime, profile.device, profile.precision, profile.threads, profile.num_classes, profile.reference_ms
+            profile.runtime,
+            profile.device,
+            profile.precision,
+            profile.threads,
+            profile.num_classes,
+            profile.reference_ms,
         )
 
     def __call__(self, evaluation: Evaluation, model):
@@ -102,7 +107,11 @@ class _Predicted:
             metric_on("latency_difference_percent", self.device): difference,
         }
         where = f" on {self.device}" if self.device else ""
-        return metrics, latency, f"predicted {predicted:.2f} ms, measured {latency.median_ms:.2f} ms{where} ({difference:+.0f}%)"
+        return (
+            metrics,
+            latency,
+            f"predicted {predicted:.2f} ms, measured {latency.median_ms:.2f} ms{where} ({difference:+.0f}%)",
+        )
 
 
 def _predicted(profiles: Sequence[DeviceProfile], data: str | None, say: Say) -> list[_Predicted]:

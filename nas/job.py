@@ -70,8 +70,12 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run:
     profiles = _profiles_of_the_run(config, resume)
     reference_ms = None
     if not profiles and not resume:
-        say("no device profile: latency is measured where the models are trained; first the reference model, undisturbed")
-        reference_ms = LatencyMeter(threads=config.latency_threads, num_classes=dataset.num_classes, spin=False).reference_ms
+        say(
+            "no device profile: latency is measured where the models are trained; first the reference model, undisturbed"
+        )
+        reference_ms = LatencyMeter(
+            threads=config.latency_threads, num_classes=dataset.num_classes, spin=False
+        ).reference_ms
     elif not profiles:
         reference_ms = Run(directory, space).settings.get("reference_ms")
     for profile in profiles:
@@ -171,7 +175,9 @@ def _say_what_came_out(run: Run, files: dict, config: SearchConfig, progress: Pr
     say(f"{run.costed:,} candidates costed, {len(run.evaluations)} models trained, {failed} failed{took}")
     size = f"{config.image_size} px" if config.image_size else "each model's own image size"
     images = len(load_dataset(config.data).val)
-    say(f"accuracy: COCO mAP by pycocotools on {images} validation images, {config.epochs} epochs of training, at {size}")
+    say(
+        f"accuracy: COCO mAP by pycocotools on {images} validation images, {config.epochs} epochs of training, at {size}"
+    )
     say(f"latency: {run.protocol}")
     say("checkpoints of the front, each with its model.yaml and model.onnx beside it:")
     for evaluation in run.front:

@@ -85,7 +85,9 @@ def choose(directory: str | Path, device: str | Path | DeviceProfile | None = No
         lost = direction * (other.metrics[first.metric] - chosen.metrics[first.metric])
         if lost > 0:
             at = ", ".join(known[other.key].text for known in figures.values() if other.key in known)
-            given_up.append(f"{score(lost)} of {first.metric}: {other.key} has {score(other.metrics[first.metric])} and {what} ({at})")
+            given_up.append(
+                f"{score(lost)} of {first.metric}: {other.key} has {score(other.metrics[first.metric])} and {what} ({at})"
+            )
     return Pick(chosen, {bound: known[chosen.key] for bound, known in figures.items()}, list(dict.fromkeys(given_up)))
 
 
@@ -115,7 +117,9 @@ def _figure(evaluation: Evaluation, metric: str, kind: str) -> Figure | None:
 def _predictions(run: Run, profile: DeviceProfile) -> dict[str, Figure]:
     """Key -> predicted latency on a device, whichever one the run was searched for."""
     if profile.space != run.space.name:
-        raise InputError(f"device profile {profile.name} is of the space {profile.space!r}, the run of {run.space.name!r}")
+        raise InputError(
+            f"device profile {profile.name} is of the space {profile.space!r}, the run of {run.space.name!r}"
+        )
     smallest, largest = profile.image_sizes
     covered = [e for e in run.evaluations if smallest <= e.architecture["image_size"] <= largest]
     if not covered:

@@ -68,7 +68,12 @@ def _made_up_results(count=40, seed=0, **fields):
     reference = reference_architecture()
     reference_ms = float(_made_up_latency([reference], noise=0)[0])
     models = [
-        {"name": a.key, "architecture": a.to_dict(), "image_size": [a["image_size"]] * 2, "files": {"onnx": f"{a.key}.onnx"}}
+        {
+            "name": a.key,
+            "architecture": a.to_dict(),
+            "image_size": [a["image_size"]] * 2,
+            "files": {"onnx": f"{a.key}.onnx"},
+        }
         for a in (reference, *architectures)
     ]
     measurements = []

@@ -56,7 +56,11 @@ def load_onnxruntime(path, shape, threads, device, precision, spin=True):
         import onnxruntime
     except ImportError:
         raise Unavailable("ONNX Runtime is not installed; `pip install onnxruntime` brings it")
-    providers = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
+    providers = {
+        "cpu": "CPUExecutionProvider",
+        "cuda": "CUDAExecutionProvider",
+        "tensorrt": "TensorrtExecutionProvider",
+    }
     provider = providers.get(device)
     if provider not in onnxruntime.get_available_providers():
         raise Unavailable(
@@ -176,7 +180,8 @@ def load(runtime, path, shape, threads, device, precision, spin=True):
     loader, _, devices, precisions = RUNTIMES[runtime]
     if device not in devices or precision not in precisions:
         raise Unavailable(
-            "%s runs on %s in %s, not on %r in %s" % (runtime, "/".join(devices), "/".join(precisions), device, precision)
+            "%s runs on %s in %s, not on %r in %s"
+            % (runtime, "/".join(devices), "/".join(precisions), device, precision)
         )
     if runtime == "onnxruntime" and precision == "FP16" and device == "cpu":
         raise Unavailable("ONNX Runtime has no FP16 kernels for the CPU; choose FP32 or INT8")
@@ -463,10 +468,14 @@ def main(arguments=None):
             settings[name] = getattr(args, name)
     settings["threads"] = settings["threads"] or os.cpu_count() or 1
     if (settings["precision"] == "INT8") != (manifest["settings"]["precision"] == "INT8"):
-        sys.exit("the files of this pack are made for %s; make another for %s"
-                 % (manifest["settings"]["precision"], settings["precision"]))
+        sys.exit(
+            "the files of this pack are made for %s; make another for %s"
+            % (manifest["settings"]["precision"], settings["precision"])
+        )
     if RUNTIMES[settings["runtime"]][1] not in manifest["formats"]:
-        sys.exit("this pack holds %s files, which %s does not read" % ("/".join(manifest["formats"]), settings["runtime"]))
+        sys.exit(
+            "this pack holds %s files, which %s does not read" % ("/".join(manifest["formats"]), settings["runtime"])
+        )
     output = args.output or os.path.join(args.folder, RESULTS)
     if args.worker:
         try:

@@ -79,7 +79,14 @@ class LatencyMeter:
     """
 
     def __init__(
-        self, runtime="onnxruntime", device="cpu", precision="FP32", threads=1, num_classes=80, reference_ms=None, spin=True
+        self,
+        runtime="onnxruntime",
+        device="cpu",
+        precision="FP32",
+        threads=1,
+        num_classes=80,
+        reference_ms=None,
+        spin=True,
     ):
         if runtime not in agent.RUNTIMES:
             raise InputError(f"no runtime {runtime!r}; there are {', '.join(agent.RUNTIMES)}")

@@ -1,16 +1,16 @@
 """Latency of architectures that were not measured, with a 90% interval, from a few that were.
 
-    layer graph -> work by kind of operator x prices --.
-                                                       + -> log latency: value, low, high
-    (that sum, pixels)           -> Gaussian process --'
-    a space without layer graphs: values of its choices -> Gaussian process -> log latency
-        (and what predictors of other devices say) ---------'
+layer graph -> work by kind of operator x prices --.
+                                                   + -> log latency: value, low, high
+(that sum, pixels)           -> Gaussian process --'
+a space without layer graphs: values of its choices -> Gaussian process -> log latency
+    (and what predictors of other devices say) ---------'
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -25,7 +25,9 @@ from .features import TERMS, Work, has_graphs, operator_work
 FEWEST = 5  # measurements that a predictor can be fitted to
 LEVEL = 0.9  # of the interval
 FOLDS = 10
-MOST_FOLDED = 200  # measurements that are cross-validated in folds; of more, each is left out at the same hyperparameters
+MOST_FOLDED = (
+    200  # measurements that are cross-validated in folds; of more, each is left out at the same hyperparameters
+)
 RESIDUAL = 0.1  # how much a work model leaves unexplained, as the prior has it
 RESIDUAL_ELSEWHERE = 0.3  # how far latencies stray from what other devices say, as a share of how far they vary there
 
@@ -65,7 +67,15 @@ class WorkModel:
     """
 
     # ms: 5 us an operator, 20 GMAC/s, 2.5e9 values moved a second
-    NOMINAL = {"count": 5e-3, "macs": 2.5e-8, "lanes": 2.5e-8, "ragged": 2.5e-8, "read": 4e-7, "written": 4e-7, "weights": 4e-7}
+    NOMINAL = {
+        "count": 5e-3,
+        "macs": 2.5e-8,
+        "lanes": 2.5e-8,
+        "ragged": 2.5e-8,
+        "read": 4e-7,
+        "written": 4e-7,
+        "weights": 4e-7,
+    }
     SPREAD, PRIOR_SPREAD, NOISE = 1.5, 0.5, 0.08  # standard deviations of logarithms
 
     def __init__(self, prices: np.ndarray, doubt: np.ndarray):
@@ -203,7 +213,9 @@ class LatencyPredictor:
         return predictor
 
     @classmethod
-    def _fit(cls, seen: Work | Seen, latency_ms: np.ndarray, adapt_from: Sequence[LatencyPredictor]) -> LatencyPredictor:
+    def _fit(
+        cls, seen: Work | Seen, latency_ms: np.ndarray, adapt_from: Sequence[LatencyPredictor]
+    ) -> LatencyPredictor:
         work, others = None, []
         if isinstance(seen, Work):
             work = WorkModel.fit(seen.table, latency_ms, _mean_prices(adapt_from))
@@ -281,7 +293,9 @@ class LatencyPredictor:
         except InputError:
             raise
         except Exception as error:  # whatever numbers may do to the linear algebra
-            raise InputError(f"field predictor: cannot be used ({type(error).__name__}: {error})".splitlines()[0]) from None
+            raise InputError(
+                f"field predictor: cannot be used ({type(error).__name__}: {error})".splitlines()[0]
+            ) from None
         return made
 
     # -- predicting ---------------------------------------------------------------------------------------------
@@ -383,7 +397,9 @@ def prior_covariance(
         shares = work.shares(seen.table)
         covariance = shares @ work.doubt @ shares.T
         numbers = LatencyPredictor(work, None, 1.0, None, None)._inputs(seen)[0].numbers
-        inputs = Inputs((numbers - numbers.mean(0)) / np.maximum(numbers.std(0), 1e-6), np.zeros((len(seen), 0), np.int64))
+        inputs = Inputs(
+            (numbers - numbers.mean(0)) / np.maximum(numbers.std(0), 1e-6), np.zeros((len(seen), 0), np.int64)
+        )
     else:
         inputs = LatencyPredictor(None, None, 1.0, None, None)._inputs(seen)[0]
     others = 0 if work else len(adapt_from)

@@ -131,7 +131,9 @@ class DeviceProfile(Strict):
             else:
                 ratios = {"latency_ms": m.ratio, "q25_ms": m.ratio_q25, "q75_ms": m.ratio_q75}
                 entry |= {field: ratio * nominal for field, ratio in ratios.items()}
-                entry |= {field: getattr(m, field) for field in ("raw_ms", "reference_ms", "rounds", "repeats", "warmup")}
+                entry |= {
+                    field: getattr(m, field) for field in ("raw_ms", "reference_ms", "rounds", "repeats", "warmup")
+                }
             measurements.append(entry)
         predictor = LatencyPredictor.fit(
             [space.architecture(**by_name[m.name]) for m in results.figures],

@@ -96,9 +96,7 @@ class Surrogate(Algorithm):
         noise, n = float(np.exp(means[0])), len(asked)
         if n:
             across = covariance[n:, :n]
-            covariance = covariance[n:, n:] - across @ np.linalg.solve(
-                covariance[:n, :n] + noise * np.eye(n), across.T
-            )
+            covariance = covariance[n:, n:] - across @ np.linalg.solve(covariance[:n, :n] + noise * np.eye(n), across.T)
         gain = (covariance**2).sum(0) / (covariance.diagonal() + noise)
         return new[int(gain.argmax())]
 
@@ -187,7 +185,9 @@ class Surrogate(Algorithm):
             )
             process = GaussianProcess(both, np.concatenate([process.values, believed]), parameters)
         value, deviation = process.predict(inputs["new"])
-        deviation = np.sqrt(np.maximum(deviation**2 - np.exp(parameters[0]), 0))  # of what is there, not of measuring it
+        deviation = np.sqrt(
+            np.maximum(deviation**2 - np.exp(parameters[0]), 0)
+        )  # of what is there, not of measuring it
         return mean + spread * believed, mean + spread * value, spread * deviation
 
     def _hyperparameters(self, metric, inputs: Inputs, values) -> np.ndarray:

@@ -179,7 +179,18 @@ def test_a_search_for_two_devices_one_of_which_is_here(board, small_data, tmp_pa
     # of the installed version, or its figures would not be comparable
     here.save(tmp_path / "here.json")
     board.save(tmp_path / "board.json")
-    command = ["search", "--name", "two", "--data", str(small_data), "--executor", "here", "--max-evaluations", "2", *SMALL]
+    command = [
+        "search",
+        "--name",
+        "two",
+        "--data",
+        str(small_data),
+        "--executor",
+        "here",
+        "--max-evaluations",
+        "2",
+        *SMALL,
+    ]
     limits = ["--max-latency-ms", "{here: 1000, board: 2000}"]
     assert main([*command, "--device", "here.json", "--device", "board.json", *limits]) == 0
     output = capsys.readouterr().out
@@ -221,5 +232,9 @@ def test_a_latency_that_nothing_reaches_names_the_fastest(board, small_data, tmp
     command = ["search", "--data", str(small_data), "--device", "board.json", "--max-latency-ms", "0.001", *SMALL]
     assert main(command) == 1
     error = capsys.readouterr().err
-    assert "has latency_ms <= 0.001" in error and "the nearest found has latency_ms " in error and "'image_size': 64" in error
+    assert (
+        "has latency_ms <= 0.001" in error
+        and "the nearest found has latency_ms " in error
+        and "'image_size': 64" in error
+    )
     assert not (tmp_path / "results").exists()

@@ -30,7 +30,10 @@ def test_a_changed_configuration_survives_its_file(tmp_path):
         ({"epochs": 0}, "x.yaml: field epochs: 0: .*greater than 0"),
         ({"epochs": "many"}, "field epochs: 'many': .*integer"),
         ({"fraction": 1.5}, "field fraction: 1.5: .*less than or equal to 1"),
-        ({"algorithm": "magic"}, "field algorithm: 'magic': must be random, evolution, regularized, local or surrogate"),
+        (
+            {"algorithm": "magic"},
+            "field algorithm: 'magic': must be random, evolution, regularized, local or surrogate",
+        ),
         ({"objectives": ["speed:max"]}, "'speed' is not a metric; there are map50_95"),
         ({"objectives": ["latency_ms"]}, "'latency_ms' must end in :min or :max, such as latency_ms:min"),
         ({"restrict": {"neck": ["FPN"]}}, "'neck' cannot be 'FPN'; it can be PAN or AFPN"),
@@ -91,7 +94,9 @@ def test_several_devices_are_told_apart(boards):
     config = make_config({"device": boards, "max_latency_ms": {"b": 5.0}, "max_macs": None}, "x")
     assert [o.metric for o in config.make_objectives()] == ["map50_95", "latency_ms@a", "latency_ms@b"]
     assert [str(c) for c in config.make_constraints()] == ["latency_ms@b <= 5.0"]
-    config = make_config({"device": boards, "max_latency_ms": 7, "objectives": ["map50_95:max", "latency_ms@b:min"]}, "x")
+    config = make_config(
+        {"device": boards, "max_latency_ms": 7, "objectives": ["map50_95:max", "latency_ms@b:min"]}, "x"
+    )
     assert [o.metric for o in config.make_objectives()] == ["map50_95", "latency_ms@b"]
     assert {"latency_ms@a <= 7.0", "latency_ms@b <= 7.0"} <= {str(c) for c in config.make_constraints()}
 
@@ -99,7 +104,9 @@ def test_several_devices_are_told_apart(boards):
 def test_devices_that_do_not_fit_are_named(board, boards, tmp_path):
     small = [m for m in board.measurements if m.architecture["image_size"] <= 256]
     board.model_copy(update={"name": "small", "measurements": small}).save(tmp_path / "small.json")
-    with pytest.raises(InputError, match="device profile small was measured at image sizes from .* and says nothing of .*640 px"):
+    with pytest.raises(
+        InputError, match="device profile small was measured at image sizes from .* and says nothing of .*640 px"
+    ):
         make_config({"device": [str(tmp_path / "small.json")], "restrict": {}}, "x")
     with pytest.raises(InputError, match="device: two profiles have the same name"):
         make_config({"device": [boards[0], boards[0]]}, "x")

@@ -22,7 +22,11 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 def test_a_profile_of_this_machine_that_was_killed_on_the_way(tmp_path, capsys):
-    environment = {**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(devices.__file__)), "PYTHONUNBUFFERED": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.path.dirname(os.path.dirname(devices.__file__)),
+        "PYTHONUNBUFFERED": "1",
+    }
     options = ["--count", "9", "--image-size", "64", "96", "--threads", "1", "--classes", "3"]
     command = [sys.executable, "-m", "nas.cli", "device", "profile", "here", *options]
     killed = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True)

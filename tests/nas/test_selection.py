@@ -18,7 +18,12 @@ class Predicted(Evaluator):
 
     def estimate(self, architectures):
         value = np.array([float(a["depth"]) for a in architectures])
-        return {"latency_ms": value, "latency_low_ms": 0.8 * value, "latency_high_ms": 1.2 * value, "params": value * 1e6}
+        return {
+            "latency_ms": value,
+            "latency_low_ms": 0.8 * value,
+            "latency_high_ms": 1.2 * value,
+            "params": value * 1e6,
+        }
 
     def evaluate(self, architecture, directory):
         return {"map50_95": architecture["depth"] / 10}
@@ -60,14 +65,18 @@ def test_several_bounds_hold_together(run):
 
 def test_a_budget_below_the_fastest_names_it(run):
     fastest = next(e for e in run.evaluations if e.architecture["depth"] == 1)
-    with pytest.raises(InputError, match=rf"surely has latency_ms <= 0.5; the fastest is {fastest.key} \(latency_ms 1.00 pre"):
+    with pytest.raises(
+        InputError, match=rf"surely has latency_ms <= 0.5; the fastest is {fastest.key} \(latency_ms 1.00 pre"
+    ):
         pick(run.directory, max_latency_ms=0.5)
     with pytest.raises(InputError, match="surely has params <= 10; the nearest is"):
         pick(run.directory, max_params=10)
 
 
 def test_unknown_bounds_are_named(run):
-    with pytest.raises(InputError, match="no bound 'max_speed': it is max_ or min_ and a metric of the run, latency_high_ms"):
+    with pytest.raises(
+        InputError, match="no bound 'max_speed': it is max_ or min_ and a metric of the run, latency_high_ms"
+    ):
         pick(run.directory, max_speed=1)
     with pytest.raises(InputError, match="no bound 'latency_ms'"):
         pick(run.directory, latency_ms=1)
@@ -85,10 +94,15 @@ def test_a_run_is_asked_for_another_device(board, made_up_latency, tmp_path):
     value, low, high = board.predict(architectures)
     chosen = choose(tmp_path / "run", board, max_latency_ms=float(high[1]) * 1.001)
     assert chosen.evaluation.key == architectures[1].key
-    assert f"{value[1]:.2f} ms predicted on board, 90% interval {low[1]:.2f} to {high[1]:.2f}" in chosen.figures["max_latency_ms"].text
+    assert (
+        f"{value[1]:.2f} ms predicted on board, 90% interval {low[1]:.2f} to {high[1]:.2f}"
+        in chosen.figures["max_latency_ms"].text
+    )
     with pytest.raises(InputError, match=f"the fastest is {architectures[2].key}"):
         choose(tmp_path / "run", board, max_latency_ms=0.01)
-    big = board.model_copy(update={"measurements": [m for m in board.measurements if m.architecture["image_size"] > 200]})
+    big = board.model_copy(
+        update={"measurements": [m for m in board.measurements if m.architecture["image_size"] > 200]}
+    )
     with pytest.raises(InputError, match="was measured from 2.. to 6.. px; no model of .* is there"):
         choose(tmp_path / "run", big, max_latency_ms=5.0)
 

@@ -50,9 +50,7 @@ def test_macs_are_those_of_the_complexity():
 def test_ragged_macs_are_those_whose_channels_do_not_fill_blocks():
     architecture = SPACE.preset("light-recipe")
     steps = [s for s in operators(lower(architecture, 80)) if s.kind == "conv"]
-    expected = sum(
-        int(s.cost[1]) for s in steps if s.inputs[0].shape.channels % 4 or s.output.shape.channels % 4
-    )
+    expected = sum(int(s.cost[1]) for s in steps if s.inputs[0].shape.channels % 4 or s.output.shape.channels % 4)
     assert column(operator_work([architecture], 80), "ragged")[0] == expected
     work = operator_work([architecture], 80)
     assert (work.pixels == 256**2).all()

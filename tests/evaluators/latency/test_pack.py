@@ -30,7 +30,9 @@ def packed(tmp_path_factory):
     folder, lines = tmp_path_factory.mktemp("pack"), []
     space = YoloSpace().restrict({"image_size": [64, 96]})
     architectures = [space.preset("yolov8-w1/16", image_size=size) for size in (64, 96)]
-    architectures += [a.replace(p3_block="CSPPC") for a in architectures] + [a.replace(p4_down="HWD") for a in architectures]
+    architectures += [a.replace(p3_block="CSPPC") for a in architectures] + [
+        a.replace(p4_down="HWD") for a in architectures
+    ]
     pack(architectures, folder, threads=1, num_classes=3, progress=lines.append)
     source = (folder / "run.py").read_text()
     for name in ("WARMUP_SECONDS", "MODEL_SECONDS", "USUAL_SECONDS", "WAIT_SECONDS"):
@@ -48,7 +50,9 @@ def run_bare(folder, *arguments):
 def test_a_pack_is_models_a_manifest_and_one_script(packed):
     folder, architectures, lines = packed
     assert {p.name for p in folder.iterdir()} == {"manifest.json", "run.py", "models"}
-    assert {p.name for p in (folder / "models").iterdir()} == {f"{a.key}.onnx" for a in architectures} | {"reference.onnx"}
+    assert {p.name for p in (folder / "models").iterdir()} == {f"{a.key}.onnx" for a in architectures} | {
+        "reference.onnx"
+    }
     manifest = json.loads((folder / "manifest.json").read_text())
     assert [m["name"] for m in manifest["models"]] == [a.key for a in architectures]
     assert len(lines) == 7 and lines[-1].startswith("exported 7/7 models, 0 s left")

@@ -59,7 +59,9 @@ def test_more_classes_take_longer(fitted):
 
 
 def test_a_space_without_layer_graphs():
-    space = SearchSpace("toy", [Choice("depth", [1, 2, 4, 8]), Choice("width", [8, 16, 32, 64]), Choice("kind", ["a", "b"])])
+    space = SearchSpace(
+        "toy", [Choice("depth", [1, 2, 4, 8]), Choice("width", [8, 16, 32, 64]), Choice("kind", ["a", "b"])]
+    )
     architectures = list(space.enumerate())
     truth = np.array([a["depth"] * a["width"] ** 1.5 * (2 if a["kind"] == "b" else 1) for a in architectures])
     chosen = np.random.default_rng(0).permutation(len(architectures))[:14]
@@ -128,7 +130,8 @@ def test_other_devices_tell_of_a_new_one():
     rng = np.random.default_rng(1)
     architectures = [space.sample(rng) for _ in range(400)]
     others = [
-        LatencyPredictor.fit(architectures[:150], latency(architectures[:150], rng.dirichlet([1, 1, 1]))) for _ in range(4)
+        LatencyPredictor.fit(architectures[:150], latency(architectures[:150], rng.dirichlet([1, 1, 1])))
+        for _ in range(4)
     ]
     truth = latency(architectures, [0.2, 0.5, 0.3])
     few, rest = slice(150, 160), slice(160, 400)

@@ -101,7 +101,9 @@ def test_what_it_was_not_measured_for_is_refused(board):
         update={"measurements": [m for m in board.measurements if 128 <= m.architecture["image_size"] <= 320]}
     )
     narrow.check_covers(SPACE.restrict({"image_size": [160, 256]}))
-    with pytest.raises(InputError, match="profile board was measured at image sizes from 1.. to 3.. px and says nothing of 64"):
+    with pytest.raises(
+        InputError, match="profile board was measured at image sizes from 1.. to 3.. px and says nothing of 64"
+    ):
         narrow.check_covers(SPACE.restrict({"image_size": [64, 256]}))
     with pytest.raises(InputError, match="is of the space 'yolo', not of 'toy'"):
         from search_spaces import Choice, SearchSpace

@@ -163,5 +163,7 @@ def test_rules_of_the_space_hold(make):
 
 
 def test_an_unknown_algorithm_is_named():
-    with pytest.raises(InputError, match="no algorithm 'evolve'; there are random, evolution, regularized, local or surrogate"):
+    with pytest.raises(
+        InputError, match="no algorithm 'evolve'; there are random, evolution, regularized, local or surrogate"
+    ):
         make_algorithm("evolve", small_space(), OBJECTIVES)
