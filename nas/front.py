@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from evaluators import METRICS
-from evaluators.evaluator import metric_and_device
+from evaluators.evaluator import metric_and_device, metric_on
 from search_spaces.files import write_text
 
 from .progress import number
@@ -69,7 +69,8 @@ def print_front(run: Run, console: Console) -> None:
     if not members:
         console.print("no evaluation has finished within the constraints, so there is no front")
         return
-    names = columns(run, members)
+    # an interval stands beside its prediction, not in columns of its own
+    names = [n for n in columns(run, members) if metric_and_device(n)[0] not in ("latency_low_ms", "latency_high_ms")]
     table = Table(
         title=f"front of {run.directory}: {len(members)} of {len(run.evaluations)} evaluated models",
         title_justify="left",
@@ -82,9 +83,19 @@ def print_front(run: Run, console: Console) -> None:
         model = f"{evaluation.key} {label}" if label else evaluation.key
         if evaluation.key not in on_front:
             model += " (off the front)"
-        values = [number(name, evaluation.metrics[name]) if name in evaluation.metrics else "-" for name in names]
+        values = [_cell(evaluation.metrics, name) for name in names]
         table.add_row(model, *values, style=None if evaluation.key in on_front else "dim")
     console.print(table)
+
+
+def _cell(metrics: Mapping[str, float], name: str) -> str:
+    if name not in metrics:
+        return "-"
+    metric, device = metric_and_device(name)
+    ends = [metrics.get(metric_on(end, device)) for end in ("latency_low_ms", "latency_high_ms")]
+    if metric != "latency_ms" or None in ends:
+        return number(name, metrics[name])
+    return f"{metrics[name]:.2f} ({ends[0]:.2f} to {ends[1]:.2f})"
 
 
 def as_records(run: Run, files: Mapping[str, Mapping[str, str]]) -> list[dict]:

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from evaluators.dataset import check_dataset, load_dataset
 from evaluators.detector import DetectorEvaluator
+from evaluators.evaluator import metric_on
 from evaluators.latency import LatencyMeter
 from evaluators.latency.profile import DeviceProfile
 from evaluators.training import Fidelity
@@ -80,6 +81,8 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run:
         reference_ms = Run(directory, space).settings.get("reference_ms")
     for profile in profiles:
         say(f"latency is predicted for {profile.name}: {profile.protocol}")
+        if profile.precision != "FP32":
+            say(f"  accuracy is of the FP32 models, whatever {profile.precision} may cost")
     evaluator = DetectorEvaluator(
         config.data,
         Fidelity(config.epochs, config.image_size, config.fraction),
@@ -193,5 +196,14 @@ def _say_what_came_out(run: Run, files: dict, config: SearchConfig, progress: Pr
                 f"imgsz={best.architecture['image_size']}"
             )
         say(f"  evoyolo show {run.directory}:{best.key}      the most accurate model, layer by layer")
-        say(f"  evoyolo pick {run.directory} --max-latency-ms {best.metrics.get('latency_ms', 10):.3g}")
+        device = (
+            f"--device {run.directory / DEVICES / (next(iter(config.device_names)) + '.json')} "
+            if config.device_names
+            else ""
+        )
+        latency = best.metrics.get(
+            metric_on("latency_high_ms", next(iter(config.device_names), None)), best.metrics.get("latency_ms")
+        )
+        if latency is not None:
+            say(f"  evoyolo pick {run.directory} {device}--max-latency-ms {latency:.3g}")
         say(f"  evoyolo resume {run.directory} --max-evaluations {2 * config.max_evaluations}      search on")

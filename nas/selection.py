@@ -140,5 +140,7 @@ def _nothing(run: Run, fitting, known: Mapping[str, Figure], bound: str, limit: 
     if not having:
         return f"no model of {run.directory} that meets the other bounds has {metric}"
     nearest = min(having, key=lambda e: sign * known[e.key].surely)
-    word = {"latency_ms": "the fastest"}.get(metric, "the nearest")
-    return f"no model of {run.directory} surely has {metric} {'<=' if sign > 0 else '>='} {limit:g}; {word} is {nearest.key} ({known[nearest.key].text})"
+    word = {"latency_ms": "the fastest"}.get(metric_and_device(metric)[0], "the nearest")
+    figure = known[nearest.key]
+    has = "has" if figure.surely == figure.value else "surely has"
+    return f"no model of {run.directory} {has} {metric} {'<=' if sign > 0 else '>='} {limit:g}; {word} is {nearest.key} with {figure.text}"

@@ -241,12 +241,13 @@ def _is_fast(reference_ms, expected_ms):
     return reference_ms < (1 - USUAL) * expected_ms
 
 
-def measure(run, reference, expected_ms=None, wait_seconds=WAIT_SECONDS):
+def measure(run, reference, expected_ms=None, wait_seconds=WAIT_SECONDS, refuse=True):
     """One measurement of `run`, with slices of `reference` between its own.
 
     Args:
         expected_ms: the reference's usual latency; rounds in which it is slower do not count, unless the machine
             stays in that state for longer than `wait_seconds`. None takes all rounds.
+        refuse: figures that spread too widely.
 
     Returns:
         A dict: `ratio` to the reference, the median over rounds of the slice's median divided by the mean of the
@@ -287,7 +288,7 @@ def measure(run, reference, expected_ms=None, wait_seconds=WAIT_SECONDS):
             break
         if waited >= wait_seconds:
             break
-    if high - low > WIDEST * middle:
+    if refuse and high - low > WIDEST * middle:
         raise Unstable(
             "the spread stayed too large: interquartile range %.0f%% of the median after %d rounds; "
             "something else uses this machine" % (100 * (high - low) / middle, len(rows))

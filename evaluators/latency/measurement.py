@@ -113,11 +113,12 @@ class LatencyMeter:
         except agent.Unavailable as error:
             raise InputError(str(error)) from None
 
-    def measure(self, model, image_size: int, images: np.ndarray | None = None) -> Latency:
+    def measure(self, model, image_size: int, images: np.ndarray | None = None, *, refuse: bool = True) -> Latency:
         """Latency of a DetectionModel for one image of `image_size` pixels; the model is left as it is.
 
         Args:
             images: (n, 3, height, width) float32 from 0 to 1, to calibrate INT8 with, of any size.
+            refuse: figures that spread too widely; beside other work of ours they may.
 
         Raises:
             EvaluationError: the runtime cannot run the model, or the figures spread too widely.
@@ -127,7 +128,8 @@ class LatencyMeter:
                 self._export("model", model, image_size, self.precision, images), image_size, self.precision
             )
             with machine_lock("latency"):
-                figures = agent.measure(run, self._reference, self.reference_ms if self.spin else None)
+                expected_ms = self.reference_ms if self.spin else None
+                figures = agent.measure(run, self._reference, expected_ms, refuse=refuse)
         except InputError:
             raise
         except Exception as error:  # each runtime has its own way of refusing a model

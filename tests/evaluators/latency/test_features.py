@@ -45,6 +45,7 @@ def test_macs_are_those_of_the_complexity():
     assert (column(work, "lanes") >= column(work, "macs")).all()
     ragged = column(work, "ragged")
     assert (ragged < column(work, "macs")).all() and (ragged > 0).all()  # the image's three channels always are
+    assert (work.pixels == 256**2).all()
 
 
 def test_ragged_macs_are_those_whose_channels_do_not_fill_blocks():
@@ -52,8 +53,6 @@ def test_ragged_macs_are_those_whose_channels_do_not_fill_blocks():
     steps = [s for s in operators(lower(architecture, 80)) if s.kind == "conv"]
     expected = sum(int(s.cost[1]) for s in steps if s.inputs[0].shape.channels % 4 or s.output.shape.channels % 4)
     assert column(operator_work([architecture], 80), "ragged")[0] == expected
-    work = operator_work([architecture], 80)
-    assert (work.pixels == 256**2).all()
 
 
 def test_kinds_are_told_apart():

@@ -60,8 +60,12 @@ def test_int8_is_another_network_with_about_the_same_outputs(small, tmp_path):
 
     operators = {node.op_type for node in onnx.load(tmp_path / name).graph.node}
     assert "QuantizeLinear" in operators
-    difference = onnx_difference(small, tmp_path / name, 64)
-    assert 1e-3 < difference < 0.5
+    assert onnx_difference(small, tmp_path / name, 64) > 1e-3
+    session = __import__("onnxruntime").InferenceSession(str(tmp_path / name), providers=["CPUExecutionProvider"])
+    quantised = session.run(None, {"images": images[:1, :, :64, :64]})[0]
+    with torch.no_grad():
+        exact = small(torch.from_numpy(images[:1, :, :64, :64]))[0].numpy()
+    assert np.abs(quantised - exact)[:, :4].mean() / 64 < 0.05 and np.abs(quantised - exact)[:, 4:].mean() < 0.1
     meter = LatencyMeter(precision="INT8", threads=1, num_classes=3)
     assert meter.measure(small, 64, images).precision == "INT8"
 

@@ -75,7 +75,7 @@ def test_another_device_s_profile_helps_when_little_was_measured(fitted):
     """The second device has the first one's prices, all of them three times higher, and one of them ten times."""
     prior, _ = fitted
     factors = np.where([kind == "concat" for kind, _ in TERMS], 10.0, 3.0)
-    rest, few = sample(200, seed=11), sample(10, seed=12)
+    rest, few = sample(200, seed=11), sample(6, seed=12)
 
     def other(architectures):
         return operator_work(architectures).table @ (prior.work.prices * factors)
