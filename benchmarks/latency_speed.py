@@ -18,7 +18,7 @@ from search_spaces import YoloSpace
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("profile", nargs="?", help="default: the first that ships")
+    parser.add_argument("profile", nargs="?", help="default: the first that `device list` shows")
     parser.add_argument("--repeats", type=int, default=5)
     args = parser.parse_args()
     profile = DeviceProfile.load(args.profile or profile_paths()[0])

@@ -21,7 +21,7 @@ from evaluators.latency import agent
 from evaluators.latency.design import choose
 from evaluators.latency.measurement import LatencyMeter
 from evaluators.latency.pack import pack
-from evaluators.latency.profile import PROFILES, DeviceProfile, profile_paths
+from evaluators.latency.profile import NAME, NAME_RULE, PROFILES, DeviceProfile, profile_paths
 from evaluators.latency.results import read_results
 from search_spaces import InputError, SearchSpace, build_model
 from search_spaces.files import read_json, write_text
@@ -56,7 +56,7 @@ def make_pack(
     Raises:
         InputError: a folder that is not empty, a runtime, device or precision that there is not.
     """
-    check_settings(runtimes, device, precision, threads, count)
+    check_settings(runtimes, device, precision, threads, count, num_classes, seed)
     if prior:
         prior.check_same_space(space)
     folder = Path(folder)
@@ -93,10 +93,10 @@ def make_profile(name: str, space: SearchSpace, output: Path, say: Say, *, adapt
     Raises:
         InputError: a runtime that is missing, or too few models that it can run.
     """
-    check_settings(
-        [settings["runtime"]], settings["device"], settings["precision"], settings["threads"], settings["count"]
-    )
+    names = ("device", "precision", "threads", "count", "num_classes", "seed")
+    check_settings([settings["runtime"]], *(settings[name] for name in names))
     prior = DeviceProfile.load(adapt_from) if adapt_from else None
+    check_name(name)
     if output.exists():
         raise InputError(f"{output} exists; name another profile, or remove it")
     settings["threads"] = settings["threads"] or os.cpu_count() or 1
@@ -117,7 +117,7 @@ def make_profile(name: str, space: SearchSpace, output: Path, say: Say, *, adapt
         make_pack(folder, space, say, runtimes=[runtime], prior=prior, **settings)
         write_text(asked, json.dumps(request))
     results = folder / agent.RESULTS
-    command = [sys.executable, agent.__file__, "--folder", str(folder), "--output", str(results)]
+    command = [sys.executable, str(folder / "run.py"), "--output", str(results)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         for line in process.stdout:
             say(line.rstrip())
@@ -132,13 +132,21 @@ def make_profile(name: str, space: SearchSpace, output: Path, say: Say, *, adapt
 
 def fit_profile(name: str, results: str | Path, output: Path, prior: DeviceProfile | None = None) -> DeviceProfile:
     """The profile that a results file makes, written to `output`."""
+    check_name(name)
     profile = DeviceProfile.fit(name, read_results(results), adapt_from=prior)
     output.parent.mkdir(parents=True, exist_ok=True)
     profile.save(output)
     return profile
 
 
-def check_settings(runtimes, device: str, precision: str, threads: int | None, count: int) -> None:
+def check_name(name: str) -> None:
+    if not NAME.fullmatch(name):
+        raise InputError(f"profile name {name!r}: {NAME_RULE}")
+
+
+def check_settings(
+    runtimes, device: str, precision: str, threads: int | None, count: int, num_classes: int, seed: int
+) -> None:
     for runtime in runtimes:
         if runtime not in agent.RUNTIMES:
             raise InputError(f"--runtime {runtime}: there are {', '.join(agent.RUNTIMES)}")
@@ -149,6 +157,12 @@ def check_settings(runtimes, device: str, precision: str, threads: int | None, c
             raise InputError(f"--precision {precision}: {runtime} is measured in {', '.join(precisions)}")
     if threads is not None and threads < 1:
         raise InputError(f"--threads {threads}: must be a positive number")
+    if runtimes == ["onnxruntime"] and precision == "FP16" and device != "tensorrt":
+        raise InputError("--precision FP16: ONNX Runtime runs these models in FP16 with --on tensorrt only")
+    if num_classes < 1:
+        raise InputError(f"--classes {num_classes}: must be a positive number")
+    if seed < 0:
+        raise InputError(f"--seed {seed}: must not be negative")
     if count < 5:
         raise InputError(f"--count {count}: a predictor needs 5 measurements or more")
 

@@ -205,5 +205,5 @@ def _say_what_came_out(run: Run, files: dict, config: SearchConfig, progress: Pr
             metric_on("latency_high_ms", next(iter(config.device_names), None)), best.metrics.get("latency_ms")
         )
         if latency is not None:
-            say(f"  evoyolo pick {run.directory} {device}--max-latency-ms {latency:.3g}")
+            say(f"  evoyolo pick {run.directory} {device}--max-latency-ms {latency * 1.005:.3g}")
         say(f"  evoyolo resume {run.directory} --max-evaluations {2 * config.max_evaluations}      search on")

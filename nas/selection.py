@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluators.evaluator import metric_and_device
+from evaluators.evaluator import metric_and_device, metric_on
 from evaluators.latency.profile import DeviceProfile
 from search_spaces import InputError
 from search_spaces.errors import one_of
@@ -65,8 +65,12 @@ def choose(directory: str | Path, device: str | Path | DeviceProfile | None = No
         known = sorted({name for e in run.evaluations for name in e.metrics} | ({"latency_ms"} if profile else set()))
         if kind not in ("max", "min") or metric not in known:
             raise InputError(f"no bound {bound!r}: it is max_ or min_ and a metric of the run, {one_of(known)}")
-        if profile and metric_and_device(metric)[0] == "latency_ms":
-            figures[bound] = _predictions(run, profile)
+        searched = run.settings.get("devices") or {}
+        if profile and metric == "latency_ms" and profile.name in searched:  # predicted, and maybe measured, in the run
+            name = metric_on(metric, profile.name if len(searched) > 1 else None)
+            figures[bound] = {e.key: f for e in run.evaluations if (f := _figure(e, name, kind)) is not None}
+        elif profile and metric == "latency_ms":
+            figures[bound] = _predictions(run, profile, kind)
         else:
             figures[bound] = {e.key: f for e in run.evaluations if (f := _figure(e, metric, kind)) is not None}
     fitting = maybe = run.evaluations
@@ -114,7 +118,7 @@ def _figure(evaluation: Evaluation, metric: str, kind: str) -> Figure | None:
     return Figure(value, value, f"{metric} {value:,.6g}")
 
 
-def _predictions(run: Run, profile: DeviceProfile) -> dict[str, Figure]:
+def _predictions(run: Run, profile: DeviceProfile, kind: str) -> dict[str, Figure]:
     """Key -> predicted latency on a device, whichever one the run was searched for."""
     if profile.space != run.space.name:
         raise InputError(
@@ -128,7 +132,11 @@ def _predictions(run: Run, profile: DeviceProfile) -> dict[str, Figure]:
         )
     rows = zip(*profile.predict([e.architecture for e in covered], run.settings.get("num_classes")))
     return {
-        e.key: Figure(value, high, f"{value:.2f} ms predicted on {profile.name}, 90% interval {low:.2f} to {high:.2f}")
+        e.key: Figure(
+            value,
+            high if kind == "max" else low,
+            f"{value:.2f} ms predicted on {profile.name}, 90% interval {low:.2f} to {high:.2f}",
+        )
         for e, (value, low, high) in zip(covered, rows)
     }
 
@@ -143,4 +151,5 @@ def _nothing(run: Run, fitting, known: Mapping[str, Figure], bound: str, limit: 
     word = {"latency_ms": "the fastest"}.get(metric_and_device(metric)[0], "the nearest")
     figure = known[nearest.key]
     has = "has" if figure.surely == figure.value else "surely has"
-    return f"no model of {run.directory} {has} {metric} {'<=' if sign > 0 else '>='} {limit:g}; {word} is {nearest.key} with {figure.text}"
+    among = "" if len(fitting) == len(run.evaluations) else " that meets the other bounds"
+    return f"no model of {run.directory}{among} {has} {metric} {'<=' if sign > 0 else '>='} {limit:g}; {word} is {nearest.key} with {figure.text}"

@@ -75,12 +75,13 @@ def load_onnxruntime(path, shape, threads, device, precision, spin=True):
     # the cores of the one that is measured. Beside other work (spin=False) they never do.
     entry = ("session.force_spinning_stop", "1") if spin else ("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry(*entry)
-    settings = {"trt_fp16_enable": precision == "FP16"} if device == "tensorrt" else {}
+    settings = {}
+    if device == "tensorrt":
+        settings = {"trt_fp16_enable": precision == "FP16", "trt_int8_enable": precision == "INT8"}
     session = onnxruntime.InferenceSession(path, options, providers=[(provider, settings)])
     if session.get_providers()[0] != provider:  # it falls back to the CPU by itself
         raise Unavailable("ONNX Runtime could not start %s (it would run on the CPU)" % provider)
-    entry = session.get_inputs()[0]
-    feed = {entry.name: _image(shape).astype(np.float16 if "float16" in entry.type else np.float32)}
+    feed = {session.get_inputs()[0].name: _image(shape)}
     return lambda: session.run(None, feed), onnxruntime.__version__
 
 
@@ -142,6 +143,7 @@ def load_pytorch(path, shape, threads, device, precision, spin=True):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript is on its way out, and what every PyTorch of these years runs
         model = torch.jit.load(path, map_location=device).eval().to(kind)
+        model = torch.jit.freeze(model)  # now, since frozen weights stay in the precision they have
     image = torch.from_numpy(_image(shape)).to(device, kind)
 
     def run():
@@ -183,8 +185,8 @@ def load(runtime, path, shape, threads, device, precision, spin=True):
             "%s runs on %s in %s, not on %r in %s"
             % (runtime, "/".join(devices), "/".join(precisions), device, precision)
         )
-    if runtime == "onnxruntime" and precision == "FP16" and device == "cpu":
-        raise Unavailable("ONNX Runtime has no FP16 kernels for the CPU; choose FP32 or INT8")
+    if runtime == "onnxruntime" and precision == "FP16" and device != "tensorrt":
+        raise Unavailable("ONNX Runtime runs these models in FP16 with TensorRT only; choose FP32 or INT8")
     return loader(str(path), shape, threads, device, precision, spin)
 
 
@@ -319,10 +321,17 @@ def device_name():
     return platform.processor() or platform.machine()
 
 
+def reference_precision(precision):
+    """The reference is never quantised: it only tells the state of the machine."""
+    return "FP32" if precision == "INT8" else precision
+
+
 def accelerator_name(runtime, device):
     """The name of what `device` stands for."""
     if device == "cpu":
         return device_name()
+    if device == "gpu":  # OpenVINO's: an Intel one
+        return "gpu of %s" % device_name()
     try:
         output = subprocess.check_output(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"], text=True)
         return output.splitlines()[0].strip()
@@ -343,12 +352,19 @@ def _save(document, path):
     document["checksum"] = checksum(document)
     with open(path + ".tmp", "w") as stream:
         json.dump(document, stream, indent=1)
+        stream.flush()
+        os.fsync(stream.fileno())
     os.replace(path + ".tmp", path)
 
 
 def _read(path):
-    with open(path, encoding="utf-8") as stream:
-        return json.load(stream)
+    try:
+        with open(path, encoding="utf-8") as stream:
+            return json.load(stream)
+    except OSError as error:
+        sys.exit("%s: cannot be read (%s)" % (path, error.strerror))
+    except ValueError:
+        sys.exit("%s: not valid JSON; was it cut off? Move it away or copy it again" % path)
 
 
 def _duration(seconds):
@@ -361,14 +377,16 @@ def work(folder, settings, output):
     runtime = settings["runtime"]
     kind = RUNTIMES[runtime][1]
 
-    def open_model(model):
+    def open_model(model, precision=settings["precision"]):
         path = os.path.join(folder, model["files"][kind])
         size = model["image_size"]
         shape = (1, 3, size[0], size[1])
-        return load(runtime, path, shape, settings["threads"], settings["device"], settings["precision"])
+        return load(runtime, path, shape, settings["threads"], settings["device"], precision)
 
     if os.path.exists(output):
         document = _read(output)
+        if document.get("checksum") != checksum(document):
+            sys.exit("%s was changed after it was measured; move it away to measure again" % output)
         same = ("runtime", "device", "precision", "threads")
         if document.get("manifest") != manifest["id"] or any(document.get(n) != settings[n] for n in same):
             sys.exit("%s is of another pack or of other settings; move it away or name another --output" % output)
@@ -389,10 +407,15 @@ def work(folder, settings, output):
             "repeated": [],
             **settings,
         }
-    reference, version = open_model(manifest["reference"])
+    try:
+        reference, version = open_model(manifest["reference"], reference_precision(settings["precision"]))
+        now = usual_ms(reference)
+    except Unavailable:
+        raise
+    except Exception as error:
+        sys.exit("the reference model cannot be run: " + ("%s: %s" % (type(error).__name__, error)).splitlines()[0])
     if document.setdefault("version", version) != version:
         sys.exit("%s was begun with %s %s, this is %s" % (output, runtime, document["version"], version))
-    now = usual_ms(reference)
     document["expected_ms"] = min(now, document.get("expected_ms", now))
     models = {model["name"]: model for model in manifest["models"]}
     total, began, count, astray = len(models), time.time(), 0, 0
@@ -429,6 +452,10 @@ def work(folder, settings, output):
             run = None
         entry["time"] = int(time.time())
         document["attempts"].pop(name, None)
+        earlier = [m for m in document["measurements"] if m["name"] == name and "failed" not in m]
+        if "failed" in entry and earlier:  # taken once more, in vain: the first figure stays
+            _save(document, output)
+            continue
         document["measurements"] = [m for m in document["measurements"] if m["name"] != name] + [entry]
         if "failed" in entry:
             text = entry["failed"]
@@ -443,10 +470,21 @@ def work(folder, settings, output):
         _save(document, output)
         count += 1
         done = len(document["measurements"])
+        if name in document["repeated"]:
+            print("%d/%d %s %s  (once more)" % (done, total, name, text), flush=True)
+            continue
         left = (time.time() - began) / count * (total - done)
         print("%d/%d %s %s  %s left" % (done, total, name, text, _duration(left)), flush=True)
     measured = sum("failed" not in m for m in document["measurements"])
     print("%d of %d models measured, results in %s" % (measured, total, output), flush=True)
+
+
+def _progress(output):
+    """What tells whether a worker got anywhere."""
+    if not os.path.exists(output):
+        return None
+    document = _read(output)
+    return len(document["measurements"]), document["attempts"], document["repeated"]
 
 
 def main(arguments=None):
@@ -489,12 +527,17 @@ def main(arguments=None):
     for name, value in settings.items():
         command += ["--" + name, str(value)]
     while True:
+        before = _progress(output)
+        process = subprocess.Popen(command)
         try:
-            code = subprocess.call(command)
-        except KeyboardInterrupt:
+            code = process.wait()
+        except KeyboardInterrupt:  # the worker has got it too: it saves and ends
+            process.wait()
             return 130
         if code >= 0 and code != 3221225477:  # negative: killed by a signal; the other is Windows' access violation
             return code
+        if _progress(output) == before:
+            sys.exit("the runtime crashes (status %d) before it measures anything" % code)
         print("the runtime crashed (status %d); going on with the next" % code, flush=True)
 
 

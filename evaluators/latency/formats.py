@@ -27,8 +27,7 @@ def export(model, kinds: Sequence[str], folder: Path, name: str, image_size, pre
     """Write `model` in every format of `kinds` under `folder`: kind -> file name.
 
     Args:
-        precision: INT8 quantises the ONNX file statically; the other precisions are settings of the runtime, except
-            that ONNX Runtime's FP16 is a file of its own.
+        precision: INT8 quantises the ONNX file statically; the other precisions are settings of the runtime.
         images: (n, 3, height, width) float32 from 0 to 1, to calibrate INT8 with, of any size.
 
     Raises:
@@ -74,7 +73,7 @@ def export_torchscript(model, path: Path, image_size) -> Path:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         prepared(image)
-        torch.jit.freeze(torch.jit.trace(prepared, image, check_trace=False)).save(str(path))
+        torch.jit.trace(prepared, image, check_trace=False).save(str(path))
     return path
 
 

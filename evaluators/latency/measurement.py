@@ -93,13 +93,17 @@ class LatencyMeter:
         self.runtime, self.device, self.precision, self.threads, self.spin = runtime, device, precision, threads, spin
         self._scratch = tempfile.TemporaryDirectory(prefix="evoyolo-latency-")
         model = build_model(reference_architecture(), num_classes)
-        # The reference is never quantised: it only tells the state of the machine.
-        plain = "FP32" if precision == "INT8" else precision
-        self._reference, self.version = self._load(
-            self._export("reference", model, REFERENCE[1], plain), REFERENCE[1], plain
-        )
-        with machine_lock("latency"):
-            self.reference_ms = reference_ms or agent.usual_ms(self._reference)
+        plain = agent.reference_precision(precision)
+        try:
+            path = self._export("reference", model, REFERENCE[1], plain)
+            self._reference, self.version = self._load(path, REFERENCE[1], plain)
+            with machine_lock("latency"):
+                self.reference_ms = reference_ms or agent.usual_ms(self._reference)
+        except InputError:
+            raise
+        except Exception as error:  # each runtime has its own way of failing
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise InputError(f"{runtime} cannot run the reference model on {device} in {precision}: {reason}") from None
 
     def _export(self, name: str, model, image_size, precision, images=None) -> Path:
         folder = Path(self._scratch.name)

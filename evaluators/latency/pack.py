@@ -53,7 +53,7 @@ def pack(
             folder / "models",
             "reference" if not index else architecture.key,
             size,
-            precision,
+            precision if index else agent.reference_precision(precision),
             images=images,
         )
         entries.append(

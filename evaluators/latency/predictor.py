@@ -40,7 +40,7 @@ class HeldOut:
         folds: parts that took turns in being left out.
         within_10, coverage_90: shares of the measurements predicted within 10%, and inside their 90% interval.
         median_error: median of |predicted / measured - 1|.
-        spearman: rank correlation; None for fewer than three measurements.
+        spearman: rank correlation.
         value_ms, low_ms, high_ms: the predictions, in the order of the measurements.
     """
 
@@ -48,7 +48,7 @@ class HeldOut:
     folds: int
     within_10: float
     median_error: float
-    spearman: float | None
+    spearman: float
     coverage_90: float
     value_ms: list[float]
     low_ms: list[float]
@@ -180,23 +180,23 @@ class LatencyPredictor:
             raise InputError(f"latency_ms of {bad} is {latency_ms[wrong[0]]:g}; it must be positive and finite")
         seen = _seen(architectures, num_classes, adapt_from)
         predictor = cls._fit(seen, latency_ms, adapt_from)
-        folds = len(architectures)
-        if folds > MOST_FOLDED:
+        folds = min(FOLDS, len(architectures))
+        fold = np.random.default_rng(0).permutation(len(architectures)) % folds
+        if len(architectures) > MOST_FOLDED and not predictor.work:
+            folds = len(architectures)
             value, deviation = predictor.process.leave_one_out()
             value = value + predictor.offset + predictor._inputs(seen)[1]
         else:
-            folds = min(FOLDS, folds)
-            fold = np.random.default_rng(0).permutation(len(architectures)) % folds
             value, deviation = np.empty_like(latency_ms), np.empty_like(latency_ms)
             for k in range(folds):
                 rest, held = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
                 part = cls._fit(seen.rows(rest), latency_ms[rest], adapt_from)
                 value[held], deviation[held] = part._log(seen.rows(held))
         error = np.log(latency_ms) - value
-        # the smallest width that would have covered them, with the usual correction for a finite sample
-        scores = np.sort(np.abs(error) / deviation)
-        width = scores[min(len(scores), int(np.ceil(LEVEL * (len(scores) + 1)))) - 1]
-        predictor.width, predictor.num_classes = float(width), num_classes
+        scores = np.abs(error) / deviation
+        predictor.width, predictor.num_classes = _width(scores), num_classes
+        # the coverage that is stated is of widths that the measurement had no part in
+        width = np.array([_width(scores[fold != k]) for k in fold])
         low, high = np.exp(value - width * deviation), np.exp(value + width * deviation)
         relative = np.abs(np.exp(-error) - 1)
         predictor.held_out = HeldOut(
@@ -379,6 +379,11 @@ def _amplitudes(work: WorkModel | None, others: Sequence[LatencyPredictor]) -> t
         return 1.0, 1.0
     spread = float(np.exp(np.mean([np.log(max(other.spread, 1e-6)) for other in others])))
     return RESIDUAL_ELSEWHERE * spread, spread
+
+
+def _width(scores: np.ndarray) -> float:
+    """The smallest width that covers errors of these many deviations, with the usual correction for a finite sample."""
+    return float(np.sort(scores)[min(len(scores), int(np.ceil(LEVEL * (len(scores) + 1)))) - 1])
 
 
 def prior_covariance(

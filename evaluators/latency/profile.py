@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -20,13 +21,15 @@ from search_spaces.validation import first_problem
 
 from . import agent
 from .measurement import TIMED
-from .predictor import HeldOut, LatencyPredictor
+from .predictor import FEWEST, HeldOut, LatencyPredictor
 from .results import MOST_MS, Count, Milliseconds, Results, Strict
 
 VERSION = 1
 PROFILES = Path("devices")  # where the user's are written and looked for
 SHIPPED = Path(__file__).parent / "profiles"
 SUFFIX = ".json"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+NAME_RULE = "must be letters, digits, '.', '_' and '-', the first a letter or a digit"
 
 
 class Measurement(Strict):
@@ -56,7 +59,7 @@ class DeviceProfile(Strict):
     """What was measured on one device with one runtime, and the predictor fitted to it."""
 
     evoyolo_profile: Literal[1] = VERSION
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: Annotated[str, Field(pattern=rf"^{NAME.pattern}$")]
     date: str
     machine: str
     system: str
@@ -141,10 +144,12 @@ class DeviceProfile(Strict):
             num_classes=results.num_classes,
             adapt_from=[adapt_from.fitted] if adapt_from else [],
         )
+        if not NAME.fullmatch(name):
+            raise InputError(f"profile name {name!r}: {NAME_RULE}")
         copied = ("machine", "system", "runtime", "version", "device", "precision", "threads", "space", "num_classes")
         return cls(
             name=name,
-            date=datetime.date.today().isoformat(),
+            date=datetime.date.fromtimestamp(max(m.time for m in results.figures)).isoformat(),
             **{field: getattr(results, field) for field in copied},
             reference_ms=nominal,
             adapted_from=adapt_from.name if adapt_from else None,
@@ -154,6 +159,17 @@ class DeviceProfile(Strict):
         )
 
     # -- what it says -------------------------------------------------------------------------------------------
+
+    @model_validator(mode="after")
+    def _enough(self):
+        count = len(self.measured)
+        for m in self.measured:
+            if m.q25_ms is None or m.q75_ms is None or not isinstance(m.architecture.get("image_size"), int):
+                raise ValueError("measurements: one has no q25_ms, q75_ms or image_size")
+        held = (self.held_out.value_ms, self.held_out.low_ms, self.held_out.high_ms)
+        if count < FEWEST or any(len(values) != count for values in held):
+            raise ValueError(f"held_out does not belong to the {count} measurements")
+        return self
 
     @cached_property
     def fitted(self) -> LatencyPredictor:

@@ -118,7 +118,7 @@ def test_missing_runtimes_devices_and_precisions_say_what_to_do(monkeypatch):
         agent.load("ncnn", "x.param", (1, 3, 64, 64), 1, "cpu", "FP32")
     with pytest.raises(agent.Unavailable, match="not on 'tpu'"):
         agent.load("ncnn", "x.param", (1, 3, 64, 64), 1, "tpu", "FP32")
-    with pytest.raises(agent.Unavailable, match="no FP16 kernels"):
+    with pytest.raises(agent.Unavailable, match="FP16 with TensorRT only"):
         agent.load("onnxruntime", "x.onnx", (1, 3, 64, 64), 1, "cpu", "FP16")
 
 
@@ -199,6 +199,7 @@ def test_the_runner_goes_on_where_it_was(tmp_path):
     results = json.loads((tmp_path / "results.json").read_text())
     kept = next(m for m in results["measurements"] if m["name"] == "a")
     results["measurements"] = [kept]
+    results["checksum"] = agent.checksum(results)
     (tmp_path / "results.json").write_text(json.dumps(results))
     (tmp_path / "a").write_text("refuse")  # it would not be measured again
     assert run_pack(tmp_path).returncode == 0
@@ -226,9 +227,41 @@ def test_a_model_that_was_disturbed_is_taken_once_more(tmp_path):
     a, b = results["measurements"]
     b["reference_ms"] = 6.0  # b in another state of the machine, a not at all
     results["measurements"] = [{"name": a["name"], "time": 1, "failed": "Unstable: the spread stayed too large"}, b]
+    results["checksum"] = agent.checksum(results)
     (tmp_path / "results.json").write_text(json.dumps(results))
     assert run_pack(tmp_path).returncode == 0
     again = json.loads((tmp_path / "results.json").read_text())
     by_name = {m["name"]: m for m in again["measurements"]}
     assert by_name["a"]["ratio"] == pytest.approx(2.0) and by_name["b"]["reference_ms"] == pytest.approx(4.0)
     assert sorted(again["repeated"]) == ["a", "b"]
+
+
+def test_results_that_were_changed_or_cut_off_are_not_gone_on_with(tmp_path):
+    fake_pack(tmp_path, {"reference": "4", "a": "8"})
+    assert run_pack(tmp_path).returncode == 0
+    text = (tmp_path / "results.json").read_text()
+    (tmp_path / "results.json").write_text(text.replace('"raw_ms": 8', '"raw_ms": 7'))
+    done = run_pack(tmp_path)
+    assert done.returncode == 1 and "was changed after it was measured" in done.stderr
+    (tmp_path / "results.json").write_text(text[:100])
+    done = run_pack(tmp_path)
+    assert done.returncode == 1 and "was it cut off?" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_runtime_that_crashes_at_once_ends_the_run(tmp_path):
+    fake_pack(tmp_path, {"reference": "crash", "a": "8"})
+    done = run_pack(tmp_path)
+    assert done.returncode == 1 and "crashes (status -11) before it measures anything" in done.stderr
+
+
+def test_a_figure_is_not_lost_when_it_is_taken_once_more_in_vain(tmp_path):
+    fake_pack(tmp_path, {"reference": "4", "a": "8"})
+    assert run_pack(tmp_path).returncode == 0
+    results = json.loads((tmp_path / "results.json").read_text())
+    results["measurements"][0]["reference_ms"] = 6.0
+    results["checksum"] = agent.checksum(results)
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    (tmp_path / "a").write_text("refuse")
+    assert run_pack(tmp_path).returncode == 0
+    again = json.loads((tmp_path / "results.json").read_text())["measurements"]
+    assert again[0]["ratio"] == pytest.approx(2.0)
