@@ -21,7 +21,7 @@ from evaluators.latency.profile import DeviceProfile
 from search_spaces import YoloSpace, build_model
 
 SIZE = 640
-OFFSPRING, GENERATIONS, PARENTS = 2000, 25, 50
+OFFSPRING, GENERATIONS, PARENTS = 1000, 20, 40
 
 
 def searched(space, profiles, num_classes, rng, least_macs, max_params):
