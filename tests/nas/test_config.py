@@ -1,5 +1,7 @@
 """The configuration: what is wrong is named with its file, field and value."""
 
+from dataclasses import replace
+
 import pytest
 import yaml
 
@@ -102,8 +104,10 @@ def test_several_devices_are_told_apart(boards):
 
 
 def test_devices_that_do_not_fit_are_named(board, boards, tmp_path):
-    small = [m for m in board.measurements if m.architecture["image_size"] <= 256]
-    board.model_copy(update={"name": "small", "measurements": small}).save(tmp_path / "small.json")
+    kept = [i for i, m in enumerate(board.measurements) if m.architecture["image_size"] <= 256]
+    held = {name: [getattr(board.held_out, name)[i] for i in kept] for name in ("value_ms", "low_ms", "high_ms")}
+    small = {"measurements": [board.measurements[i] for i in kept], "held_out": replace(board.held_out, **held)}
+    board.model_copy(update={"name": "small", **small}).save(tmp_path / "small.json")
     with pytest.raises(
         InputError, match="device profile small was measured at image sizes from .* and says nothing of .*640 px"
     ):
