@@ -5,7 +5,7 @@ depth_multiple, width_multiple, image_size, map50_95 and latency_ms_*). Objectiv
 expensive here, and map50_95; reference point at the largest latency and mAP 0. The algorithms are given the names and values
 of the choices and nothing else.
 
-    python benchmarks/search_yolobench.py ../shared/data/yolobench/yolobench_voc_scratch.csv --plot results/search/yolobench.png
+    python benchmarks/search_yolobench.py ../shared/data/yolobench/yolobench_voc_scratch.csv --plot search.png
 """
 
 from __future__ import annotations
