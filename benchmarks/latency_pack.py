@@ -9,6 +9,7 @@ It installs numpy, onnxruntime and ncnn from the package registry into temporary
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -19,12 +20,15 @@ from pathlib import Path
 from machine import describe
 
 FEW = 10
+ROOT = Path(__file__).parents[1]
 EVOYOLO = [sys.executable, "-m", "nas.cli"]
 
 
-def run(label: str, command, cwd: Path, show: int = 0) -> None:
+def run(label: str, command, work: Path, show: int = 0) -> None:
+    """Run in `work`, with paths relative to it: what is printed tells nothing of this machine."""
     start = time.perf_counter()
-    done = subprocess.run(list(map(str, command)), cwd=cwd, capture_output=True, text=True)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)} if command[: len(EVOYOLO)] == EVOYOLO else None
+    done = subprocess.run(list(map(str, command)), cwd=work, capture_output=True, text=True, env=environment)
     if done.returncode:
         sys.exit(f"{label}: status {done.returncode}\n{done.stdout}{done.stderr}")
     print(f"{time.perf_counter() - start:7.1f} s  {label}", flush=True)
@@ -32,13 +36,12 @@ def run(label: str, command, cwd: Path, show: int = 0) -> None:
         print(f"           | {line}", flush=True)
 
 
-def unzip(path: Path) -> Path:
+def unzip(path: Path) -> None:
     folder = path.with_suffix("")
     with zipfile.ZipFile(path) as archive:
         archive.extractall(folder)
     size = path.stat().st_size / 2**20
     print(f"           {path.name}: {size:.0f} MB, {len(list(folder.rglob('*')))} files")
-    return folder
 
 
 def main() -> None:
@@ -48,43 +51,25 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     print(describe())
-    root = Path(__file__).parents[1]
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
         options = ["--threads", args.threads]
-        pack = [
-            *EVOYOLO,
-            "device",
-            "pack",
-            work / "pack.zip",
-            "--runtime",
-            "onnxruntime",
-            "ncnn",
-            "--count",
-            args.count,
-        ]
-        run(f"device pack, {args.count} models for two runtimes", [*pack, *options], root, 1)
-        folder = unzip(work / "pack.zip")
+        pack = [*EVOYOLO, "device", "pack", "pack.zip", "--runtime", "onnxruntime", "ncnn", "--count", args.count]
+        run(f"device pack, {args.count} models for two runtimes", [*pack, *options], work, 1)
+        unzip(work / "pack.zip")
         for runtime in ("onnxruntime", "ncnn"):
-            bare = work / runtime
-            python = bare / "bin" / "python"
-            run(f"bare environment with numpy and {runtime}", [args.python, "-m", "venv", bare], work)
+            python = work / runtime / "bin" / "python"
+            run(f"bare environment with numpy and {runtime}", [args.python, "-m", "venv", runtime], work)
             run("  installed", [python, "-m", "pip", "install", "-q", "numpy", runtime], work)
             run("  it holds", [python, "-m", "pip", "list", "--format", "freeze"], work, 30)
-            results = work / f"{runtime}.json"
-            run("  run.py", [python, folder / "run.py", "--runtime", runtime, "--output", results], work, 1)
-            profile = work / "devices" / f"{runtime}.json"
-            fit = [*EVOYOLO, "device", "fit", results, "--name", runtime, "--output", profile]
-            run("  device fit", fit, root, 4)
+            run("  run.py", [python, "pack/run.py", "--runtime", runtime, "--output", f"{runtime}.json"], work, 1)
+            run("  device fit", [*EVOYOLO, "device", "fit", f"{runtime}.json"], work, 4)
         print(f"few measurements: {FEW} models, ONNX Runtime adapted from the profile of ncnn")
-        prior = work / "devices" / "ncnn.json"
-        few = [*EVOYOLO, "device", "pack", work / "few.zip", "--count", FEW, "--adapt-from", prior]
-        run(f"device pack, {FEW} models", [*few, *options], root)
-        folder = unzip(work / "few.zip")
-        results = work / "few.json"
-        run("  run.py", [work / "onnxruntime" / "bin" / "python", folder / "run.py", "--output", results], work, 1)
-        fit = [*EVOYOLO, "device", "fit", results, "--name", "few", "--adapt-from", prior]
-        run("  device fit", [*fit, "--output", work / "devices" / "few.json"], root, 4)
+        few = [*EVOYOLO, "device", "pack", "few.zip", "--count", FEW, "--adapt-from", "ncnn"]
+        run(f"device pack, {FEW} models", [*few, *options], work)
+        unzip(work / "few.zip")
+        run("  run.py", [work / "onnxruntime" / "bin" / "python", "few/run.py", "--output", "few.json"], work, 1)
+        run("  device fit", [*EVOYOLO, "device", "fit", "few.json", "--adapt-from", "ncnn"], work, 4)
         compare(work / "devices", ("few", "onnxruntime"))
 
 
