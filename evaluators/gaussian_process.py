@@ -29,6 +29,12 @@ class Inputs:
     def rows(self, index) -> Inputs:
         return Inputs(self.numbers[index], self.categories[index])
 
+    def joined(self, other: Inputs) -> Inputs:
+        """These points, then those of `other`."""
+        return Inputs(
+            np.concatenate([self.numbers, other.numbers]), np.concatenate([self.categories, other.categories])
+        )
+
 
 def choice_inputs(architectures: Sequence[Architecture]) -> Inputs:
     """Architectures as their choices: numbers (logarithms where all values of a choice are positive) and categories.
@@ -102,6 +108,11 @@ class Kernel:
         means, deviations = np.array(rows).T
         return torch.from_numpy(means.copy()), torch.from_numpy(deviations.copy())
 
+    def prior_covariance(self, inputs: Inputs) -> tuple[np.ndarray, float]:
+        """(covariance (n, n), standard deviation of a measurement) at the centre of the priors."""
+        means, points = self.prior()[0], self.points(inputs)
+        return self(means, points, points).numpy(), float(np.exp(means[0] / 2))
+
     def split(self, parameters: torch.Tensor) -> dict[str, torch.Tensor]:
         counts = [count for count, _, _ in self.priors.values()]
         return {name: part.exp() for name, part in zip(self.priors, parameters.split(counts))}
@@ -147,6 +158,34 @@ class Kernel:
             k = k + p["offset"].sum()
             k = k + self.categories * (x**2 @ p["category_linear"] + p["category_curve"].sum())
         return k + (p["elsewhere"] * (z**2).mean(1) if self.others else 0)
+
+
+def most_telling(covariance: np.ndarray, count: int, noise: float, measured: Sequence[int] = ()) -> list[int]:
+    """Points that, measured one after another, each leave the least variance over all points.
+
+    Greedy A-optimal design for a Gaussian process; it needs no measurement, so all can be chosen at once. Cohn, Neural
+    network exploration using optimal experiment design, 1996; Seo et al., Gaussian process regression: active data
+    selection, 2000.
+
+    Args:
+        covariance: (n, n) prior covariance.
+        noise: standard deviation of a measurement.
+        measured: points that are measured whatever is chosen.
+    """
+    left, taken = covariance.copy(), []
+
+    def take(point):
+        nonlocal left
+        taken.append(point)
+        left = left - np.outer(left[point], left[point]) / (left[point, point] + noise**2)
+
+    for point in measured:
+        take(point)
+    while len(taken) < min(len(measured) + count, len(left)):
+        gain = (left**2).sum(0) / (left.diagonal() + noise**2)
+        gain[taken] = -1
+        take(int(gain.argmax()))
+    return taken[len(measured) :]
 
 
 def _matern(squared: torch.Tensor) -> torch.Tensor:

@@ -8,32 +8,10 @@ import numpy as np
 
 from search_spaces import Architecture, SearchSpace
 
+from ..gaussian_process import most_telling
 from .predictor import LatencyPredictor, prior_covariance
 
 POOL = 2000  # architectures that a choice is made among
-
-
-def most_telling(covariance: np.ndarray, count: int, noise: float) -> list[int]:
-    """Points that, measured one after another, each leave the least variance over all points.
-
-    Greedy A-optimal design for a Gaussian process; it needs no measurement, so all can be chosen at once. Cohn, Neural
-    network exploration using optimal experiment design, 1996; Seo et al., Gaussian process regression: active data
-    selection, 2000.
-
-    Args:
-        covariance: (n, n) prior covariance.
-        noise: standard deviation of a measurement.
-    """
-    left = covariance.copy()
-    chosen: list[int] = []
-    while len(chosen) < min(count, len(left)):
-        variance = left.diagonal() + noise**2
-        gain = (left**2).sum(0) / variance
-        gain[chosen] = -1
-        best = int(gain.argmax())
-        chosen.append(best)
-        left -= np.outer(left[best], left[best]) / variance[best]
-    return chosen
 
 
 def select(

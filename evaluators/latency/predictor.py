@@ -25,9 +25,7 @@ from .features import TERMS, Work, has_graphs, operator_work
 FEWEST = 5  # measurements that a predictor can be fitted to
 LEVEL = 0.9  # of the interval
 FOLDS = 10
-MOST_FOLDED = (
-    200  # measurements that are cross-validated in folds; of more, each is left out at the same hyperparameters
-)
+MOST_FOLDED = 200  # measurements that are left out in folds; of more, each one alone, at the same hyperparameters
 RESIDUAL = 0.1  # how much a work model leaves unexplained, as the prior has it
 RESIDUAL_ELSEWHERE = 0.3  # how far latencies stray from what other devices say, as a share of how far they vary there
 
@@ -136,16 +134,25 @@ class LatencyPredictor:
     layer graphs it is the Gaussian process alone, over the values of the choices.
     """
 
-    def __init__(self, work, process, width, num_classes, held_out, offset=0.0, others=(), centre=0.0, scale=1.0):
-        self.work: WorkModel | None = work
-        self.process: GaussianProcess = process
+    def __init__(
+        self,
+        process: GaussianProcess,
+        *,
+        offset: float,
+        work: WorkModel | None = None,
+        centre=0.0,
+        scale=1.0,
+        others: Sequence[LatencyPredictor] = (),
+        width: float = 1.0,
+        num_classes: int = 80,
+        held_out: HeldOut | None = None,
+    ):
+        self.process, self.work, self.offset = process, work, float(offset)
         # of the numbers that the process sees beside a work model; those of choices are standardised by their values
         self.centre, self.scale = np.asarray(centre, float), np.asarray(scale, float)
+        self.others = list(others)  # predictors of other devices, whose predictions the process sees
         self.width = float(width)  # half of the interval, in standard deviations
-        self.offset = float(offset)
-        self.others: list[LatencyPredictor] = list(others)  # of other devices, whose predictions the process sees
-        self.num_classes = num_classes
-        self.held_out: HeldOut | None = held_out
+        self.num_classes, self.held_out = num_classes, held_out
 
     # -- fitting ------------------------------------------------------------------------------------------------
 
@@ -216,21 +223,17 @@ class LatencyPredictor:
     def _fit(
         cls, seen: Work | Seen, latency_ms: np.ndarray, adapt_from: Sequence[LatencyPredictor]
     ) -> LatencyPredictor:
-        work, others = None, []
-        if isinstance(seen, Work):
-            work = WorkModel.fit(seen.table, latency_ms, _mean_prices(adapt_from))
-        else:
-            others = list(adapt_from)
-        made = cls(work, None, 1.0, None, None, others=others)
-        numbers = made._inputs(seen)[0].numbers
-        if work:
-            made.centre, made.scale = numbers.mean(0), np.maximum(numbers.std(0), 1e-6)
-        inputs, mean = made._inputs(seen)
+        has_work = isinstance(seen, Work)
+        work = WorkModel.fit(seen.table, latency_ms, _mean_prices(adapt_from)) if has_work else None
+        others = () if has_work else adapt_from
+        inputs, mean = _process_inputs(seen, work)
+        centre, scale = _standard(inputs.numbers) if has_work else (0.0, 1.0)
+        inputs = Inputs((inputs.numbers - centre) / scale, inputs.categories)
         target = np.log(latency_ms) - mean
-        made.offset = float(target.mean())
+        offset = target.mean()
         amplitude, spread = _amplitudes(work, others)
-        made.process = GaussianProcess.fit(inputs, target - made.offset, amplitude, len(others), spread)
-        return made
+        process = GaussianProcess.fit(inputs, target - offset, amplitude, len(others), spread)
+        return cls(process, offset=offset, work=work, centre=centre, scale=scale, others=others)
 
     def to_dict(self) -> dict:
         """All numbers of the predictor as plain data; `from_dict` is the way back."""
@@ -269,21 +272,14 @@ class LatencyPredictor:
                 np.array(process["numbers"], float).reshape(count, -1),
                 np.array(process["categories"], np.int64).reshape(count, -1),
             )
+            others = [cls.from_dict(other) for other in content["others"]]
+            values, parameters = (np.array(process[name], float) for name in ("values", "parameters"))
             made = cls(
-                work,
-                GaussianProcess(
-                    inputs,
-                    np.array(process["values"], float),
-                    np.array(process["parameters"], float),
-                    len(content["others"]),
-                ),
-                content["width"],
-                int(content["num_classes"]),
-                None,
-                content["offset"],
-                [cls.from_dict(other) for other in content["others"]],
-                content["centre"],
-                content["scale"],
+                GaussianProcess(inputs, values, parameters, len(others)),
+                work=work,
+                others=others,
+                num_classes=int(content["num_classes"]),
+                **{name: content[name] for name in ("offset", "centre", "scale", "width")},
             )
             numbers = (*made.process.parameters, *made.process.values, *inputs.numbers.flat, made.width, made.offset)
             if not np.isfinite(numbers).all() or not made.width > 0:
@@ -301,13 +297,9 @@ class LatencyPredictor:
     # -- predicting ---------------------------------------------------------------------------------------------
 
     def _inputs(self, seen: Work | Seen) -> tuple[Inputs, np.ndarray]:
-        """(what the process sees, the mean of the log latency before it)."""
-        if not self.work:
-            numbers = np.concatenate([seen.elsewhere, seen.choices.numbers], axis=1)
-            return Inputs(numbers, seen.choices.categories), np.zeros(len(seen))
-        mean = np.log(self.work.predict(seen.table))
-        numbers = np.stack([mean, np.log(seen.pixels)], axis=1)
-        return Inputs((numbers - self.centre) / self.scale, np.zeros((len(seen), 0), np.int64)), mean
+        """(what the process sees, standardised, the mean of the log latency before it)."""
+        inputs, mean = _process_inputs(seen, self.work)
+        return Inputs((inputs.numbers - self.centre) / self.scale, inputs.categories), mean
 
     def _log(self, seen: Work | Seen, deviation: bool = True) -> tuple[np.ndarray, np.ndarray | None]:
         """(mean, standard deviation) of the log latency."""
@@ -365,6 +357,20 @@ def _seen(
     return Seen(choices, elsewhere)
 
 
+def _process_inputs(seen: Work | Seen, work: WorkModel | None) -> tuple[Inputs, np.ndarray]:
+    """(what the process sees, the mean of the log latency before it)."""
+    if work is None:
+        numbers = np.concatenate([seen.elsewhere, seen.choices.numbers], axis=1)
+        return Inputs(numbers, seen.choices.categories), np.zeros(len(seen))
+    mean = np.log(work.predict(seen.table))
+    return Inputs(np.stack([mean, np.log(seen.pixels)], axis=1), np.zeros((len(seen), 0), np.int64)), mean
+
+
+def _standard(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(means, standard deviations) of columns."""
+    return numbers.mean(0), np.maximum(numbers.std(0), 1e-6)
+
+
 def _mean_prices(predictors: Sequence[LatencyPredictor]) -> np.ndarray | None:
     """Prices that other devices have on average."""
     prices = [predictor.work.prices for predictor in predictors]
@@ -394,21 +400,18 @@ def prior_covariance(
     These are the priors that `LatencyPredictor.fit` starts from.
     """
     seen = _seen(architectures, num_classes, adapt_from)
-    work, covariance = None, 0.0
+    work, others, of_prices = None, adapt_from, 0.0
     if isinstance(seen, Work):
-        prior = _mean_prices(adapt_from)
+        prior, others = _mean_prices(adapt_from), ()
         spread = WorkModel.SPREAD if prior is None else WorkModel.PRIOR_SPREAD
         work = WorkModel(WorkModel.nominal() if prior is None else prior, spread**2 * np.eye(len(TERMS)))
         shares = work.shares(seen.table)
-        covariance = shares @ work.doubt @ shares.T
-        numbers = LatencyPredictor(work, None, 1.0, None, None)._inputs(seen)[0].numbers
-        inputs = Inputs(
-            (numbers - numbers.mean(0)) / np.maximum(numbers.std(0), 1e-6), np.zeros((len(seen), 0), np.int64)
-        )
-    else:
-        inputs = LatencyPredictor(None, None, 1.0, None, None)._inputs(seen)[0]
-    others = 0 if work else len(adapt_from)
-    amplitude, spread = _amplitudes(work, () if work else adapt_from)
-    kernel = Kernel(inputs.numbers.shape[1] - others, inputs.categories.shape[1], amplitude, others, spread)
-    means, points = kernel.prior()[0], kernel.points(inputs)
-    return covariance + kernel(means, points, points).numpy(), float(np.exp(means[0] / 2))
+        of_prices = shares @ work.doubt @ shares.T
+    inputs, _ = _process_inputs(seen, work)
+    if work:
+        centre, scale = _standard(inputs.numbers)
+        inputs = Inputs((inputs.numbers - centre) / scale, inputs.categories)
+    amplitude, spread = _amplitudes(work, others)
+    kernel = Kernel(inputs.numbers.shape[1] - len(others), inputs.categories.shape[1], amplitude, len(others), spread)
+    covariance, noise = kernel.prior_covariance(inputs)
+    return of_prices + covariance, noise

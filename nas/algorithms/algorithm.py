@@ -10,7 +10,8 @@ import numpy as np
 from search_spaces import Architecture, InputError, SearchSpace
 from search_spaces.space import COUNTABLE
 
-from ..objectives import Constraint, Objective, check_metrics, meets
+from ..objectives import Constraint, Objective, check_metrics, meets, order
+from ..progress import number
 
 POOL = 256  # random candidates costed at once
 POOLS = 16  # pools without a new feasible architecture before the space is looked through in another way
@@ -127,6 +128,12 @@ class Algorithm:
         """Keys of the results inside the space that meet the constraints, in the order of telling."""
         return [key for key, m in self.told.items() if self.known[key] and meets(m, self.constraints)]
 
+    def best(self, count: int) -> list[Architecture]:
+        """Architectures of the best feasible results: by non-dominated rank, then the less crowded first."""
+        keys = self.feasible
+        ranked = order([self.told[key] for key in keys], self.objectives) if keys else []
+        return [self.known[keys[i]] for i in ranked[:count]]
+
     def candidates(self, architectures: Iterable[Architecture]) -> tuple[list[Architecture], dict[str, np.ndarray]]:
         """Those that are new and meet the constraints on estimated metrics, each once; with their estimates."""
         fresh = list({a.key: a for a in architectures if a.key not in self.known}.values())
@@ -191,12 +198,8 @@ class Algorithm:
         estimates = self.estimates(architectures)
         nearest = int(self._violation(estimates, len(architectures)).argmin())
         bounds = [c for c in self.constraints if c.metric in estimates]
-        has = " and ".join(f"{c.metric} {_plain(estimates[c.metric][nearest])}" for c in bounds)
+        has = " and ".join(f"{c.metric} {number(c.metric, estimates[c.metric][nearest].item())}" for c in bounds)
         return (
             f"no architecture of space {self.space.name!r} has {' and '.join(map(str, bounds))}; "
             f"the nearest found has {has}: {architectures[nearest].to_dict()}"
         )
-
-
-def _plain(value) -> str:
-    return f"{value:,}" if isinstance(value, (int, np.integer)) else f"{value:,.4g}"

@@ -11,7 +11,6 @@ import numpy as np
 
 from search_spaces import Architecture, InputError
 
-from ..objectives import order
 from .algorithm import Algorithm
 
 CROSSOVER = 0.9  # share of offspring with two parents
@@ -34,14 +33,8 @@ class Evolution(Algorithm):
             )
         self.population_size, self.initial = population_size, initial
 
-    def _population(self) -> list[Architecture]:
-        """The best results that meet the constraints, best first."""
-        feasible = self.feasible
-        ranked = order([self.told[key] for key in feasible], self.objectives) if feasible else []
-        return [self.known[feasible[i]] for i in ranked[: self.population_size]]
-
     def _propose(self, rng):
-        population = self._population() if len(self.known) >= self.initial else []
+        population = self.best(self.population_size) if len(self.known) >= self.initial else []
         if population:
             found, estimates = self.candidates(self._child(population, rng) for _ in range(OFFSPRING))
             if found:

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 import moocore
 import numpy as np
 
-from evaluators.gaussian_process import GaussianProcess, Inputs, Kernel, choice_inputs
+from evaluators.gaussian_process import GaussianProcess, Inputs, Kernel, choice_inputs, most_telling
 from search_spaces import Architecture, InputError
 
 from ..objectives import default_reference, meets, order, points
@@ -67,9 +67,7 @@ class Surrogate(Algorithm):
     def _pool(self, rng):
         if self._everything:
             return self.candidates(self._everything)
-        feasible = self.feasible
-        ranked = order([self.told[key] for key in feasible], self.objectives)[:PARENTS] if feasible else []
-        parents = [self.known[feasible[i]] for i in ranked]
+        parents = self.best(PARENTS)
         pool = [self.space.sample(rng) for _ in range(DRAWN)]
         for _ in range(BRED if parents else 0):
             child = parents[int(rng.integers(len(parents)))]
@@ -91,14 +89,9 @@ class Surrogate(Algorithm):
         asked = [a for a in self.known.values() if a]
         inputs = self._inputs([*asked, *new])
         kernel = Kernel(inputs.numbers.shape[1], inputs.categories.shape[1])
-        means, at = kernel.prior()[0], kernel.points(inputs)
-        covariance = kernel(means, at, at).numpy()
-        noise, n = float(np.exp(means[0])), len(asked)
-        if n:
-            across = covariance[n:, :n]
-            covariance = covariance[n:, n:] - across @ np.linalg.solve(covariance[:n, :n] + noise * np.eye(n), across.T)
-        gain = (covariance**2).sum(0) / (covariance.diagonal() + noise)
-        return new[int(gain.argmax())]
+        covariance, noise = kernel.prior_covariance(inputs)
+        (best,) = most_telling(covariance, 1, noise, measured=range(len(asked)))
+        return new[best - len(asked)]
 
     # -- what the processes see ---------------------------------------------------------------------------------
 
@@ -179,15 +172,10 @@ class Surrogate(Algorithm):
         believed = np.empty(0)
         if inputs["open"] is not None:
             believed = process.predict(inputs["open"], deviation=False)[0]
-            both = Inputs(
-                np.concatenate([process.inputs.numbers, inputs["open"].numbers]),
-                np.concatenate([process.inputs.categories, inputs["open"].categories]),
-            )
+            both = process.inputs.joined(inputs["open"])
             process = GaussianProcess(both, np.concatenate([process.values, believed]), parameters)
         value, deviation = process.predict(inputs["new"])
-        deviation = np.sqrt(
-            np.maximum(deviation**2 - np.exp(parameters[0]), 0)
-        )  # of what is there, not of measuring it
+        deviation = np.sqrt(np.maximum(deviation**2 - np.exp(parameters[0]), 0))  # without the noise of measuring
         return mean + spread * believed, mean + spread * value, spread * deviation
 
     def _hyperparameters(self, metric, inputs: Inputs, values) -> np.ndarray:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from evaluators import gaussian_process
-from evaluators.gaussian_process import JITTER, GaussianProcess, Inputs, Kernel, choice_inputs
+from evaluators.gaussian_process import JITTER, GaussianProcess, Inputs, Kernel, choice_inputs, most_telling
 from search_spaces import Choice, SearchSpace
 
 
@@ -118,3 +118,32 @@ def test_choices_become_numbers_and_categories():
     assert middle == pytest.approx(0)  # logarithms: 10 is half way
     inactive = np.array(["extra" not in a for a in architectures])
     assert inputs.numbers[inactive, 1] == pytest.approx(0)
+
+
+def test_each_point_leaves_the_least_variance():
+    rng = np.random.default_rng(0)
+    features = rng.standard_normal((30, 4))
+    covariance, noise = features @ features.T, 0.1
+    chosen = most_telling(covariance, 5, noise)
+
+    def left(measured):
+        k = covariance[np.ix_(measured, measured)] + noise**2 * np.eye(len(measured))
+        across = covariance[:, measured]
+        return np.trace(covariance - across @ np.linalg.solve(k, across.T))
+
+    for i in range(5):
+        tried = [left([*chosen[:i], j]) for j in range(30)]
+        assert tried[chosen[i]] == pytest.approx(min(tried))
+    assert len(set(chosen)) == 5
+
+
+def test_no_more_points_than_there_are():
+    assert sorted(most_telling(np.eye(3), 10, 0.1)) == [0, 1, 2]
+
+
+def test_what_is_measured_already_counts():
+    rng = np.random.default_rng(1)
+    features = rng.standard_normal((20, 3))
+    covariance = features @ features.T
+    whole = most_telling(covariance, 5, 0.1)
+    assert most_telling(covariance, 3, 0.1, measured=whole[:2]) == whole[2:]

@@ -4,30 +4,9 @@ import numpy as np
 import pytest
 
 from evaluators.latency import LatencyPredictor
-from evaluators.latency.design import choose, most_telling, select
+from evaluators.latency.design import choose, select
 from evaluators.latency.predictor import prior_covariance
 from search_spaces import Choice, SearchSpace, YoloSpace
-
-
-def test_each_point_leaves_the_least_variance():
-    rng = np.random.default_rng(0)
-    features = rng.standard_normal((30, 4))
-    covariance, noise = features @ features.T, 0.1
-    chosen = most_telling(covariance, 5, noise)
-
-    def left(measured):
-        k = covariance[np.ix_(measured, measured)] + noise**2 * np.eye(len(measured))
-        across = covariance[:, measured]
-        return np.trace(covariance - across @ np.linalg.solve(k, across.T))
-
-    for i in range(5):
-        tried = [left([*chosen[:i], j]) for j in range(30)]
-        assert tried[chosen[i]] == pytest.approx(min(tried))
-    assert len(set(chosen)) == 5
-
-
-def test_no_more_points_than_there_are():
-    assert sorted(most_telling(np.eye(3), 10, 0.1)) == [0, 1, 2]
 
 
 def test_what_is_chosen_covers_the_space():
