@@ -77,7 +77,7 @@ class Evaluator:
     metrics: tuple[str, ...] = ()
 
     def estimate(self, architectures: Sequence[Architecture]) -> dict[str, np.ndarray]:
-        """Metrics that are known exactly without an evaluation, for many architectures at once: name -> (n,) array.
+        """Metrics that are known without an evaluation, exactly or as a prediction, for many architectures at once: name -> (n,) array.
 
         Called in the driver with thousands of candidates, so it must be cheap. Nothing by default.
         """

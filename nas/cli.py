@@ -123,8 +123,8 @@ def _parser() -> argparse.ArgumentParser:
 def _device_commands(command: argparse.ArgumentParser) -> None:
     actions = command.add_subparsers(dest="action", required=True, metavar="ACTION")
 
-    def settings(action, runtimes):
-        action.add_argument("--runtime", nargs=runtimes, default=["onnxruntime"] if runtimes else "onnxruntime")
+    def plan(action, runtimes):
+        action.add_argument("--runtime", nargs=runtimes, default=["onnxruntime"], help="default: onnxruntime")
         action.add_argument(
             "--on", default="cpu", help="cpu, cuda, tensorrt or gpu, as the runtime has them (default: cpu)"
         )
@@ -135,11 +135,11 @@ def _device_commands(command: argparse.ArgumentParser) -> None:
         action.add_argument("--classes", type=int, default=80, help="classes of the measured models (default: 80)")
         action.add_argument("--data", default="digits", help="dataset that INT8 is calibrated with (default: digits)")
         action.add_argument("--seed", type=int, default=0)
+        action.add_argument("--adapt-from", help="profile of another device to start from; then about 10 models may do")
 
     action = actions.add_parser("profile", help="measure this machine and fit a latency predictor to it")
     action.add_argument("name")
-    settings(action, None)
-    action.add_argument("--adapt-from", help="profile of another device to start from; then about 10 models will do")
+    plan(action, 1)
     action.add_argument("--output", help="file to write (default: devices/NAME.json)")
 
     actions.add_parser("list", help="the profiles in ./devices and those that ship with evoyolo")
@@ -153,8 +153,7 @@ def _device_commands(command: argparse.ArgumentParser) -> None:
 
     action = actions.add_parser("pack", help="write models and a small runner for a board without PyTorch")
     action.add_argument("output", help="folder, or .zip, to write")
-    settings(action, "+")
-    action.add_argument("--adapt-from", help="profile of another device to start from; then about 10 models will do")
+    plan(action, "+")
 
     action = actions.add_parser("fit", help="make a profile of the results that the runner brought back")
     action.add_argument("results", help="results.json")
@@ -244,7 +243,6 @@ def _device(args) -> int:
     from pathlib import Path
 
     from evaluators.latency.profile import PROFILES, DeviceProfile
-    from search_spaces import InputError, YoloSpace
 
     from . import devices
 
@@ -253,11 +251,21 @@ def _device(args) -> int:
     def say(text):
         console.print(text, highlight=False, soft_wrap=True, markup=False)
 
+    def output(name):
+        return Path(args.output or PROFILES / f"{name}.json")
+
+    def made(profile, path):
+        for line in devices.describe(profile):
+            say(line)
+        say(f"wrote {path}")
+        say(f"next: evoyolo device show {path}; evoyolo search --device {path} --max-latency-ms BUDGET")
+
+    prior = DeviceProfile.load(args.adapt_from) if getattr(args, "adapt_from", None) else None
     if args.action == "list":
         devices.list_profiles(console)
     elif args.action == "show":
         profile = DeviceProfile.load(args.profile)
-        plot = Path(args.plot or f"{profile.name}.png")
+        plot = Path(args.plot or profile.name).with_suffix(".png")
         devices.draw_profile(profile, plot)
         for line in devices.describe(profile):
             say(line)
@@ -265,53 +273,34 @@ def _device(args) -> int:
     elif args.action == "check":
         return 0 if devices.check_profile(DeviceProfile.load(args.profile), console) else 2
     elif args.action == "fit":
-        name = args.name or _profile_name(Path(args.results))
-        output = Path(args.output or PROFILES / f"{name}.json")
-        if output.exists():
-            raise InputError(f"{output} exists; give another --name or --output")
-        prior = DeviceProfile.load(args.adapt_from) if args.adapt_from else None
-        _say_profile(devices.fit_profile(name, args.results, output, prior), output, say)
+        name = args.name or devices.name_from(Path(args.results))
+        made(devices.fit_profile(name, args.results, output(name), prior), output(name))
+    elif args.action == "profile":
+        made(devices.make_profile(args.name, _plan(args), output(args.name), say, prior), output(args.name))
     else:
-        settings = {
-            "device": args.on,
-            "precision": args.precision,
-            "threads": args.threads,
-            "count": args.count,
-            "num_classes": args.classes,
-            "data": args.data,
-            "seed": args.seed,
-        }
-        space = devices.restricted(YoloSpace(), args.image_size)
-        if args.action == "pack":
-            prior = DeviceProfile.load(args.adapt_from) if args.adapt_from else None
-            path = devices.make_pack(args.output, space, say, runtimes=args.runtime, prior=prior, **settings)
-            say(
-                f"wrote {path}; on the device, with numpy and {' or '.join(args.runtime)} installed: "
-                "`python3 run.py` in it; then here: `evoyolo device fit results.json --name NAME"
-                + (f" --adapt-from {args.adapt_from}`" if prior else "`")
-            )
-        else:
-            output = Path(args.output or PROFILES / f"{args.name}.json")
-            profile = devices.make_profile(
-                args.name, space, output, say, adapt_from=args.adapt_from, runtime=args.runtime, **settings
-            )
-            _say_profile(profile, output, say)
+        path = devices.make_pack(_plan(args), args.output, say, prior)
+        say(
+            f"wrote {path}; on the device, with numpy and {' or '.join(args.runtime)} installed: "
+            "`python3 run.py` in it; then here: `evoyolo device fit results.json --name NAME"
+            + (f" --adapt-from {args.adapt_from}`" if prior else "`")
+        )
     return 0
 
 
-def _profile_name(results) -> str:
-    """A name from where the results lie: pi4/results.json is pi4."""
-    stem = results.stem if results.stem != "results" else results.resolve().parent.name
-    return "".join(c if c.isalnum() or c in "._-" else "-" for c in stem).lstrip("._-") or "device"
+def _plan(args):
+    from .devices import Plan
 
-
-def _say_profile(profile, output, say) -> None:
-    from . import devices
-
-    for line in devices.describe(profile):
-        say(line)
-    say(f"wrote {output}")
-    say(f"next: evoyolo device show {output}; evoyolo search --device {output} --max-latency-ms BUDGET")
+    return Plan(
+        runtimes=tuple(args.runtime),
+        device=args.on,
+        precision=args.precision,
+        threads=args.threads,
+        count=args.count,
+        num_classes=args.classes,
+        image_sizes=tuple(args.image_size) if args.image_size else None,
+        data=args.data,
+        seed=args.seed,
+    )
 
 
 def _show(args) -> None:

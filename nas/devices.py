@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,103 +20,117 @@ from evaluators.dataset import calibration_images
 from evaluators.evaluator import EvaluationError
 from evaluators.latency import agent
 from evaluators.latency.design import choose
-from evaluators.latency.measurement import LatencyMeter
+from evaluators.latency.measurement import LatencyMeter, check_runtime
 from evaluators.latency.pack import pack
-from evaluators.latency.profile import NAME, NAME_RULE, PROFILES, DeviceProfile, profile_paths
+from evaluators.latency.predictor import FEWEST
+from evaluators.latency.profile import PROFILES, DeviceProfile, check_name, profile_paths
 from evaluators.latency.results import read_results
-from search_spaces import InputError, SearchSpace, build_model
-from search_spaces.files import read_json, write_text
+from search_spaces import InputError, SearchSpace, YoloSpace, build_model
+from search_spaces.files import read_text, write_text
 from search_spaces.graph import check_image_size
 
 Say = Callable[[str], None]
-COUNT = 60  # models that a profile measures
 CHECKED = 6  # models that `device check` measures again
 DRIFTED = 0.1  # change of a figure, as a share, above which a profile is not true any more
 
 
-def make_pack(
-    folder: str | Path,
-    space: SearchSpace,
-    say: Say,
-    *,
-    runtimes: list[str],
-    device: str = "cpu",
-    precision: str = "FP32",
-    threads: int | None = None,
-    count: int = COUNT,
-    num_classes: int = 80,
-    data: str = "digits",
-    seed: int = 0,
-    prior: DeviceProfile | None = None,
-) -> Path:
+@dataclass(frozen=True)
+class Plan:
+    """What is measured, and how.
+
+    Attributes:
+        runtimes: whose files a pack holds; the first one is the default.
+        threads: None is all cores of the device.
+        count: models to measure.
+        num_classes: of the models.
+        image_sizes: only these edges, in pixels; None is all of the space.
+        data: the dataset that INT8 is calibrated with.
+    """
+
+    runtimes: tuple[str, ...] = ("onnxruntime",)
+    device: str = "cpu"
+    precision: str = "FP32"
+    threads: int | None = None
+    count: int = 60
+    num_classes: int = 80
+    image_sizes: tuple[int, ...] | None = None
+    data: str = "digits"
+    seed: int = 0
+
+    def __post_init__(self):
+        for runtime in self.runtimes:
+            check_runtime(runtime, self.device, self.precision)
+        for name, least in (("threads", 1), ("count", FEWEST), ("num_classes", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise InputError(f"{name} {value}: must be {least} or more")
+
+    def space(self) -> SearchSpace:
+        for size in self.image_sizes or ():
+            check_image_size(size)
+        return YoloSpace().restrict({"image_size": self.image_sizes}) if self.image_sizes else YoloSpace()
+
+
+def make_pack(plan: Plan, folder: str | Path, say: Say, prior: DeviceProfile | None = None) -> Path:
     """A folder, or a .zip, of models to be measured elsewhere; the path that was written.
 
     Args:
         prior: the profile that the measurements will be adapted from; it decides which models tell most.
 
     Raises:
-        InputError: a folder that is not empty, a runtime, device or precision that there is not.
+        InputError: a folder that is not empty, or a profile of another space.
     """
-    check_settings(runtimes, device, precision, threads, count, num_classes, seed)
+    folder, space = Path(folder), plan.space()
     if prior:
         prior.check_same_space(space)
-    folder = Path(folder)
     zipped = folder.suffix == ".zip"
     if folder.exists() and (zipped or any(folder.iterdir())):
         raise InputError(f"{folder} exists; it is left as it is")
-    images = calibration_images(data) if precision == "INT8" else None
-    architectures = choose(space, count, seed, num_classes, [prior.fitted] if prior else ())
-    target = Path(tempfile.mkdtemp(prefix="evoyolo-pack-")) if zipped else folder
-    try:
+    images = calibration_images(plan.data) if plan.precision == "INT8" else None
+    architectures = choose(space, plan.count, plan.seed, plan.num_classes, [prior.fitted] if prior else ())
+    with tempfile.TemporaryDirectory(prefix="evoyolo-pack-") as scratch:
+        target = Path(scratch) if zipped else folder
         pack(
             architectures,
             target,
-            runtimes=runtimes,
-            device=device,
-            precision=precision,
-            threads=threads,
-            num_classes=num_classes,
+            runtimes=plan.runtimes,
+            device=plan.device,
+            precision=plan.precision,
+            threads=plan.threads,
+            num_classes=plan.num_classes,
             images=images,
             progress=say,
         )
         if zipped:
             folder.parent.mkdir(parents=True, exist_ok=True)
             shutil.make_archive(str(folder.with_suffix("")), "zip", target)
-    finally:
-        if zipped:
-            shutil.rmtree(target)
     return folder
 
 
-def make_profile(name: str, space: SearchSpace, output: Path, say: Say, *, adapt_from: str | None = None, **settings):
-    """Measure models of `space` on this machine and fit a profile to them; interrupted, it goes on where it was.
+def make_profile(name: str, plan: Plan, output: Path, say: Say, prior: DeviceProfile | None = None) -> DeviceProfile:
+    """Measure models on this machine and fit a profile to them; interrupted, it goes on where it was.
 
     Raises:
-        InputError: a runtime that is missing, or too few models that it can run.
+        InputError: a runtime that is missing, too few models that it can run, or an `output` that exists.
     """
-    names = ("device", "precision", "threads", "count", "num_classes", "seed")
-    check_settings([settings["runtime"]], *(settings[name] for name in names))
-    prior = DeviceProfile.load(adapt_from) if adapt_from else None
     check_name(name)
     if output.exists():
         raise InputError(f"{output} exists; name another profile, or remove it")
-    settings["threads"] = settings["threads"] or os.cpu_count() or 1
-    request = {**settings, "adapt_from": adapt_from, "image_sizes": list(space["image_size"].values)}
-    runtime = settings.pop("runtime")
+    plan = replace(plan, threads=plan.threads or os.cpu_count() or 1)
     # found out before anything is exported
-    LatencyMeter(runtime, settings["device"], settings["precision"], settings["threads"])
+    LatencyMeter(plan.runtimes[0], plan.device, plan.precision, plan.threads)
     folder = output.with_suffix(".measuring")
-    asked = folder / "request.json"
+    asked, request = folder / "request.json", json.dumps({**asdict(plan), "prior": prior.name if prior else None})
     if asked.exists():
-        if read_json(asked) != request:
+        if read_text(asked) != request:
             raise InputError(
-                f"{folder} holds a measurement with other settings, {read_json(asked)}; give those, or remove the folder"
+                f"{folder} holds a measurement with other settings, {read_text(asked)}; give those, or remove the folder"
             )
         say(f"going on with what {folder} holds")
     else:
         shutil.rmtree(folder, ignore_errors=True)
-        make_pack(folder, space, say, runtimes=[runtime], prior=prior, **settings)
-        write_text(asked, json.dumps(request))
+        make_pack(plan, folder, say, prior)
+        write_text(asked, request)
     results = folder / agent.RESULTS
     command = [sys.executable, str(folder / "run.py"), "--output", str(results)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
@@ -131,40 +146,19 @@ def make_profile(name: str, space: SearchSpace, output: Path, say: Say, *, adapt
 
 
 def fit_profile(name: str, results: str | Path, output: Path, prior: DeviceProfile | None = None) -> DeviceProfile:
-    """The profile that a results file makes, written to `output`."""
-    check_name(name)
+    """The profile that a results file makes, written to `output`. Raises InputError when that exists."""
+    if output.exists():
+        raise InputError(f"{output} exists; name another profile, or remove it")
     profile = DeviceProfile.fit(name, read_results(results), adapt_from=prior)
     output.parent.mkdir(parents=True, exist_ok=True)
     profile.save(output)
     return profile
 
 
-def check_name(name: str) -> None:
-    if not NAME.fullmatch(name):
-        raise InputError(f"profile name {name!r}: {NAME_RULE}")
-
-
-def check_settings(
-    runtimes, device: str, precision: str, threads: int | None, count: int, num_classes: int, seed: int
-) -> None:
-    for runtime in runtimes:
-        if runtime not in agent.RUNTIMES:
-            raise InputError(f"--runtime {runtime}: there are {', '.join(agent.RUNTIMES)}")
-        _, _, devices, precisions = agent.RUNTIMES[runtime]
-        if device not in devices:
-            raise InputError(f"--on {device}: {runtime} runs on {', '.join(devices)}")
-        if precision not in precisions:
-            raise InputError(f"--precision {precision}: {runtime} is measured in {', '.join(precisions)}")
-    if threads is not None and threads < 1:
-        raise InputError(f"--threads {threads}: must be a positive number")
-    if runtimes == ["onnxruntime"] and precision == "FP16" and device != "tensorrt":
-        raise InputError("--precision FP16: ONNX Runtime runs these models in FP16 with --on tensorrt only")
-    if num_classes < 1:
-        raise InputError(f"--classes {num_classes}: must be a positive number")
-    if seed < 0:
-        raise InputError(f"--seed {seed}: must not be negative")
-    if count < 5:
-        raise InputError(f"--count {count}: a predictor needs 5 measurements or more")
+def name_from(results: Path) -> str:
+    """A profile's name from where its results lie: pi4/results.json is pi4."""
+    stem = results.stem if results.stem != "results" else results.resolve().parent.name
+    return "".join(c if c.isalnum() or c in "._-" else "-" for c in stem).lstrip("._-") or "device"
 
 
 def describe(profile: DeviceProfile) -> list[str]:
@@ -262,7 +256,7 @@ def check_profile(profile: DeviceProfile, console: Console) -> bool:
         InputError: this is another machine, or the runtime is missing.
     """
     if not profile.is_here():
-        here = agent.accelerator_name(profile.runtime, profile.device)
+        here = agent.accelerator_name(profile.device)
         raise InputError(f"profile {profile.name} is of {profile.machine}; this machine is {here}")
     meter = LatencyMeter(profile.runtime, profile.device, profile.precision, profile.threads, profile.num_classes)
     space = profile.make_space()
@@ -302,10 +296,3 @@ def check_profile(profile: DeviceProfile, console: Console) -> bool:
         highlight=False,
     )
     return true
-
-
-def restricted(space: SearchSpace, sizes: list[int] | None) -> SearchSpace:
-    """The space with only these image sizes."""
-    for size in sizes or ():
-        check_image_size(size)
-    return space.restrict({"image_size": sizes}) if sizes else space

@@ -18,6 +18,7 @@ import numpy as np
 
 VERSION = 1  # of manifest.json and of the results
 RESULTS = "results.json"
+TIMED = "network and box decoding, without NMS"
 
 # The protocol. Slices of the model and of a reference model alternate, so that both see the same state of the machine.
 WARMUP_SECONDS, WARMUP_RUNS, WARMUP_LIMIT, STABLE = 0.2, 4, 3.0, 0.05
@@ -56,12 +57,7 @@ def load_onnxruntime(path, shape, threads, device, precision, spin=True):
         import onnxruntime
     except ImportError:
         raise Unavailable("ONNX Runtime is not installed; `pip install onnxruntime` brings it")
-    providers = {
-        "cpu": "CPUExecutionProvider",
-        "cuda": "CUDAExecutionProvider",
-        "tensorrt": "TensorrtExecutionProvider",
-    }
-    provider = providers.get(device)
+    provider = {"cpu": "CPU", "cuda": "CUDA", "tensorrt": "Tensorrt"}[device] + "ExecutionProvider"
     if provider not in onnxruntime.get_available_providers():
         raise Unavailable(
             "ONNX Runtime %s has no provider for %r here (it has %s); `pip install onnxruntime-gpu` brings CUDA and "
@@ -106,8 +102,6 @@ def load_ncnn(path, shape, threads, device, precision, spin=True):
         import ncnn
     except ImportError:
         raise Unavailable("ncnn is not installed; `pip install ncnn` brings it")
-    if device != "cpu":
-        raise Unavailable("ncnn is measured on the CPU only, not on %r" % device)
     net = ncnn.Net()
     half = precision == "FP16"
     net.opt.num_threads = threads
@@ -173,21 +167,27 @@ RUNTIMES = {
 }
 
 
+def check(runtime, device, precision):
+    """Raise Unavailable unless the runtime is one that has the device and the precision."""
+    if runtime not in RUNTIMES:
+        raise Unavailable("no runtime %r; there are %s" % (runtime, ", ".join(RUNTIMES)))
+    _, _, devices, precisions = RUNTIMES[runtime]
+    if device not in devices:
+        raise Unavailable("%s runs on %s, not on %r" % (runtime, ", ".join(devices), device))
+    if precision not in precisions:
+        raise Unavailable("%s is measured in %s, not in %s" % (runtime, ", ".join(precisions), precision))
+    if runtime == "onnxruntime" and precision == "FP16" and device != "tensorrt":
+        raise Unavailable("onnxruntime runs these models in FP16 on tensorrt only, not on %s" % device)
+
+
 def load(runtime, path, shape, threads, device, precision, spin=True):
     """(function that runs the model once, version of the runtime).
 
     Raises:
         Unavailable: the runtime is not installed, or has no such device or precision.
     """
-    loader, _, devices, precisions = RUNTIMES[runtime]
-    if device not in devices or precision not in precisions:
-        raise Unavailable(
-            "%s runs on %s in %s, not on %r in %s"
-            % (runtime, "/".join(devices), "/".join(precisions), device, precision)
-        )
-    if runtime == "onnxruntime" and precision == "FP16" and device != "tensorrt":
-        raise Unavailable("ONNX Runtime runs these models in FP16 with TensorRT only; choose FP32 or INT8")
-    return loader(str(path), shape, threads, device, precision, spin)
+    check(runtime, device, precision)
+    return RUNTIMES[runtime][0](str(path), shape, threads, device, precision, spin)
 
 
 # -- the protocol ----------------------------------------------------------------------------------------------------
@@ -235,7 +235,7 @@ def usual_ms(reference):
     return float(np.percentile(levels, 25))
 
 
-def _is_slow(reference_ms, expected_ms):
+def is_slow(reference_ms, expected_ms):
     return expected_ms is not None and reference_ms > (1 + USUAL) * expected_ms
 
 
@@ -271,7 +271,7 @@ def measure(run, reference, expected_ms=None, wait_seconds=WAIT_SECONDS, refuse=
         levels = float(np.median(before)), float(np.median(after))
         row = (np.median(own) / (0.5 * sum(levels)), own, after)
         before = after
-        if not any(_is_slow(level, expected_ms) for level in levels):
+        if not any(is_slow(level, expected_ms) for level in levels):
             usual.append(row)
         else:
             other.append(row)
@@ -326,7 +326,7 @@ def reference_precision(precision):
     return "FP32" if precision == "INT8" else precision
 
 
-def accelerator_name(runtime, device):
+def accelerator_name(device):
     """The name of what `device` stands for."""
     if device == "cpu":
         return device_name()
@@ -398,10 +398,10 @@ def work(folder, settings, output):
             "reference": manifest["reference"],
             "num_classes": manifest["num_classes"],
             "space": manifest["space"],
-            "machine": accelerator_name(runtime, settings["device"]),
+            "machine": accelerator_name(settings["device"]),
             "system": "%s %s, Python %s" % (platform.system(), platform.machine(), platform.python_version()),
             "batch": 1,
-            "timed": "network and box decoding, without NMS",
+            "timed": TIMED,
             "measurements": [],
             "attempts": {},
             "repeated": [],
@@ -426,7 +426,7 @@ def work(folder, settings, output):
         yield from (name for name in models if name not in results)
         for m in list(document["measurements"]):
             level = m.get("reference_ms", document["expected_ms"])
-            unusual = _is_slow(level, document["expected_ms"]) or _is_fast(level, document["expected_ms"])
+            unusual = is_slow(level, document["expected_ms"]) or _is_fast(level, document["expected_ms"])
             unusual = unusual or m.get("failed", "").startswith(Unstable.__name__)
             if unusual and m["name"] not in document["repeated"]:
                 document["repeated"].append(m["name"])
@@ -453,8 +453,9 @@ def work(folder, settings, output):
         entry["time"] = int(time.time())
         document["attempts"].pop(name, None)
         earlier = [m for m in document["measurements"] if m["name"] == name and "failed" not in m]
-        if "failed" in entry and earlier:  # taken once more, in vain: the first figure stays
+        if "failed" in entry and earlier:
             _save(document, output)
+            print("%s taken once more in vain, its first figure stays: %s" % (name, entry["failed"]), flush=True)
             continue
         document["measurements"] = [m for m in document["measurements"] if m["name"] != name] + [entry]
         if "failed" in entry:
@@ -462,7 +463,7 @@ def work(folder, settings, output):
         else:
             spread = 100 * (entry["ratio_q75"] - entry["ratio_q25"]) / entry["ratio"]
             text = "%8.2f ms  spread %4.1f%%  reference %.2f ms" % (entry["raw_ms"], spread, entry["reference_ms"])
-            slow = _is_slow(entry["reference_ms"], document["expected_ms"])
+            slow = is_slow(entry["reference_ms"], document["expected_ms"])
             astray = astray + 1 if slow else 0
             text += "  (usually %.2f)" % document["expected_ms"] if slow else ""
             if astray >= PATIENCE or _is_fast(entry["reference_ms"], document["expected_ms"]):

@@ -27,21 +27,19 @@ def export(model, kinds: Sequence[str], folder: Path, name: str, image_size, pre
     """Write `model` in every format of `kinds` under `folder`: kind -> file name.
 
     Args:
-        precision: INT8 quantises the ONNX file statically; the other precisions are settings of the runtime.
+        precision: INT8 quantises the ONNX file statically, and no other; else it is a setting of the runtime.
         images: (n, 3, height, width) float32 from 0 to 1, to calibrate INT8 with, of any size.
 
     Raises:
-        InputError: a converter is not installed or fails, or the format has no such precision.
+        InputError: a converter is not installed or fails, or INT8 has no images.
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = {kind: folder / f"{name}{FORMATS[kind]}" for kind in kinds}
     if "torchscript" in kinds:
-        _refuse_int8(precision, "PyTorch")
         export_torchscript(model, paths["torchscript"], image_size)
     if "onnx" in kinds or "ncnn" in kinds:
         onnx = export_onnx(model, folder / f"{name}.onnx", image_size)
         if "ncnn" in kinds:
-            _refuse_int8(precision, "ncnn")
             convert_to_ncnn(onnx, paths["ncnn"], image_size)
         if "onnx" not in kinds:
             onnx.unlink()
@@ -56,14 +54,6 @@ def resized(images: np.ndarray | None, image_size) -> np.ndarray:
         raise InputError("INT8 needs calibration images; --data names a dataset to take them from")
     size = check_image_size(image_size)
     return torch.nn.functional.interpolate(torch.from_numpy(images), size, mode="bilinear").numpy()
-
-
-def _refuse_int8(precision: str, runtime: str) -> None:
-    if precision == "INT8":
-        raise InputError(
-            f"{runtime} has no static quantisation that its Python package brings along; "
-            "INT8 is measured with ONNX Runtime or OpenVINO"
-        )
 
 
 def export_torchscript(model, path: Path, image_size) -> Path:

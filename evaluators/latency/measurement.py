@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,6 @@ from ..locks import machine_lock
 from . import agent
 from .formats import export
 
-TIMED = "network and box decoding, without NMS"
 REFERENCE = ("yolov8n", 160)  # the preset and its image size that every measurement is compared with
 
 
@@ -26,8 +24,10 @@ class Latency:
 
     Attributes:
         median_ms, q25_ms, q75_ms: corrected for the machine's drift: ratio to the reference model's latency
-            meanwhile, times `reference_ms`.
+            meanwhile, times what the reference takes usually.
         raw_ms: the uncorrected median.
+        reference_ms: the reference model's median meanwhile.
+        disturbed: the reference was slower than usual all the while, so that the correction may be off.
         rounds, repeats, warmup: slices, timed runs and runs before them.
         device, runtime: names, the runtime's with its version.
         timed: what was timed.
@@ -46,20 +46,34 @@ class Latency:
     precision: str
     threads: int
     image_size: tuple[int, int]
+    disturbed: bool
     batch: int = 1
-    timed: str = TIMED
+    timed: str = agent.TIMED
 
     @property
     def iqr_ms(self) -> float:
         return self.q75_ms - self.q25_ms
 
-    def to_dict(self) -> dict:
-        return asdict(self)
+    @property
+    def protocol(self) -> str:
+        """What the figure is, in a line."""
+        return (
+            f"{self.device}, {self.runtime}, {self.precision}, {self.threads} thread(s), batch {self.batch}, median of "
+            f"{self.rounds} rounds ({self.repeats} runs after {self.warmup}) relative to a reference model, {self.timed}"
+        )
 
 
 def reference_architecture():
     """The architecture of the reference model."""
     return YoloSpace().preset(REFERENCE[0], image_size=REFERENCE[1])
+
+
+def check_runtime(runtime: str, device: str, precision: str) -> None:
+    """Raise InputError unless the runtime is one that has the device and the precision."""
+    try:
+        agent.check(runtime, device, precision)
+    except agent.Unavailable as error:
+        raise InputError(str(error)) from None
 
 
 class LatencyMeter:
@@ -88,8 +102,7 @@ class LatencyMeter:
         reference_ms=None,
         spin=True,
     ):
-        if runtime not in agent.RUNTIMES:
-            raise InputError(f"no runtime {runtime!r}; there are {', '.join(agent.RUNTIMES)}")
+        check_runtime(runtime, device, precision)
         self.runtime, self.device, self.precision, self.threads, self.spin = runtime, device, precision, threads, spin
         self._scratch = tempfile.TemporaryDirectory(prefix="evoyolo-latency-")
         model = build_model(reference_architecture(), num_classes)
@@ -127,30 +140,25 @@ class LatencyMeter:
         Raises:
             EvaluationError: the runtime cannot run the model, or the figures spread too widely.
         """
+        expected_ms = self.reference_ms if self.spin else None
         try:
             run, _ = self._load(
                 self._export("model", model, image_size, self.precision, images), image_size, self.precision
             )
             with machine_lock("latency"):
-                expected_ms = self.reference_ms if self.spin else None
                 figures = agent.measure(run, self._reference, expected_ms, refuse=refuse)
         except InputError:
             raise
         except Exception as error:  # each runtime has its own way of refusing a model
             raise EvaluationError(f"latency: {type(error).__name__}: {error}".splitlines()[0]) from None
-        return self._latency(figures, (image_size, image_size))
-
-    def _latency(self, figures: Mapping, image_size: tuple[int, int]) -> Latency:
+        kept = ("raw_ms", "reference_ms", "rounds", "repeats", "warmup")
         return Latency(
             *(figures[name] * self.reference_ms for name in ("ratio", "ratio_q25", "ratio_q75")),
-            figures["raw_ms"],
-            figures["reference_ms"],
-            figures["rounds"],
-            figures["repeats"],
-            figures["warmup"],
-            agent.accelerator_name(self.runtime, self.device),
-            f"{self.runtime} {self.version}",
-            self.precision,
-            self.threads,
-            image_size,
+            **{name: figures[name] for name in kept},
+            device=agent.accelerator_name(self.device),
+            runtime=f"{self.runtime} {self.version}",
+            precision=self.precision,
+            threads=self.threads,
+            image_size=(image_size, image_size),
+            disturbed=agent.is_slow(figures["reference_ms"], expected_ms),
         )

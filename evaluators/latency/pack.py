@@ -16,7 +16,7 @@ from search_spaces.files import write_text
 
 from . import agent
 from .formats import export
-from .measurement import reference_architecture
+from .measurement import check_runtime, reference_architecture
 
 
 def pack(
@@ -40,7 +40,12 @@ def pack(
 
     Returns:
         The manifest.
+
+    Raises:
+        InputError: a runtime without that device or precision, or a model that cannot be converted.
     """
+    for runtime in runtimes:
+        check_runtime(runtime, device, precision)
     folder = Path(folder)
     kinds = list(dict.fromkeys(agent.RUNTIMES[name][1] for name in runtimes))
     space = architectures[0].space

@@ -11,46 +11,39 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from search_spaces import Architecture, InputError, SearchSpace
 from search_spaces.definition import SPACES
 from search_spaces.errors import one_of
-from search_spaces.files import read_json, write_text
-from search_spaces.validation import first_problem
+from search_spaces.files import write_text
 
 from . import agent
-from .measurement import TIMED
 from .predictor import FEWEST, HeldOut, LatencyPredictor
-from .results import MOST_MS, Count, Milliseconds, Results, Strict
+from .results import Count, Evidence, Milliseconds, Results, Strict
 
 VERSION = 1
 PROFILES = Path("devices")  # where the user's are written and looked for
 SHIPPED = Path(__file__).parent / "profiles"
 SUFFIX = ".json"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-NAME_RULE = "must be letters, digits, '.', '_' and '-', the first a letter or a digit"
 
 
-class Measurement(Strict):
+class Measurement(Evidence):
     """One architecture: its latency corrected for drift, or why there is none."""
 
     architecture: dict[str, Any]
     latency_ms: Milliseconds | None = None
     q25_ms: Milliseconds | None = None
     q75_ms: Milliseconds | None = None
-    raw_ms: Milliseconds | None = None
-    reference_ms: Milliseconds | None = None
-    rounds: Count | None = None
-    repeats: Count | None = None
-    warmup: Count | None = None
-    failed: str | None = None
 
     @model_validator(mode="after")
     def _figure_or_reason(self):
-        if (self.latency_ms is None) == (self.failed is None):
-            raise ValueError("needs either latency_ms or failed")
-        if self.latency_ms is not None and not (self.q25_ms or 0) <= self.latency_ms <= (self.q75_ms or MOST_MS):
+        if self.failed is not None:
+            return self
+        if None in (self.latency_ms, self.q25_ms, self.q75_ms):
+            raise ValueError("needs latency_ms, q25_ms and q75_ms, or failed")
+        if not self.q25_ms <= self.latency_ms <= self.q75_ms:
             raise ValueError(f"latency_ms {self.latency_ms:g} is not between q25_ms and q75_ms")
         return self
 
@@ -69,7 +62,7 @@ class DeviceProfile(Strict):
     precision: str
     threads: Count
     batch: Literal[1] = 1
-    timed: str = TIMED
+    timed: str = agent.TIMED
     space: str
     num_classes: Count
     reference_ms: Milliseconds
@@ -77,6 +70,16 @@ class DeviceProfile(Strict):
     measurements: list[Measurement]
     held_out: HeldOut
     predictor: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _complete(self):
+        count = len(self.measured)
+        if not all(isinstance(m.architecture.get("image_size"), int) for m in self.measured):
+            raise ValueError("measurements: one has no image_size")
+        held = (self.held_out.value_ms, self.held_out.low_ms, self.held_out.high_ms)
+        if count < FEWEST or any(len(values) != count for values in held):
+            raise ValueError(f"held_out does not belong to the {count} measurements")
+        return self
 
     # -- reading and writing ------------------------------------------------------------------------------------
 
@@ -88,19 +91,9 @@ class DeviceProfile(Strict):
             InputError: no such profile, not JSON, another version, or a field that is missing or absurd.
         """
         path = _find(source)
-        content = read_json(path)
-        if not isinstance(content, dict) or "evoyolo_profile" not in content:
-            raise InputError(f"{path}: not a device profile (it has no field evoyolo_profile)")
-        if content["evoyolo_profile"] != VERSION:
-            raise InputError(
-                f"{path}: field evoyolo_profile: version {content['evoyolo_profile']!r} is not known; "
-                f"this evoyolo reads version {VERSION}"
-            )
+        profile = cls.read(path, "evoyolo_profile", VERSION, "a device profile")
         try:
-            profile = cls(**content)
             profile.fitted  # noqa: B018 - a predictor that cannot be used is found out now
-        except ValidationError as error:
-            raise InputError(f"{path}: {first_problem(error)}") from None
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
         return profile
@@ -118,6 +111,7 @@ class DeviceProfile(Strict):
         Raises:
             InputError: too few models were measured, or the other profile is of another space.
         """
+        check_name(name)
         space = space_of(results.space)
         if adapt_from:
             adapt_from.check_same_space(space)
@@ -134,9 +128,7 @@ class DeviceProfile(Strict):
             else:
                 ratios = {"latency_ms": m.ratio, "q25_ms": m.ratio_q25, "q75_ms": m.ratio_q75}
                 entry |= {field: ratio * nominal for field, ratio in ratios.items()}
-                entry |= {
-                    field: getattr(m, field) for field in ("raw_ms", "reference_ms", "rounds", "repeats", "warmup")
-                }
+                entry |= {field: getattr(m, field) for field in Evidence.model_fields}
             measurements.append(entry)
         predictor = LatencyPredictor.fit(
             [space.architecture(**by_name[m.name]) for m in results.figures],
@@ -144,8 +136,6 @@ class DeviceProfile(Strict):
             num_classes=results.num_classes,
             adapt_from=[adapt_from.fitted] if adapt_from else [],
         )
-        if not NAME.fullmatch(name):
-            raise InputError(f"profile name {name!r}: {NAME_RULE}")
         copied = ("machine", "system", "runtime", "version", "device", "precision", "threads", "space", "num_classes")
         return cls(
             name=name,
@@ -160,24 +150,13 @@ class DeviceProfile(Strict):
 
     # -- what it says -------------------------------------------------------------------------------------------
 
-    @model_validator(mode="after")
-    def _enough(self):
-        count = len(self.measured)
-        for m in self.measured:
-            if m.q25_ms is None or m.q75_ms is None or not isinstance(m.architecture.get("image_size"), int):
-                raise ValueError("measurements: one has no q25_ms, q75_ms or image_size")
-        held = (self.held_out.value_ms, self.held_out.low_ms, self.held_out.high_ms)
-        if count < FEWEST or any(len(values) != count for values in held):
-            raise ValueError(f"held_out does not belong to the {count} measurements")
-        return self
-
     @cached_property
     def fitted(self) -> LatencyPredictor:
         return LatencyPredictor.from_dict(self.predictor)
 
     @property
     def measured(self) -> list[Measurement]:
-        return [m for m in self.measurements if m.latency_ms is not None]
+        return [m for m in self.measurements if m.failed is None]
 
     def make_space(self) -> SearchSpace:
         return space_of(self.space)
@@ -220,7 +199,15 @@ class DeviceProfile(Strict):
 
     def is_here(self) -> bool:
         """Whether this machine is, by its name, the one that was measured."""
-        return agent.accelerator_name(self.runtime, self.device) == self.machine
+        return agent.accelerator_name(self.device) == self.machine
+
+
+def check_name(name: str) -> None:
+    """Raise InputError unless `name` can name a profile and its file."""
+    if not NAME.fullmatch(name):
+        raise InputError(
+            f"profile name {name!r}: must be letters, digits, '.', '_' and '-', the first a letter or a digit"
+        )
 
 
 def profile_paths() -> list[Path]:

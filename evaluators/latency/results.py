@@ -24,6 +24,25 @@ class Strict(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @classmethod
+    def read(cls, path: str | Path, marker: str, version: int, what: str):
+        """The document in a JSON file whose field `marker` has its version.
+
+        Raises:
+            InputError: another document, another version, or a field that is missing or absurd.
+        """
+        content = read_json(path)
+        if not isinstance(content, dict) or marker not in content:
+            raise InputError(f"{path}: not {what} (it has no field {marker})")
+        if content[marker] != version:
+            raise InputError(
+                f"{path}: field {marker}: version {content[marker]!r} is not known; this evoyolo reads version {version}"
+            )
+        try:
+            return cls(**content)
+        except ValidationError as error:
+            raise InputError(f"{path}: {first_problem(error)}") from None
+
 
 class Model(Strict):
     """A model of the pack."""
@@ -34,7 +53,18 @@ class Model(Strict):
     files: dict[str, str]
 
 
-class Figures(Strict):
+class Evidence(Strict):
+    """What belongs to a figure wherever it is kept, or why there is none."""
+
+    raw_ms: Milliseconds | None = None
+    reference_ms: Milliseconds | None = None
+    rounds: Count | None = None
+    repeats: Count | None = None
+    warmup: Count | None = None
+    failed: str | None = None
+
+
+class Figures(Evidence):
     """What `agent.measure` returned for one model, or why it returned nothing."""
 
     name: str
@@ -42,12 +72,6 @@ class Figures(Strict):
     ratio: Ratio | None = None
     ratio_q25: Ratio | None = None
     ratio_q75: Ratio | None = None
-    raw_ms: Milliseconds | None = None
-    reference_ms: Milliseconds | None = None
-    rounds: Count | None = None
-    repeats: Count | None = None
-    warmup: Count | None = None
-    failed: str | None = None
 
     @model_validator(mode="after")
     def _figures_or_reason(self):
@@ -83,6 +107,20 @@ class Results(Strict):
     repeated: list[str]
     checksum: str
 
+    @model_validator(mode="before")
+    @classmethod
+    def _sealed(cls, content):
+        if isinstance(content, dict) and agent.checksum(content) != content.get("checksum"):
+            raise ValueError("its checksum does not match: it was changed after it was measured; measure again")
+        return content
+
+    @model_validator(mode="after")
+    def _of_the_pack(self):
+        strange = {m.name for m in self.measurements} - {model.name for model in self.models}
+        if strange:
+            raise ValueError(f"field measurements: {min(strange)!r} is no model of the pack")
+        return self
+
     @property
     def figures(self) -> list[Figures]:
         """Of the models that could be measured."""
@@ -95,22 +133,4 @@ def read_results(path: str | Path) -> Results:
     Raises:
         InputError: not a results file, cut off, changed by hand, of another version, or with an absurd figure.
     """
-    content = read_json(path)
-    if not isinstance(content, dict) or "evoyolo_results" not in content:
-        raise InputError(f"{path}: not a results file of run.py (it has no field evoyolo_results)")
-    if content["evoyolo_results"] != agent.VERSION:
-        raise InputError(
-            f"{path}: field evoyolo_results: version {content['evoyolo_results']!r} is not known; "
-            f"this evoyolo reads version {agent.VERSION}"
-        )
-    try:
-        results = Results(**content)
-    except ValidationError as error:
-        raise InputError(f"{path}: {first_problem(error)}") from None
-    if agent.checksum(content) != results.checksum:
-        raise InputError(f"{path}: its checksum does not match: it was changed after it was measured; run run.py again")
-    known = {model.name for model in results.models}
-    strange = [m.name for m in results.measurements if m.name not in known]
-    if strange:
-        raise InputError(f"{path}: field measurements: {strange[0]!r} is no model of the pack")
-    return results
+    return Results.read(path, "evoyolo_results", agent.VERSION, "a results file of run.py")

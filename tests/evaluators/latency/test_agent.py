@@ -116,9 +116,9 @@ def test_missing_runtimes_devices_and_precisions_say_what_to_do(monkeypatch):
     monkeypatch.setitem(sys.modules, "ncnn", None)
     with pytest.raises(agent.Unavailable, match="pip install ncnn"):
         agent.load("ncnn", "x.param", (1, 3, 64, 64), 1, "cpu", "FP32")
-    with pytest.raises(agent.Unavailable, match="not on 'tpu'"):
+    with pytest.raises(agent.Unavailable, match="ncnn runs on cpu, not on 'tpu'"):
         agent.load("ncnn", "x.param", (1, 3, 64, 64), 1, "tpu", "FP32")
-    with pytest.raises(agent.Unavailable, match="FP16 with TensorRT only"):
+    with pytest.raises(agent.Unavailable, match="FP16 on tensorrt only"):
         agent.load("onnxruntime", "x.onnx", (1, 3, 64, 64), 1, "cpu", "FP16")
 
 

@@ -5,12 +5,17 @@ import json
 import numpy as np
 import pytest
 
+from evaluators.latency import agent
 from evaluators.latency import profile as profile_module
 from evaluators.latency.profile import DeviceProfile, profile_paths
 from evaluators.latency.results import Results
 from search_spaces import InputError, YoloSpace
 
 SPACE = YoloSpace()
+
+
+def sealed(document):
+    return {**document, "checksum": agent.checksum(document)}
 
 
 def sample(count, seed=7):
@@ -41,13 +46,13 @@ def test_the_file_has_everything_and_gives_the_same_predictions(board, tmp_path)
 def test_failed_models_are_kept_with_their_reason(made_up_results):
     document = made_up_results()
     document["measurements"][5] = {"name": document["measurements"][5]["name"], "time": 1, "failed": "no kernel"}
-    made = DeviceProfile.fit("board", Results(**document))
+    made = DeviceProfile.fit("board", Results(**sealed(document)))
     assert len(made.measured) == 39 and [m.failed for m in made.measurements if m.failed] == ["no kernel"]
     for m in document["measurements"]:
         m.clear()
         m.update({"name": document["models"][0]["name"], "time": 1, "failed": "no kernel"})
     with pytest.raises(InputError, match="none of the models could be measured: no kernel"):
-        DeviceProfile.fit("board", Results(**document))
+        DeviceProfile.fit("board", Results(**sealed(document)))
 
 
 @pytest.mark.parametrize(
