@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -109,11 +110,12 @@ class SearchConfig(BaseModel):
     @classmethod
     def _objectives(cls, texts: list[str]) -> list[str]:
         for text in texts:
-            metric, _, direction = text.partition(":")
-            if metric_and_device(metric)[0] not in METRICS:
-                raise ValueError(f"{metric!r} is not a metric; there are {one_of(METRICS)}")
+            name, _, direction = text.partition(":")
+            metric = METRICS.get(metric_and_device(name)[0])
+            if metric is None:
+                raise ValueError(f"{name!r} is not a metric; there are {one_of(METRICS)}")
             if direction not in ("min", "max"):
-                raise ValueError(f"{text!r} must end in :min or :max, such as {metric}:min")
+                raise ValueError(f"{text!r} must end in :min or :max, such as {name}:{metric.direction}")
         return texts
 
     @field_validator("algorithm")
@@ -138,11 +140,10 @@ class SearchConfig(BaseModel):
         for source in self.device:
             if source.isdigit() or source in ("cpu", "cuda"):
                 raise ValueError(f"device: {source!r} is no device profile; what trains is `training_device`")
-        profiles = self.profiles()
-        names = [profile.name for profile in profiles]
+        names = [profile.name for profile in self.profiles]
         if len(set(names)) < len(names):
             raise ValueError(f"device: two profiles have the same name ({', '.join(names)})")
-        for profile in profiles:
+        for profile in self.profiles:
             profile.check_covers(self.make_space())
         named = [metric_and_device(text.partition(":")[0])[1] for text in self.objectives]
         if isinstance(self.max_latency_ms, dict):
@@ -182,13 +183,14 @@ class SearchConfig(BaseModel):
             bounds |= dict.fromkeys(self._on_devices("latency_ms"), self.max_latency_ms)
         return [Constraint(metric, upper=bound) for metric, bound in bounds.items() if bound is not None]
 
+    @cached_property
     def profiles(self) -> list[DeviceProfile]:
         return [DeviceProfile.load(source) for source in self.device]
 
     @property
     def device_names(self) -> list[str]:
         """Names that tell several devices apart; none where there is one device or none."""
-        return [profile.name for profile in self.profiles()] if len(self.device) > 1 else []
+        return [profile.name for profile in self.profiles] if len(self.device) > 1 else []
 
     def _on_devices(self, metric: str) -> list[str]:
         return [metric_on(metric, name) for name in self.device_names] or [metric]

@@ -20,6 +20,7 @@ from .store import Evaluation, Store
 
 Say = Callable[[str], None]
 Files = dict[str, dict[str, str]]
+DISTURBED = "; the machine was slower than usual all the while, so this figure may be off"
 
 
 def deliver(
@@ -52,9 +53,9 @@ def deliver(
                 files[evaluation.key], model = export_files(run, evaluation)
                 for measure in measures:
                     metrics, latency, text = measure(evaluation, model)
-                    store.set_meta("latency", latency.to_dict())
+                    store.set_meta("measured", {**(store.get_meta("measured") or {}), measure.device: latency.protocol})
                     store.amend(evaluation.architecture, metrics)
-                    said.append(text)
+                    said.append(text + (DISTURBED if latency.disturbed else ""))
             except Exception as error:  # one model that a runtime refuses does not cost the others their files
                 said.append(f"{type(error).__name__}: {error}".splitlines()[0])
             say(f"{number}/{len(again)} {evaluation.key}: {'; '.join(said) or 'exported'}")
@@ -68,6 +69,8 @@ def deliver(
 
 class _InSearch:
     """Replaces a latency that was measured during the search."""
+
+    device = ""
 
     def __init__(self, threads: int, run: Run):
         self.meter = LatencyMeter(threads=threads, num_classes=run.settings["num_classes"], spin=False)
@@ -87,8 +90,8 @@ class _InSearch:
 class _Predicted:
     """Measures beside a prediction, by the profile's own protocol."""
 
-    def __init__(self, profile: DeviceProfile, device: str | None, images):
-        self.device, self.images = device, images
+    def __init__(self, profile: DeviceProfile, images, several: bool):
+        self.device, self.images = profile.name if several else "", images
         self.meter = LatencyMeter(
             profile.runtime,
             profile.device,
@@ -107,11 +110,8 @@ class _Predicted:
             metric_on("latency_difference_percent", self.device): difference,
         }
         where = f" on {self.device}" if self.device else ""
-        return (
-            metrics,
-            latency,
-            f"predicted {predicted:.2f} ms, measured {latency.median_ms:.2f} ms{where} ({difference:+.0f}%)",
-        )
+        text = f"predicted {predicted:.2f} ms, measured {latency.median_ms:.2f} ms{where} ({difference:+.0f}%)"
+        return metrics, latency, text
 
 
 def _predicted(profiles: Sequence[DeviceProfile], data: str | None, say: Say) -> list[_Predicted]:
@@ -122,7 +122,7 @@ def _predicted(profiles: Sequence[DeviceProfile], data: str | None, say: Say) ->
             continue
         try:
             images = calibration_images(data) if profile.precision == "INT8" else None
-            found.append(_Predicted(profile, profile.name if len(profiles) > 1 else None, images))
+            found.append(_Predicted(profile, images, len(profiles) > 1))
         except InputError as error:
             say(f"{profile.name}: {error}: its latencies stay predictions")
     return found
@@ -142,7 +142,7 @@ def export_files(run: Run, evaluation: Evaluation):
 
 
 def hand_over(run: Run, evaluation: Evaluation, folder: Path | None = None) -> dict[str, Path]:
-    """The files of one model of the run, exported if they are not yet, and copied into `folder` if one is given."""
+    """The files of one model of the run, exported anew, and copied into `folder` if one is given."""
     if not (run.directory / "trials" / evaluation.key / CHECKPOINT).exists():
         raise InputError(f"{run.directory} keeps no checkpoint of {evaluation.key}")
     paths, _ = export_files(run, evaluation)

@@ -14,7 +14,6 @@ from evaluators.dataset import check_dataset, load_dataset
 from evaluators.detector import DetectorEvaluator
 from evaluators.evaluator import metric_on
 from evaluators.latency import LatencyMeter
-from evaluators.latency.profile import DeviceProfile
 from evaluators.training import Fidelity
 from search_spaces import InputError
 from search_spaces.files import write_text
@@ -24,11 +23,10 @@ from .config import SearchConfig, commented_yaml, load_config
 from .export import deliver
 from .front import print_front, write_front
 from .progress import Progress, duration
-from .run import STORE, Run
+from .run import DEVICES, STORE, Run
 from .search import run_here, search
 
 CONFIG = "search.yaml"
-DEVICES = "devices"
 PACKAGES = ("torch", "ultralytics", "ray", "onnxruntime", "pycocotools")
 
 
@@ -52,7 +50,7 @@ def resume(directory: str | Path, console: Console, **changes) -> Run:
     directory = Path(directory)
     if not (directory / STORE).exists():
         raise InputError(f"{directory} holds no run (there is no {STORE} in it)")
-    kept = [str(directory / DEVICES / f"{name}.json") for name in Run(directory).settings.get("devices", {})]
+    kept = [str(directory / DEVICES / f"{profile.name}.json") for profile in Run(directory).profiles]
     config = load_config(directory / CONFIG, **{**changes, "directory": str(directory), "device": kept})
     return _run(config, console, resume=True)
 
@@ -68,21 +66,18 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run:
     space = config.make_space()
     references = config.reference_architectures()
     constraints = config.make_constraints()
-    profiles = _profiles_of_the_run(config, resume)
-    reference_ms = None
-    if not profiles and not resume:
-        say(
-            "no device profile: latency is measured where the models are trained; first the reference model, undisturbed"
-        )
-        reference_ms = LatencyMeter(
-            threads=config.latency_threads, num_classes=dataset.num_classes, spin=False
-        ).reference_ms
-    elif not profiles:
-        reference_ms = Run(directory, space).settings.get("reference_ms")
+    profiles = config.profiles
     for profile in profiles:
         say(f"latency is predicted for {profile.name}: {profile.protocol}")
         if profile.precision != "FP32":
             say(f"  accuracy is of the FP32 models, whatever {profile.precision} may cost")
+    reference_ms = None
+    if resume:
+        reference_ms = Run(directory, space).settings.get("reference_ms")
+    elif not profiles:
+        say("no device profile: latency is measured where models are trained; first the reference model, undisturbed")
+        meter = LatencyMeter(threads=config.latency_threads, num_classes=dataset.num_classes, spin=False)
+        reference_ms = meter.reference_ms
     evaluator = DetectorEvaluator(
         config.data,
         Fidelity(config.epochs, config.image_size, config.fraction),
@@ -132,7 +127,7 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run:
             },
             progress=progress,
         )
-    say("the front is exported, and its latency measured with no training beside it")
+    say("the front is exported; latency is measured with no training beside it")
     run, files = deliver(
         Run(directory, space), say, latency_threads=config.latency_threads, profiles=profiles, data=config.data
     )
@@ -142,21 +137,14 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run:
     return run
 
 
-def _profiles_of_the_run(config: SearchConfig, resume: bool) -> list[DeviceProfile]:
-    """The run keeps its profiles: what its latencies are must not change with a file elsewhere."""
-    profiles = config.profiles()
-    folder = config.run_directory / DEVICES
-    for profile in () if resume else profiles:
-        folder.mkdir(parents=True, exist_ok=True)
-        profile.save(folder / f"{profile.name}.json")
-    return profiles
-
-
 @contextlib.contextmanager
 def _settings_of_a_run(config: SearchConfig, directory: Path, say):
     """Keep the settings beside the store, unless the search never began; say how to go on when it is interrupted."""
     directory.mkdir(parents=True, exist_ok=True)
     write_text(directory / CONFIG, commented_yaml(config))
+    for profile in config.profiles:  # what the run's latencies mean must not change with a file elsewhere
+        (directory / DEVICES).mkdir(exist_ok=True)
+        profile.save(directory / DEVICES / f"{profile.name}.json")
     try:
         yield
     except KeyboardInterrupt:
@@ -196,14 +184,9 @@ def _say_what_came_out(run: Run, files: dict, config: SearchConfig, progress: Pr
                 f"imgsz={best.architecture['image_size']}"
             )
         say(f"  evoyolo show {run.directory}:{best.key}      the most accurate model, layer by layer")
-        device = (
-            f"--device {run.directory / DEVICES / (next(iter(config.device_names)) + '.json')} "
-            if config.device_names
-            else ""
-        )
-        latency = best.metrics.get(
-            metric_on("latency_high_ms", next(iter(config.device_names), None)), best.metrics.get("latency_ms")
-        )
+        name = config.device_names[0] if config.device_names else None
+        latency = best.metrics.get(metric_on("latency_high_ms", name), best.metrics.get("latency_ms"))
         if latency is not None:
+            device = f"--device {run.directory / DEVICES / name}.json " if name else ""
             say(f"  evoyolo pick {run.directory} {device}--max-latency-ms {latency * 1.005:.3g}")
         say(f"  evoyolo resume {run.directory} --max-evaluations {2 * config.max_evaluations}      search on")

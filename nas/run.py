@@ -5,12 +5,14 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
+from evaluators.latency.profile import DeviceProfile
 from search_spaces import InputError, SearchSpace
 
 from .objectives import Constraint, Objective, meets, ranks
 from .store import Evaluation, Store
 
 STORE = "store.sqlite"
+DEVICES = "devices"  # folder of the profiles that a run predicts with
 
 
 class Run:
@@ -29,7 +31,7 @@ class Run:
             self.space = store.space
             self.settings = store.get_meta("settings") or {}
             self.costed = store.get_meta("costed") or 0
-            self.latency = store.get_meta("latency")
+            self.measured = store.get_meta("measured") or {}  # device, or "", -> how its latency was measured
             self.all_evaluations = store.evaluations()
         self.objectives = [Objective(*pair) for pair in self.settings.get("objectives", [])]
 
@@ -42,13 +44,15 @@ class Run:
     def protocol(self) -> str:
         """How the front's latency was measured, in a line."""
         devices = self.settings.get("devices") or {}
-        predicted = "".join(f"predicted for {name} ({protocol}); " for name, protocol in devices.items())
-        if not self.latency:
-            return predicted + ("not measured here" if devices else "measured during the search")
-        return predicted + (
-            "measured: {device}, {runtime}, {precision}, {threads} thread(s), batch {batch}, median of {rounds} rounds "
-            "({repeats} runs after {warmup}) relative to a reference model, {timed}".format(**self.latency)
-        )
+        parts = [f"predicted for {name} ({protocol})" for name, protocol in devices.items()]
+        parts += [f"measured{f' for {name}' if name else ''}: {text}" for name, text in self.measured.items()]
+        return "; ".join(parts) or "measured during the search"
+
+    @cached_property
+    def profiles(self) -> list[DeviceProfile]:
+        """The profiles that the run predicts with, as it keeps them."""
+        names = self.settings.get("devices") or {}
+        return [DeviceProfile.load(self.directory / DEVICES / f"{name}.json") for name in names]
 
     def ranked(self) -> list[tuple[Evaluation, int]]:
         """The finished evaluations within the constraints with their non-dominated rank; the front's is 0."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from evaluators.latency.profile import DeviceProfile
 from search_spaces import InputError
 from search_spaces.errors import one_of
 
+from .progress import number
 from .run import Run, load_run
 from .store import Evaluation
 
@@ -59,20 +60,18 @@ def choose(directory: str | Path, device: str | Path | DeviceProfile | None = No
     def best(evaluations):
         return max(evaluations, key=lambda e: direction * e.metrics[first.metric])
 
+    name = next((_name(run, kept) for kept in run.profiles if kept == profile), None)
     figures: dict[str, dict[str, Figure]] = {}
-    for bound, limit in bounds.items():
+    for bound in bounds:
         kind, _, metric = bound.partition("_")
         known = sorted({name for e in run.evaluations for name in e.metrics} | ({"latency_ms"} if profile else set()))
         if kind not in ("max", "min") or metric not in known:
             raise InputError(f"no bound {bound!r}: it is max_ or min_ and a metric of the run, {one_of(known)}")
-        searched = run.settings.get("devices") or {}
-        if profile and metric == "latency_ms" and profile.name in searched:  # predicted, and maybe measured, in the run
-            name = metric_on(metric, profile.name if len(searched) > 1 else None)
-            figures[bound] = {e.key: f for e in run.evaluations if (f := _figure(e, name, kind)) is not None}
-        elif profile and metric == "latency_ms":
+        if metric == "latency_ms" and profile and not name:
             figures[bound] = _predictions(run, profile, kind)
-        else:
-            figures[bound] = {e.key: f for e in run.evaluations if (f := _figure(e, metric, kind)) is not None}
+        else:  # known in the run, where it may have been measured as well
+            metric = name if metric == "latency_ms" and name else metric
+            figures[bound] = {e.key: _figure(e, metric, kind) for e in run.evaluations if metric in e.metrics}
     fitting = maybe = run.evaluations
     for bound, limit in bounds.items():
         sign = 1 if bound.startswith("max_") else -1
@@ -82,48 +81,40 @@ def choose(directory: str | Path, device: str | Path | DeviceProfile | None = No
         if not within:
             raise InputError(_nothing(run, fitting, known, bound, limit))
         fitting = within
-    chosen, score = best(fitting), _score(first.metric)
+    chosen = best(fitting)
     given_up = []
     for what, others in (("may meet the budget, but not surely", maybe), ("is the best of the run", run.evaluations)):
         other = best(others)
         lost = direction * (other.metrics[first.metric] - chosen.metrics[first.metric])
         if lost > 0:
             at = ", ".join(known[other.key].text for known in figures.values() if other.key in known)
-            given_up.append(
-                f"{score(lost)} of {first.metric}: {other.key} has {score(other.metrics[first.metric])} and {what} ({at})"
-            )
-    return Pick(chosen, {bound: known[chosen.key] for bound, known in figures.items()}, list(dict.fromkeys(given_up)))
+            has = number(first.metric, other.metrics[first.metric])
+            given_up.append(f"{number(first.metric, lost)} of {first.metric}: {other.key} has {has} and {what} ({at})")
+    return Pick(chosen, {bound: known[chosen.key] for bound, known in figures.items()}, given_up)
 
 
-def _score(metric: str) -> Callable[[float], str]:
-    return (lambda value: f"{value:.4f}") if metric.startswith("map") else (lambda value: f"{value:g}")
+def _name(run: Run, profile: DeviceProfile) -> str:
+    """What the run calls the latency on one of its devices."""
+    return metric_on("latency_ms", profile.name if len(run.profiles) > 1 else None)
 
 
-def _figure(evaluation: Evaluation, metric: str, kind: str) -> Figure | None:
-    if metric not in evaluation.metrics:
-        return None
+def _figure(evaluation: Evaluation, metric: str, kind: str) -> Figure:
     value = evaluation.metrics[metric]
     base, device = metric_and_device(metric)
-    suffix = f"@{device}" if device else ""
     if base == "latency_ms":
-        measured = evaluation.metrics.get(f"latency_measured_ms{suffix}")
+        beside = ("latency_measured_ms", "latency_low_ms", "latency_high_ms")
+        measured, low, high = (evaluation.metrics.get(metric_on(name, device)) for name in beside)
         if measured is not None:
             return Figure(measured, measured, f"{metric} {measured:.2f} measured, {value:.2f} predicted")
-        high = evaluation.metrics.get(f"latency_high_ms{suffix}")
         if high is not None:
-            low = evaluation.metrics[f"latency_low_ms{suffix}"]
             surely = high if kind == "max" else low
             return Figure(value, surely, f"{metric} {value:.2f} predicted, 90% interval {low:.2f} to {high:.2f}")
-        return Figure(value, value, f"{metric} {value:.2f}")
-    return Figure(value, value, f"{metric} {value:,.6g}")
+    return Figure(value, value, f"{metric} {number(metric, value)}")
 
 
 def _predictions(run: Run, profile: DeviceProfile, kind: str) -> dict[str, Figure]:
     """Key -> predicted latency on a device, whichever one the run was searched for."""
-    if profile.space != run.space.name:
-        raise InputError(
-            f"device profile {profile.name} is of the space {profile.space!r}, the run of {run.space.name!r}"
-        )
+    profile.check_same_space(run.space)
     smallest, largest = profile.image_sizes
     covered = [e for e in run.evaluations if smallest <= e.architecture["image_size"] <= largest]
     if not covered:
@@ -152,4 +143,5 @@ def _nothing(run: Run, fitting, known: Mapping[str, Figure], bound: str, limit: 
     figure = known[nearest.key]
     has = "has" if figure.surely == figure.value else "surely has"
     among = "" if len(fitting) == len(run.evaluations) else " that meets the other bounds"
-    return f"no model of {run.directory}{among} {has} {metric} {'<=' if sign > 0 else '>='} {limit:g}; {word} is {nearest.key} with {figure.text}"
+    bound = f"{metric} {'<=' if sign > 0 else '>='} {limit:g}"
+    return f"no model of {run.directory}{among} {has} {bound}; {word} is {nearest.key} with {figure.text}"

@@ -52,9 +52,9 @@ def test_a_measured_latency_is_taken_at_its_word(run):
 def test_what_was_given_up_is_said(run):
     chosen = choose(run.directory, max_latency_ms=5.5)
     may, best = chosen.given_up
-    assert may.startswith("0.1000 of map50_95: ") and "may meet the budget, but not surely" in may
+    assert may.startswith("0.100 of map50_95: ") and "may meet the budget, but not surely" in may
     assert "latency_ms 5.00 predicted, 90% interval 4.00 to 6.00" in may
-    assert best.startswith("0.2000 of map50_95: ") and "is the best of the run" in best
+    assert best.startswith("0.200 of map50_95: ") and "is the best of the run" in best
     assert choose(run.directory, max_latency_ms=100.0).given_up == []
 
 
@@ -108,5 +108,5 @@ def test_a_run_is_asked_for_another_device(board, made_up_latency, tmp_path):
 
 
 def test_a_profile_of_another_space_is_refused(run, board):
-    with pytest.raises(InputError, match="profile board is of the space 'yolo', the run of 'toy'"):
+    with pytest.raises(InputError, match="profile board is of the space 'yolo', not of 'toy'"):
         choose(run.directory, board, max_latency_ms=5.0)
