@@ -1,7 +1,6 @@
 """Latency predictors from 20, 50 and 100 measurements of YOLOBench's detectors, judged on the others.
 
-The table is YOLOBench's (Deeplite, results/yolobench of deeplite-torch-zoo on GitHub, as one CSV with the columns family,
-depth_multiple, width_multiple, image_size and latency_ms_*).
+yolobench.py says what the table is.
 
     python benchmarks/latency_yolobench.py ../shared/data/yolobench/yolobench_voc_scratch.csv
 """
@@ -9,7 +8,6 @@ depth_multiple, width_multiple, image_size and latency_ms_*).
 from __future__ import annotations
 
 import argparse
-import csv
 import warnings
 
 import numpy as np
@@ -19,12 +17,11 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from sklearn.linear_model import RidgeCV
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+from yolobench import NAMES, make_space, read
 
 from evaluators.latency import LatencyPredictor
 from evaluators.latency.design import select
-from search_spaces import Choice, SearchSpace
 
-NAMES = ("family", "depth_multiple", "width_multiple", "image_size")
 COUNTS = (20, 50, 100)
 POOL = 0.7  # share of the table that the most telling are chosen among, another one in every draw
 
@@ -47,11 +44,8 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=10)
     args = parser.parse_args()
     warnings.simplefilter("ignore")  # of length scales at their bounds
-    with open(args.table, newline="") as stream:
-        table = list(csv.DictReader(stream))
-    devices = [name for name in table[0] if name.startswith("latency_ms_")]
-    keys = [tuple(row[n] if n == "family" else float(row[n]) for n in NAMES) for row in table]
-    space = SearchSpace("yolobench", [Choice(n, sorted({key[i] for key in keys})) for i, n in enumerate(NAMES)])
+    table, devices = read(args.table)
+    keys, space = list(table), make_space(table)
     architectures = [space.architecture(**dict(zip(NAMES, key))) for key in keys]
     families = sorted({key[0] for key in keys})
     plain = np.array([[*(key[0] == f for f in families), *np.log(np.array(key[1:]))] for key in keys], float)
@@ -84,7 +78,7 @@ def main() -> None:
                 fit = choose(count, draw)
                 rest = np.setdiff1d(everything, fit)
                 for device in devices:
-                    latency_ms = np.array([float(row[device]) for row in table])
+                    latency_ms = np.array([float(row[device]) for row in table.values()])
                     value, truth, inside = method(latency_ms, fit, rest), latency_ms[rest], np.nan
                     if isinstance(value, tuple):
                         value, low, high = value

@@ -75,9 +75,10 @@ def main() -> None:
         model, cells = build_model(architecture, args.classes), ""
         for (value, low, high), meter in zip(predicted, meters):
             latency = meter.measure(model, SIZE)
-            text = f"{value[i]:.1f} ({low[i]:.1f} to {high[i]:.1f}), {latency.median_ms:.1f} +- {latency.iqr_ms / 2:.1f} ms"
+            text = f"{value[i]:.1f} ({low[i]:.1f} to {high[i]:.1f}), {latency.median_ms:.1f} +- {latency.iqr_ms / 2:.1f} ms{'*' if latency.disturbed else ' '}"
             cells += f"{text:>50}"
         print(f"{name:<26}{costs.params[i]:>11,}{costs.macs[i] / 1e9:>7.2f}{cells}", flush=True)
+    print("* the machine was slower than usual all the while, so the figure may be off")
     print("searched:")
     for name, architecture in list(models.items())[2:]:
         print(f"  {name}: {architecture.to_dict()}")

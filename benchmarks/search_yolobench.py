@@ -1,68 +1,24 @@
 """Search algorithms on a table of trained detectors: share of the table's hypervolume after some evaluations.
 
-The table is YOLOBench's (Deeplite, results/yolobench of deeplite-torch-zoo on GitHub, as one CSV with the columns family,
-depth_multiple, width_multiple, image_size, map50_95 and latency_ms_*). Objectives: logarithm of the latency, which counts as
-expensive here, and map50_95; reference point at the largest latency and mAP 0. The algorithms are given the names and values
-of the choices and nothing else.
+The table and the search are those of yolobench.py; the algorithms are given the names and values of the choices and nothing
+else.
 
-    python benchmarks/search_yolobench.py ../shared/data/yolobench/yolobench_voc_scratch.csv --plot search.png
+    python benchmarks/search_yolobench.py ../shared/data/yolobench/yolobench_voc_scratch.csv --plot yolobench.png
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import math
-import time
 from concurrent.futures import ProcessPoolExecutor
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from machine import describe
+from yolobench import EVALUATIONS, read, run
 
-from nas import Objective, make_algorithm
 from nas.algorithms import ALGORITHMS
-from nas.objectives import hypervolume
-from search_spaces import Choice, SearchSpace
 
-NAMES = ("family", "depth_multiple", "width_multiple", "image_size")
-OBJECTIVES = [Objective("map50_95", "max"), Objective("log_latency", "min")]
-EVALUATIONS, SHOWN = 100, (20, 40, 60, 100)
-
-
-@lru_cache
-def read(path: str):
-    with open(path, newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    table = {tuple(row[name] if name == "family" else float(row[name]) for name in NAMES): row for row in rows}
-    return table, [name for name in rows[0] if name.startswith("latency_ms_")]
-
-
-def run(path: str, algorithm: str, device: str, seed: int) -> tuple[list[float], float]:
-    """(share of the hypervolume after every evaluation, seconds spent in ask and tell)."""
-    import torch
-
-    torch.set_num_threads(1)  # runs share the machine
-    table, _ = read(path)
-
-    def metrics(row):
-        return {"map50_95": float(row["map50_95"]), "log_latency": math.log(float(row[device]))}
-
-    everything = [metrics(row) for row in table.values()]
-    reference = {"map50_95": 0.0, "log_latency": max(m["log_latency"] for m in everything)}
-    whole = hypervolume(everything, OBJECTIVES, reference)
-    choices = [Choice(name, sorted({key[i] for key in table})) for i, name in enumerate(NAMES)]
-    space = SearchSpace("yolobench", choices, valid=lambda values: tuple(values[name] for name in NAMES) in table)
-    search, told, shares, spent = make_algorithm(algorithm, space, OBJECTIVES, seed=seed), [], [], 0.0
-    for _ in range(EVALUATIONS):
-        start = time.perf_counter()
-        architecture = search.ask()
-        told.append(metrics(table[tuple(architecture[name] for name in NAMES)]))
-        search.tell(architecture, told[-1])
-        spent += time.perf_counter() - start
-        shares.append(hypervolume(told, OBJECTIVES, reference) / whole)
-    return shares, spent
+SHOWN = (20, 40, 60, 100)
 
 
 def main() -> None:
