@@ -17,7 +17,7 @@ from .dataset import Dataset, load_dataset
 from .evaluator import Evaluator, Rejected, metric_on
 from .latency import LatencyMeter
 from .latency.profile import DeviceProfile
-from .training import Fidelity, train
+from .training import PAUSED, Fidelity, train
 
 CHECKPOINT = "best.pt"
 
@@ -36,6 +36,7 @@ class DetectorEvaluator(Evaluator):
         reference_ms: the reference model's latency on an idle machine, which that measurement is corrected to.
         settings: Ultralytics training settings that replace those of `training.SETTINGS`.
         device: of training ("cpu", "0").
+        rungs: epochs at which a training may be judged and paused, the fidelity's own last; none trains to the end at once.
 
     Accuracy is COCO mAP by pycocotools on the validation split. The checkpoint stays in the trial's folder.
     """
@@ -54,11 +55,13 @@ class DetectorEvaluator(Evaluator):
         reference_ms: float | None = None,
         max_latency_ms: float | None = None,
         settings: Mapping[str, object] | None = None,
+        rungs: Sequence[int] = (),
     ):
         self.data, self.fidelity, self.batch, self.device, self.seed = data, fidelity, batch, device, seed
         self.threads, self.latency_threads, self.max_latency_ms = threads, latency_threads, max_latency_ms
         self.profiles, self.reference_ms = tuple(profiles), reference_ms
         self.settings = dict(settings or {})
+        self.fidelities = tuple(rungs)
         self.num_classes = self.dataset().num_classes
 
     @property
@@ -82,9 +85,10 @@ class DetectorEvaluator(Evaluator):
             known |= {metric_on(name, device): value for name, value in zip(names, values)}
         return known
 
-    def evaluate(self, architecture: Architecture, directory: Path) -> dict[str, float]:
+    def evaluate(self, architecture: Architecture, directory: Path, fidelity: float | None = None) -> dict[str, float]:
         dataset = self.dataset()
-        measured = {} if self.profiles else {"latency_ms": self._latency_ms(architecture)}
+        first = not (directory / PAUSED).exists()
+        measured = {"latency_ms": self._latency_ms(architecture)} if first and not self.profiles else {}
         if self.max_latency_ms and measured and measured["latency_ms"] > self.max_latency_ms:
             raise Rejected(f"latency {measured['latency_ms']:.2f} ms is above {self.max_latency_ms:g} ms", measured)
         result = train(
@@ -92,6 +96,7 @@ class DetectorEvaluator(Evaluator):
             dataset,
             self.fidelity,
             directory,
+            until=None if fidelity is None else int(fidelity),
             seed=self.seed,
             device=self.device,
             batch=self.batch,

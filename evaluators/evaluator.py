@@ -72,9 +72,15 @@ class Evaluator:
     """Measures architectures. Must be picklable: it travels to the workers.
 
     A subclass may say in `metrics` what `evaluate` returns; then a search that wants something else is refused at once.
+
+    Attributes:
+        fidelities: ascending amounts of work (epochs, say) after which an evaluation can be judged and put aside; the last
+            is all of it. Where there are any, `evaluate` is called with each in turn, as far as the architecture is worth
+            it, and goes on from what the call before left in the folder; it returns what is new or has changed.
     """
 
     metrics: tuple[str, ...] = ()
+    fidelities: tuple[float, ...] = ()
 
     def estimate(self, architectures: Sequence[Architecture]) -> dict[str, np.ndarray]:
         """Metrics that are known without an evaluation, exactly or as a prediction, for many architectures at once: name -> (n,) array.
@@ -83,8 +89,10 @@ class Evaluator:
         """
         return {}
 
-    def evaluate(self, architecture: Architecture, directory: Path) -> dict[str, float]:
+    def evaluate(self, architecture: Architecture, directory: Path, fidelity: float | None = None) -> dict[str, float]:
         """Measure one architecture; files worth keeping go into `directory`, which exists.
+
+        An evaluator without `fidelities` is never given one and need not take it.
 
         Raises:
             EvaluationError: the architecture cannot be evaluated.

@@ -7,6 +7,7 @@ import errno
 import logging
 import math
 import os
+import random
 import shutil
 import time
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import torch
 from ultralytics.data import build_yolo_dataset
 from ultralytics.models.yolo.detect import DetectionTrainer
@@ -22,11 +24,14 @@ from ultralytics.utils.torch_utils import strip_optimizer, unwrap_model
 
 from search_spaces import Architecture, InputError, YoloSpace, build_model
 from search_spaces.build import architecture_of
+from search_spaces.files import write_text
 from search_spaces.graph import check_image_size
 
 from .dataset import Dataset, load_dataset
 from .evaluator import EvaluationError
 from .locks import machine_lock
+
+PAUSED = "paused.pt"  # in a trial's folder: a training that may go on
 
 # Suited to short training from scratch, where Ultralytics' defaults (made for hundreds of epochs: three of warm-up,
 # mosaic, SGD or a learning rate guessed from the class count) learn next to nothing.
@@ -75,7 +80,7 @@ class Fidelity:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """`metrics` holds map50_95 and map50 (Ultralytics' validator, last epoch) and train_seconds."""
+    """`metrics` holds map50_95 and map50 (Ultralytics' validator, last epoch) and train_seconds, of this call alone."""
 
     metrics: dict[str, float]
     checkpoint: Path
@@ -89,8 +94,15 @@ class DetectorTraining(DetectionTrainer):
     MLflow and others, of which a search wants none.)
     """
 
-    def __init__(self, *args, architecture: Architecture | None = None, dataset: Dataset | None = None, **kwargs):
-        self.architecture, self.dataset = architecture, dataset
+    def __init__(
+        self,
+        *args,
+        architecture: Architecture | None = None,
+        dataset: Dataset | None = None,
+        pause: Path | None = None,
+        **kwargs,
+    ):
+        self.architecture, self.dataset, self.pause = architecture, dataset, pause
         super().__init__(*args, **kwargs)
 
     def get_dataset(self):
@@ -123,6 +135,61 @@ class DetectorTraining(DetectionTrainer):
             stride = int(unwrap_model(self.model).stride.max())
             return build_yolo_dataset(self.args, img_path, batch, self.data, mode=mode, rect=False, stride=stride)
 
+    def pause_after(self, epoch: int) -> None:
+        """Stop when `epoch` epochs are done, validated, and leave everything that the next one needs in `pause`.
+
+        Ultralytics' own resume keeps weights and optimizer in FP16 and no random states; from this file training goes on
+        as if it had not stopped (exactly so with workers=0).
+        """
+
+        def stop(trainer):
+            trainer.stop = trainer.epoch + 1 == epoch
+            if trainer.stop:  # before the validation, which the uninterrupted training does not have here
+                kind, keys, *rest = np.random.get_state()
+                state.update(
+                    random=random.getstate(),
+                    numpy=(kind, torch.from_numpy(keys.astype(np.int64)), *rest),
+                    torch=torch.get_rng_state(),
+                )
+
+        def save(trainer):
+            if not trainer.stop:
+                return
+            trainer.save_model()
+            state.update(
+                epoch=epoch,
+                model=unwrap_model(trainer.model).state_dict(),
+                ema=trainer.ema.ema.state_dict(),
+                updates=trainer.ema.updates,
+                optimizer=trainer.optimizer.state_dict(),
+            )
+            unfinished = trainer.pause.with_suffix(".part")
+            torch.save(state, unfinished)
+            os.replace(unfinished, trainer.pause)
+
+        state = {}
+        self.add_callback("on_train_epoch_end", stop)
+        self.add_callback("on_fit_epoch_end", save)
+
+    def resume_training(self, ckpt):
+        super().resume_training(ckpt)
+        if self.pause is None or not self.pause.exists():
+            return
+        state = torch.load(self.pause, map_location=self.device, weights_only=True)  # never executes code
+        unwrap_model(self.model).load_state_dict(state["model"])
+        self.ema.ema.load_state_dict(state["ema"])
+        self.ema.updates = state["updates"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.start_epoch = state["epoch"]
+        if self.train_loader.num_workers == 0:  # the order of the images goes on where it was
+            self.train_loader.iterator = self.train_loader._get_iterator()
+            for _ in range(self.start_epoch * len(self.train_loader)):
+                self.train_loader.iterator._next_index()
+        random.setstate(state["random"])
+        kind, keys, *rest = state["numpy"]
+        np.random.set_state((kind, keys.cpu().numpy().astype(np.uint32), *rest))
+        torch.set_rng_state(state["torch"].cpu())
+
     def final_eval(self):
         """In a search the last epoch has just been validated; its checkpoint only loses the optimizer's state."""
         if self.architecture is None:
@@ -135,6 +202,14 @@ def _stop_at_nan(trainer) -> None:
     # Ultralytics would go back to an earlier checkpoint and try again; a search records the failure and goes on
     if trainer.loss is not None and not torch.isfinite(trainer.loss):
         raise EvaluationError(f"the loss became {trainer.loss.item()} in epoch {trainer.epoch + 1}")
+
+
+def _keep_table(written: Path, kept: Path, continued: bool) -> None:
+    """One row an epoch, also of a training that paused."""
+    lines = written.read_text(encoding="utf-8").splitlines(keepends=True)
+    if continued and kept.exists():
+        lines = [*kept.read_text(encoding="utf-8").splitlines(keepends=True), *lines[1:]]
+    write_text(kept, "".join(lines))
 
 
 @contextlib.contextmanager
@@ -163,6 +238,7 @@ def train(
     fidelity: Fidelity,
     directory: str | Path,
     *,
+    until: int | None = None,
     seed: int = 0,
     device: str = "cpu",
     batch: int = 16,
@@ -172,6 +248,8 @@ def train(
     """Train from scratch; leaves `best.pt`, `results.csv` and `train.log` in `directory`.
 
     Args:
+        until: epochs of the fidelity after which to pause; the state is left in `directory/paused.pt`, from which the next
+            call goes on. None, or all epochs, trains to the end and removes it.
         device: "cpu" or a CUDA device; on CUDA in mixed precision.
         threads: of PyTorch during training; None leaves them as they are.
         settings: Ultralytics training settings that replace `SETTINGS`.
@@ -181,6 +259,9 @@ def train(
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
+    pause = directory / PAUSED
+    until = fidelity.epochs if until is None else until
+    continued = pause.exists()
     overrides = {
         **SETTINGS,
         **(settings or {}),
@@ -212,8 +293,10 @@ def train(
     started = time.perf_counter()
     with _contained(directory / "train.log", threads):
         try:
-            trainer = DetectorTraining(overrides=overrides, architecture=architecture, dataset=dataset)
+            trainer = DetectorTraining(overrides=overrides, architecture=architecture, dataset=dataset, pause=pause)
             trainer.add_callback("on_train_batch_end", _stop_at_nan)
+            if until < fidelity.epochs:
+                trainer.pause_after(until)
             trainer.train()
         except EvaluationError:
             raise
@@ -241,6 +324,8 @@ def train(
     checkpoint = directory / "best.pt"
     os.replace(written, checkpoint)
     if trainer.csv.exists():
-        os.replace(trainer.csv, directory / "results.csv")
+        _keep_table(trainer.csv, directory / "results.csv", continued)
+    if until >= fidelity.epochs:
+        pause.unlink(missing_ok=True)
     shutil.rmtree(trainer.save_dir, ignore_errors=True)
     return TrainingResult(metrics, checkpoint)

@@ -33,6 +33,24 @@ def test_same_seed_same_weights(small_data, tiny, checkpoint, tmp_path):
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+def test_a_training_that_paused_ends_like_one_that_did_not(small_data, tiny, tmp_path):
+    from evaluators.checkpoint import load_checkpoint
+
+    data, fidelity = load_dataset(small_data), Fidelity(3)
+    whole = train(tiny, data, fidelity, tmp_path / "whole", batch=8)
+    first = train(tiny, data, fidelity, tmp_path / "parts", until=1, batch=8)
+    assert (tmp_path / "parts" / "paused.pt").exists() and first.checkpoint.exists()
+    second = train(tiny, data, fidelity, tmp_path / "parts", until=2, batch=8)
+    last = train(tiny, data, fidelity, tmp_path / "parts", batch=8)
+    weights = [load_checkpoint(result.checkpoint).state_dict() for result in (whole, last)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    assert last.metrics["map50_95"] == whole.metrics["map50_95"]
+    assert {"map50_95", "map50", "train_seconds"} == set(second.metrics)
+    assert sorted(p.name for p in (tmp_path / "parts").iterdir()) == ["best.pt", "results.csv", "train.log"]
+    tables = [(tmp_path / name / "results.csv").read_text().splitlines() for name in ("whole", "parts")]
+    assert [line.split(",")[0] for line in tables[0]] == [line.split(",")[0] for line in tables[1]]
+
+
 def test_a_nan_loss_is_a_failure_with_its_reason(small_data, tiny, tmp_path, monkeypatch):
     step = DetectorTraining.optimizer_step
 
