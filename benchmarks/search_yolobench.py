@@ -1,7 +1,7 @@
 """Search algorithms on a table of trained detectors: share of the table's hypervolume after some evaluations.
 
-The table and the search are those of yolobench.py; the algorithms are given the names and values of the choices and nothing
-else.
+The table and the search are those of yolobench.py; the algorithms, ours and those of other libraries, are given the
+names and values of the choices and nothing else.
 
     python benchmarks/search_yolobench.py ../shared/data/yolobench/yolobench_voc_scratch.csv --plot yolobench.png
 """
@@ -9,6 +9,7 @@ else.
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import numpy as np
 from machine import describe
 from yolobench import EVALUATIONS, read, run
 
-from nas.algorithms import ALGORITHMS
+from nas.algorithms import ALGORITHMS, Peer
 
 SHOWN = (20, 40, 60, 100)
 
@@ -30,6 +31,9 @@ def main() -> None:
     args = parser.parse_args()
     table, devices = read(args.table)
     print(describe())
+    libraries = {ALGORITHMS[name].library: None for name in args.algorithms if isinstance(ALGORITHMS[name], Peer)}
+    if libraries:
+        print(", ".join(f"{library} {importlib.metadata.version(library.lower())}" for library in libraries))
     print(
         f"{len(table)} trained detectors, {len(devices)} devices, {args.seeds} seeds; mean share of the table's hypervolume "
         "(in brackets: 10% of the runs are below)"
@@ -52,18 +56,33 @@ def main() -> None:
 
 
 def draw(curves, runs: int, path: Path) -> None:
-    """What is still missing after every evaluation, mean and the middle 80% of the runs."""
+    """What is still missing after every evaluation: the means, and the middle 80% of two."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(7.5, 5), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=(8.5, 5.5), layout="constrained")
     x = np.arange(1, EVALUATIONS + 1)
-    for algorithm, shares in curves.items():
-        missing = 1 - shares
-        (line,) = axes.plot(x, missing.mean(0), lw=1.8, label=algorithm)
-        axes.fill_between(x, *np.quantile(missing, (0.1, 0.9), axis=0), color=line.get_color(), alpha=0.12, lw=0)
+    order = sorted(curves, key=lambda name: -curves[name][:, -1].mean())  # the legend's, best first
+    peers = [name for name in order if isinstance(ALGORITHMS[name], Peer)]
+    colours = {"surrogate": "black"}
+    colours.update(zip((name for name in curves if name != "surrogate"), pyplot.get_cmap("tab10").colors))
+    for algorithm in order:
+        missing, ours = 1 - curves[algorithm], algorithm == "surrogate"
+        axes.plot(
+            x,
+            missing.mean(0),
+            color=colours[algorithm],
+            lw=3 if ours else 1.6,
+            ls=(0, (4, 1.5)) if algorithm in peers else "-",
+            zorder=4 if ours else 3,
+            label=algorithm,
+        )
+        if ours or algorithm in peers[:1]:
+            axes.fill_between(
+                x, *np.quantile(missing, (0.1, 0.9), axis=0), color=colours[algorithm], alpha=0.12, lw=0, zorder=2
+            )
     axes.set(
         xlabel="evaluations",
         ylabel="hypervolume still missing (share of the table's)",
@@ -71,9 +90,12 @@ def draw(curves, runs: int, path: Path) -> None:
         xlim=(1, EVALUATIONS),
     )
     axes.yaxis.set_major_formatter(lambda tick, _: f"{tick:g}")
-    axes.set_title(f"YOLOBench: mAP against log latency, {runs} runs each (shaded: the middle 80%)", fontsize=10)
+    axes.set_title(
+        f"YOLOBench: mAP against log latency, {runs} runs each (dashed: other libraries; shaded: the middle 80%)",
+        fontsize=10,
+    )
     axes.grid(alpha=0.25, which="both")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, handlelength=3.2)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
 

@@ -48,6 +48,7 @@ def _given(args: argparse.Namespace) -> dict:
         "objectives",
         "references",
         "algorithm",
+        "start_from",
     )
     try:
         return {name: value if name in texts else yaml.safe_load(value) for name, value in given.items()}
@@ -64,14 +65,18 @@ def _is_yaml(text: str) -> bool:
     return True
 
 
+INTERRUPTED = 130  # exit status, as shells have it
+
 RESUMABLE = (
     "max_evaluations",
     "max_minutes",
+    "trial_minutes",
     "executor",
     "address",
     "cpus_per_trial",
     "gpus_per_trial",
     "max_concurrent",
+    "batch_evaluations",
     "training_device",
 )
 
@@ -87,6 +92,12 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("resume", help="continue a run that was interrupted, or search on")
     command.add_argument("run", help="the run's folder")
     _config_fields(command, only=RESUMABLE)
+
+    command = commands.add_parser("status", help="how far a run is: what runs where, what failed, the best so far")
+    command.add_argument("run", help="the run's folder")
+    command.add_argument(
+        "--watch", type=float, metavar="SECONDS", help="say it again every so many seconds, until it ends"
+    )
 
     command = commands.add_parser("front", help="print the front of a run")
     command.add_argument("run", help="the run's folder")
@@ -179,7 +190,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         print("\nevoyolo: interrupted", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     return 0
 
 
@@ -190,19 +201,29 @@ def _console():
     return console if console.is_terminal else Console(width=160)  # a log is not wrapped at 80 columns
 
 
-def _search(args) -> None:
+def _search(args) -> int:
     from . import job
     from .config import load_config, make_config
 
     given = _given(args)
     config = load_config(args.config, **given) if args.config else make_config(given, "command line")
-    job.start(config, _console())
+    return 0 if job.start(config, _console()) else INTERRUPTED
 
 
-def _resume(args) -> None:
+def _resume(args) -> int:
     from . import job
 
-    job.resume(args.run, _console(), **_given(args))
+    return 0 if job.resume(args.run, _console(), **_given(args)) else INTERRUPTED
+
+
+def _status(args) -> None:
+    import time
+
+    from .status import print_status
+
+    console = _console()
+    while print_status(args.run, console) and args.watch:
+        time.sleep(args.watch)
 
 
 def _front(args) -> None:
@@ -340,6 +361,7 @@ def _dataset(args) -> None:
 COMMANDS = {
     "search": _search,
     "resume": _resume,
+    "status": _status,
     "front": _front,
     "pick": _pick,
     "show": _show,

@@ -1,23 +1,21 @@
-"""Ray Tune as the executor: every evaluation is a trial with its own resources, on this machine or a cluster."""
+"""Ray as the executor, on this machine or a cluster: connecting, resources, and what its workers do.
+
+A job is a trial of Ray Tune (trials.py), or one of a batch for a long-lived actor (actors.py) where jobs are short.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import socket
-import tempfile
-from dataclasses import asdict
 from pathlib import Path
 
 from evaluators import Evaluator
 from search_spaces import InputError, SearchSpace
 
-from .search import Outcome, Session, run_evaluation
-
-# A worker or node that dies under a trial is not the architecture's fault: Tune starts the trial again this often.
-RETRIES = 2
+from .evaluation import Job, Outcome, run_job
+from .session import Session
 
 # Read by Ray when it is imported or started: nothing is reported home, trials keep the working directory, Tune writes
 # no tables and result files of its own, and Ctrl-C reaches us and not Tune, which would call an interrupted search done.
@@ -35,15 +33,16 @@ LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
 
 class Cluster:
-    """Runs a session's evaluations as Ray Tune trials.
+    """Runs a session's jobs on Ray.
 
     Args:
         address: of a cluster to join ("auto", "HOST:PORT"); None starts a local Ray and stops it at the end.
-        cpus_per_trial, gpus_per_trial: reserved for each trial; fractions share a device.
-        max_concurrent: most trials at once; None is as many as the cluster's resources hold.
+        cpus_per_trial, gpus_per_trial: reserved for each trial or actor; fractions share a device.
+        max_concurrent: most trials or actors at once; None is as many as the cluster's resources hold.
+        batch: jobs handed to a long-lived actor at once; None makes each a trial of Ray Tune.
 
     The run's folder must be visible to every node under the same path (a shared file system): checkpoints are written
-    there by the trials themselves.
+    there by the workers themselves.
     """
 
     def __init__(
@@ -52,19 +51,29 @@ class Cluster:
         cpus_per_trial: float = 1,
         gpus_per_trial: float = 0,
         max_concurrent: int | None = None,
+        batch: int | None = None,
     ):
         self.address = address
         self.resources = {"cpu": cpus_per_trial, **({"gpu": gpus_per_trial} if gpus_per_trial else {})}
-        self.max_concurrent = max_concurrent
+        self.max_concurrent, self.batch = max_concurrent, batch
 
     def __call__(self, session: Session) -> None:
         for name, value in {**ENVIRONMENT, **({} if self.address else LOOPBACK)}.items():
             os.environ.setdefault(name, value)
-        import ray
 
         with self._connected():
-            self._check_resources(ray.cluster_resources())
-            self._tune(session)
+            self.check_resources()
+            self._run(session)
+
+    def _run(self, session: Session) -> None:
+        if self.batch is None:
+            from .trials import run_trials
+
+            run_trials(session, self)
+        else:
+            from .actors import run_actors
+
+            run_actors(session, self)
 
     @contextlib.contextmanager
     def _connected(self):
@@ -86,7 +95,7 @@ class Cluster:
             )
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
             what = f"no Ray cluster at {self.address!r}" if self.address else "a local Ray could not be started"
-            raise InputError(f"{what}: {_first_line(error)}") from None
+            raise InputError(f"{what}: {first_line(error)}") from None
         try:
             yield
         finally:
@@ -107,58 +116,107 @@ class Cluster:
                 "or leave the address out to use this machine"
             ) from None
 
-    def _check_resources(self, available: dict) -> None:
-        for name, key in (("cpu", "CPU"), ("gpu", "GPU")):
-            wanted = self.resources.get(name, 0)
-            if wanted > available.get(key, 0):
-                raise InputError(
-                    f"a trial wants {wanted:g} {key}s and the cluster has {available.get(key, 0):g}; "
-                    f"lower {name}s_per_trial or join a larger cluster"
-                )
+    def check_resources(self) -> None:
+        """Raise InputError where no node, however idle, could hold a trial: Ray would wait for ever."""
+        wants = " and ".join(f"{value:g} {name.upper()}s" for name, value in self.resources.items())
+        nodes = _nodes()
+        if any(self._fits(node) for node in nodes):
+            return
+        has = "; ".join(f"{_of(node, 'cpu'):g} CPUs, {_of(node, 'gpu'):g} GPUs" for node in nodes[:8]) or "none"
+        raise InputError(
+            f"a trial wants {wants} and no node of the cluster has as much ({len(nodes)} nodes: {has}); lower "
+            f"{' or '.join(f'{name}s_per_trial' for name in self.resources)}, or join a cluster with larger nodes"
+        )
 
-    def _slots(self) -> int:
+    def slots(self) -> int:
         """Trials that the cluster holds now; nodes may join and leave."""
-        import ray
-
-        available = ray.cluster_resources()
-        slots = min(
-            int(available.get(key, 0) / self.resources[name] + 1e-6)
-            for name, key in (("cpu", "CPU"), ("gpu", "GPU"))
-            if self.resources.get(name)
+        slots = sum(
+            min(int(_of(node, name) / value + 1e-6) for name, value in self.resources.items()) for node in _nodes()
         )
-        return max(1, min(slots, self.max_concurrent or slots))
+        return min(slots, self.max_concurrent or slots)
 
-    def _tune(self, session: Session) -> None:
-        from ray import tune
+    def _fits(self, node: dict) -> bool:
+        return all(_of(node, name) >= value for name, value in self.resources.items())
 
-        searcher = _searcher(session, self._slots)
-        trial = tune.with_resources(
-            tune.with_parameters(
-                _trial_class(),
-                evaluator=session.evaluator,
-                # a reference may lie outside a restricted space, but not outside what the store can hold
-                spaces=[session.algorithm.space, session.store.space],
-                directory=str(session.directory.absolute()),
-            ),
-            self.resources,
+
+def _nodes() -> list[dict]:
+    import ray
+
+    return [node for node in ray.nodes() if node["Alive"]]
+
+
+def _of(node: dict, resource: str) -> float:
+    return node["Resources"].get(resource.upper(), 0)
+
+
+def death(node: str | None, message: str) -> Outcome:
+    """How a job ended whose worker answers no more: lost with its node, or died on a node that lives.
+
+    Args:
+        node: what `this_node` said there, None where it never began.
+        message: what Ray says of it.
+    """
+    if node and not any(alive["NodeID"].startswith(node.rpartition("/")[2]) for alive in _nodes()):
+        return Outcome("lost", reason=f"node {node} is gone", node=node)
+    where = f" on {node}" if node else ""
+    return Outcome("died", reason=f"its worker died{where}: {_gist(message)}", node=node)
+
+
+def _gist(message: str) -> str:
+    """The line of Ray's message that says what happened: an exception's last one, else the first."""
+    lines = [line.strip() for line in message.strip().splitlines() if line.strip()] or ["no reason is known"]
+    return lines[-1] if any(line.startswith("Traceback") or "::" in line for line in lines) else lines[0]
+
+
+class Worker:
+    """What a worker process keeps between jobs.
+
+    Args:
+        spaces: that a job's architecture may be of, the first that holds it.
+        directory: the run's folder.
+    """
+
+    def __init__(self, evaluator: Evaluator, spaces: list[SearchSpace], directory: str, time_limit: float | None):
+        self.evaluator, self.spaces, self.directory, self.time_limit = evaluator, spaces, Path(directory), time_limit
+
+    def run(self, values: dict, fidelity: float | None) -> Outcome:
+        node = this_node()
+        if not self.directory.exists():
+            reason = f"{node} cannot see the run's folder {self.directory}; it must be on shared storage"
+            return Outcome("failed", reason=reason, node=node)
+        job = Job(self._architecture(values), fidelity)
+        return run_job(
+            self.evaluator,
+            job,
+            self.directory / "trials" / job.key,
+            time_limit=self.time_limit,
+            expendable=True,
+            node=node,
         )
-        # Tune's own record of the experiment is not ours: the store is. It is needed only while Tune runs, and every
-        # node must see it, as it must see the run's folder.
-        with tempfile.TemporaryDirectory(prefix=".tune-", dir=session.directory.absolute()) as storage:
-            tuner = tune.Tuner(
-                trial,
-                tune_config=tune.TuneConfig(search_alg=searcher, num_samples=-1, reuse_actors=True),
-                run_config=tune.RunConfig(
-                    name="search",
-                    storage_path=storage,
-                    verbose=0,
-                    failure_config=tune.FailureConfig(max_failures=RETRIES),
-                    stop=_stopper(session),
-                    callbacks=[],
-                ),
-            )
-            with _quiet():
-                tuner.fit()
+
+    def _architecture(self, values: dict):
+        for space in self.spaces[:-1]:
+            with contextlib.suppress(InputError):
+                return space.architecture(**values)
+        return self.spaces[-1].architecture(**values)
+
+
+def worker_arguments(session: Session) -> dict:
+    """Of `Worker`, for a session."""
+    return {
+        "evaluator": session.evaluator,
+        # a reference may lie outside a restricted space, but not outside what the store can hold
+        "spaces": [session.algorithm.space, session.store.space],
+        "directory": str(session.directory.absolute()),
+        "time_limit": session.time_limit,
+    }
+
+
+def this_node() -> str:
+    """A name of the node that this worker runs on: the host, and which of its nodes."""
+    import ray
+
+    return f"{socket.gethostname()}/{ray.get_runtime_context().get_node_id()[:8]}"
 
 
 def _import_path() -> list[str]:
@@ -166,123 +224,5 @@ def _import_path() -> list[str]:
     return [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-
-
-@contextlib.contextmanager
-def _quiet():
-    """Tune tells its own story of every trial; ours is told by Progress."""
-    loggers = [logging.getLogger(name) for name in ("ray", "ray.tune", "ray.train", "ray.data")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels):
-            logger.setLevel(level)
-
-
-def _trial_class():
-    from ray import tune
-
-    class Trial(tune.Trainable):
-        """One evaluation. Its process is kept and reused for the next, so that imports are paid once."""
-
-        def setup(self, config, evaluator: Evaluator, spaces: list[SearchSpace], directory: str):
-            self.evaluator, self.spaces, self.root = evaluator, spaces, Path(directory)
-            self.values = config["values"]
-
-        def reset_config(self, new_config):
-            self.values = new_config["values"]
-            return True
-
-        def step(self):
-            if not self.root.exists():
-                reason = f"{socket.gethostname()} cannot see the run's folder {self.root}; it must be on shared storage"
-                return {"outcome": json.dumps(asdict(Outcome("failed", reason=reason))), "done": True}
-            architecture = self._architecture()
-            outcome = run_evaluation(self.evaluator, architecture, self.root / "trials" / architecture.key)
-            return {"outcome": json.dumps(asdict(outcome)), "done": True}  # text: Tune flattens mappings
-
-        def _architecture(self):
-            narrow, wide = self.spaces
-            try:
-                return narrow.architecture(**self.values)
-            except InputError:
-                return wide.architecture(**self.values)
-
-        def save_checkpoint(self, checkpoint_dir):
-            return None
-
-        def load_checkpoint(self, checkpoint):
-            pass
-
-    return Trial
-
-
-def _stays_here(self):
-    """Tune pickles a Tuner's arguments for a restore that we never ask for; a session has a database open."""
-    return str, ("lives in the driver",)
-
-
-def _searcher(session: Session, slots):
-    from ray.tune.search import Searcher
-
-    class SessionSearcher(Searcher):
-        """Tune's view of a session."""
-
-        def __init__(self):
-            super().__init__()
-            self.trials = {}
-
-        def suggest(self, trial_id):
-            if len(self.trials) >= slots():
-                return None
-            architecture = session.propose()
-            if architecture is None:
-                # Rejections give their evaluation back, so there may be more to propose once the open ones end.
-                return None if self.trials and not session.error else Searcher.FINISHED
-            self.trials[trial_id] = architecture
-            return {"values": architecture.to_dict()}
-
-        def on_trial_complete(self, trial_id, result=None, error=False):
-            architecture = self.trials.pop(trial_id, None)
-            if architecture is None:
-                return
-            if result and "outcome" in result:
-                outcome = Outcome(**json.loads(result["outcome"]))
-            elif error:
-                outcome = Outcome("failed", reason=f"its worker died {RETRIES + 1} times")
-            else:
-                return  # stopped by the user: it stays unfinished in the store and is asked again on resume
-            session.conclude(architecture, outcome)
-
-        __reduce__ = _stays_here
-
-        # Tune saves searchers with its experiment; ours lives in the store
-        def save(self, checkpoint_path):
-            pass
-
-        def restore(self, checkpoint_path):
-            pass
-
-    return SessionSearcher()
-
-
-def _stopper(session: Session):
-    from ray.tune import Stopper
-
-    class SessionStopper(Stopper):
-        """Ends the experiment when the session cannot go on (a full disk, say)."""
-
-        def __call__(self, trial_id, result):
-            return False
-
-        __reduce__ = _stays_here
-
-        def stop_all(self):
-            return session.error is not None
-
-    return SessionStopper()

@@ -60,6 +60,11 @@ class SearchConfig(BaseModel):
         None, description="pixels for training and accuracy; none takes each architecture's own"
     )
     fraction: Annotated[float, Field(gt=0, le=1)] = Field(1.0, description="share of the training images to use")
+    rungs: list[Positive] = Field(
+        default_factory=list,
+        description="epochs at which trainings are judged, ascending to `epochs`, such as [2, 6, 18]; of those at f the best f/g "
+        "go on to the next rung g, from their checkpoint, and max_evaluations counts whole trainings; none trains each to the end",
+    )
     batch: Positive = Field(4, description="images per training step; small ones make more steps of a short training")
     training: dict[str, Any] = Field(
         default_factory=dict,
@@ -86,11 +91,19 @@ class SearchConfig(BaseModel):
     max_macs: Positive | None = Field(120_000_000, description="hard limit on multiply-accumulates per image")
     latency_threads: Positive = Field(1, description="threads of the latency measurement where there is no profile")
 
-    algorithm: str = Field("evolution", description=f"search algorithm: {one_of(ALGORITHMS)}")
+    start_from: str | None = Field(
+        None, description="folder of another run whose front is evaluated first, on whatever data and device that was"
+    )
+
+    algorithm: str = Field("surrogate", description=f"search algorithm: {one_of(ALGORITHMS)}")
     seed: Annotated[int, Field(ge=0)] = Field(0, description="seed of the search and of every training")
     max_evaluations: Positive = Field(14, description="architectures to evaluate")
     max_minutes: Annotated[float, Field(gt=0)] | None = Field(
         None, description="start no evaluation after this many minutes"
+    )
+
+    trial_minutes: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="stop an evaluation that takes longer than so many minutes, as failed"
     )
 
     executor: Literal["ray", "here"] = Field("ray", description="ray, or here: one at a time in this process")
@@ -98,6 +111,11 @@ class SearchConfig(BaseModel):
     cpus_per_trial: Annotated[float, Field(gt=0)] = Field(1, description="CPU cores reserved for each trial")
     gpus_per_trial: Annotated[float, Field(ge=0)] = Field(0, description="GPUs, or a fraction of one, for each trial")
     max_concurrent: Positive | None = Field(None, description="most trials at once; none is what the resources hold")
+
+    batch_evaluations: Positive | None = Field(
+        None,
+        description="evaluations handed at once to a long-lived Ray actor, for short ones; none makes each a trial of Ray Tune",
+    )
 
     @field_validator("name")
     @classmethod
@@ -133,6 +151,12 @@ class SearchConfig(BaseModel):
             YoloSpace().preset(name, image_size=smallest)
         if self.image_size is not None and (self.image_size < 32 or self.image_size % 32):
             raise ValueError(f"image_size {self.image_size} must be a multiple of 32")
+        return self
+
+    @model_validator(mode="after")
+    def _rungs_end_at_the_epochs(self):
+        if self.rungs and (self.rungs != sorted(set(self.rungs)) or self.rungs[-1] != self.epochs):
+            raise ValueError(f"rungs must ascend and end at epochs ({self.epochs}), not {self.rungs}")
         return self
 
     @model_validator(mode="after")

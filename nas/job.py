@@ -35,8 +35,8 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in PACKAGES}}
 
 
-def start(config: SearchConfig, console: Console) -> Run:
-    """Run the search that `config` describes, in a new folder."""
+def start(config: SearchConfig, console: Console) -> Run | None:
+    """Run the search that `config` describes, in a new folder; None when it was stopped before its end."""
     directory = config.run_directory
     if (directory / STORE).exists():
         raise InputError(
@@ -45,8 +45,8 @@ def start(config: SearchConfig, console: Console) -> Run:
     return _run(config, console, resume=False)
 
 
-def resume(directory: str | Path, console: Console, **changes) -> Run:
-    """Continue an interrupted run; `changes` replace fields that do not touch what was measured."""
+def resume(directory: str | Path, console: Console, **changes) -> Run | None:
+    """Continue an interrupted run, None when it was stopped again; `changes` replace fields that do not touch what was measured."""
     directory = Path(directory)
     if not (directory / STORE).exists():
         raise InputError(f"{directory} holds no run (there is no {STORE} in it)")
@@ -55,7 +55,7 @@ def resume(directory: str | Path, console: Console, **changes) -> Run:
     return _run(config, console, resume=True)
 
 
-def _run(config: SearchConfig, console: Console, resume: bool) -> Run:
+def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
     def say(text):
         console.print(text, highlight=False, soft_wrap=True)
 
@@ -90,17 +90,26 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run:
         reference_ms=reference_ms,
         max_latency_ms=None if profiles else config.max_latency_ms,
         settings=config.training,
+        rungs=config.rungs,
     )
     executor = run_here
     if config.executor == "ray":
-        executor = Cluster(config.address, config.cpus_per_trial, config.gpus_per_trial, config.max_concurrent)
+        executor = Cluster(
+            config.address,
+            config.cpus_per_trial,
+            config.gpus_per_trial,
+            config.max_concurrent,
+            config.batch_evaluations,
+        )
     say(
         f"space {space.name}: {space.size:.3g} architectures; "
         f"{config.algorithm} to {config.max_evaluations} evaluations of {config.epochs} epochs"
+        + (f", judged at {', '.join(map(str, config.rungs))}" if config.rungs else "")
     )
     say(
         f"run folder {directory}"
-        + ("" if resume else f"; stop with Ctrl-C at any time, continue with `evoyolo resume {directory}`")
+        + f"; how far it is: `evoyolo status {directory}`; Ctrl-C once waits for what runs, twice stops at once, and "
+        f"`evoyolo resume {directory}` goes on"
     )
     progress = Progress(config.make_objectives(), config.max_evaluations, console)
     with _settings_of_a_run(config, directory, say):
@@ -114,7 +123,9 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run:
             directory=directory,
             constraints=constraints,
             references=list(references.values()),
+            start_from=None if resume else config.start_from,
             max_seconds=config.max_minutes * 60 if config.max_minutes else None,
+            time_limit=config.trial_minutes * 60 if config.trial_minutes else None,
             executor=executor,
             resume=resume,
             settings={
@@ -127,6 +138,11 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run:
             },
             progress=progress,
         )
+    if progress.drained:
+        say(
+            f"stopped; every result is kept: `evoyolo front {directory}` shows them, `evoyolo resume {directory}` goes on"
+        )
+        return None
     say("the front is exported; latency is measured with no training beside it")
     run, files = deliver(
         Run(directory, space), say, latency_threads=config.latency_threads, profiles=profiles, data=config.data
@@ -148,7 +164,7 @@ def _settings_of_a_run(config: SearchConfig, directory: Path, say):
     try:
         yield
     except KeyboardInterrupt:
-        say(f"interrupted; every result is kept, continue with `evoyolo resume {directory}`")
+        say(f"interrupted; every result is kept, `evoyolo resume {directory}` goes on")
         raise
     except InputError:
         if not (directory / STORE).exists():
@@ -163,7 +179,9 @@ def _settings_of_a_run(config: SearchConfig, directory: Path, say):
 def _say_what_came_out(run: Run, files: dict, config: SearchConfig, progress: Progress, say) -> None:
     failed = sum(e.status == "failed" for e in run.all_evaluations)
     took = f"; this command searched for {duration(progress.elapsed)}" if progress.elapsed else ""
-    say(f"{run.costed:,} candidates costed, {len(run.evaluations)} models trained, {failed} failed{took}")
+    paused = sum(e.status == "paused" for e in run.all_evaluations)
+    paused = f", {paused} begun and put aside" if paused else ""
+    say(f"{run.costed:,} candidates costed, {len(run.evaluations)} models trained{paused}, {failed} failed{took}")
     size = f"{config.image_size} px" if config.image_size else "each model's own image size"
     images = len(load_dataset(config.data).val)
     say(

@@ -44,10 +44,13 @@ class Progress:
         self.max_evaluations = max_evaluations
         self.console = console or Console(file=sys.stdout)
         self.finished: list[Evaluation] = []
-        self.counts = {"finished": 0, "failed": 0, "rejected": 0}
+        self.counts = {"finished": 0, "failed": 0, "rejected": 0, "paused": 0}
         self.open = self.costed = 0
+        self.spent = self.spent_before = 0  # whole evaluations; before this process, which say nothing about its speed
+        self._paused: set[str] = set()
+        self.drained = False
+        self._said: set[str] = set()
         self.started_at = self.ended_at = None
-        self.concluded_here = 0  # in this process: earlier results of a resumed run say nothing about its speed
         self._live: Live | None = None
 
     def __enter__(self) -> Progress:
@@ -66,25 +69,47 @@ class Progress:
     def say(self, text: str) -> None:
         self.console.print(text, highlight=False, soft_wrap=True)
 
-    def restore(self, evaluations: Sequence[Evaluation]) -> None:
+    def once(self, text: str) -> None:
+        """Say something that need not be repeated."""
+        if text not in self._said:
+            self._said.add(text)
+            self.say(text)
+
+    def restore(self, evaluations: Sequence[Evaluation], spent: float) -> None:
         for evaluation in evaluations:
             if evaluation.status in self.counts:
                 self.counts[evaluation.status] += 1
         self.finished = [e for e in evaluations if e.status == "finished"]
+        self._paused = {e.key for e in evaluations if e.status == "paused"}
+        self.spent = self.spent_before = spent
         if evaluations:
             self.say(f"resumed with {self._counted()}")
 
-    def started(self, architecture, costed: int, open: int) -> None:
+    def started(self, costed: int, open: int) -> None:
         self.costed, self.open = costed, open
 
-    def concluded(self, evaluation: Evaluation, open: int) -> None:
+    def retried(self, key: str, why: str, open: int) -> None:
         self.open = open
-        self.counts[evaluation.status] += 1
-        self.concluded_here += 1
+        self.say(f"{key}  {why}")
+
+    def drain(self, open: int) -> None:
+        self.drained = True
+        wait = f"waiting for what runs ({open}); Ctrl-C again stops at once" if open else "nothing runs"
+        self.say(f"stopping: nothing more is started, {wait}")
+
+    def concluded(self, evaluation: Evaluation, spent: float, open: int) -> None:
+        self.open, self.spent = open, spent
+        if evaluation.status == "paused":
+            self._paused.add(evaluation.key)
+        else:
+            self._paused.discard(evaluation.key)
+            self.counts[evaluation.status] += 1
+        self.counts["paused"] = len(self._paused)
         if evaluation.status == "finished":
             self.finished.append(evaluation)
-        if evaluation.status == "finished":
+        if evaluation.status in ("finished", "paused"):
             what = ", ".join(f"{o.metric} {number(o.metric, evaluation.metrics[o.metric])}" for o in self.objectives)
+            what += f" at {evaluation.fidelity:g}" if evaluation.fidelity is not None else ""
         else:
             what = f"{evaluation.status}: {evaluation.reason}"
         # A terminal has the table for the state; a log has to say it on every line.
@@ -100,17 +125,17 @@ class Progress:
 
     # -- what is said --------------------------------------------------------------------------------------------
 
-    @property
-    def spent(self) -> int:
-        return self.counts["finished"] + self.counts["failed"]
-
     def _counted(self) -> str:
-        text = f"{self.spent}/{self.max_evaluations} evaluated, {self.counts['failed']} failed"
-        return text + (f", {self.counts['rejected']} rejected" if self.counts["rejected"] else "")
+        """Of the budget; with several fidelities it is spent in parts."""
+        spent = f"{self.spent:.1f}" if isinstance(self.spent, float) else f"{self.spent}"
+        text = f"{spent}/{self.max_evaluations} evaluated, {self.counts['failed']} failed"
+        for state in ("paused", "rejected"):
+            text += f", {self.counts[state]} {state}" if self.counts[state] else ""
+        return text
 
     def _left(self) -> float | None:
-        done = self.concluded_here
-        if not done:
+        done = self.spent - self.spent_before
+        if done <= 0:
             return None
         return self.elapsed / done * max(0, self.max_evaluations - self.spent)
 

@@ -32,7 +32,9 @@ class Run:
             self.settings = store.get_meta("settings") or {}
             self.costed = store.get_meta("costed") or 0
             self.measured = store.get_meta("measured") or {}  # device, or "", -> how its latency was measured
+            self.max_evaluations = store.get_meta("max_evaluations")
             self.all_evaluations = store.evaluations()
+            self.events = store.events()
         self.objectives = [Objective(*pair) for pair in self.settings.get("objectives", [])]
 
     @property

@@ -1,4 +1,4 @@
-"""The record of a run in SQLite: the only source of truth for what was evaluated."""
+"""The record of a run in SQLite: the only source of truth for what was asked, where it runs and how it ended."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import math
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,30 +16,63 @@ from filelock import FileLock, Timeout
 from search_spaces import Architecture, InputError, SearchSpace
 from search_spaces.definition import define, recall
 
-VERSION = 1
+VERSION = 2
 APPLICATION_ID = 0x45564F59  # "EVOY"
 
+UNFINISHED = ("asked", "running")
+ENDED = ("finished", "failed", "rejected")
+STATES = (*UNFINISHED, "paused", *ENDED)
+
 SCHEMA = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE evaluations (
     id INTEGER PRIMARY KEY,          -- order of asking
     key TEXT NOT NULL UNIQUE,        -- of the architecture
     architecture TEXT NOT NULL,      -- its values, JSON
-    status TEXT NOT NULL CHECK (status IN ('asked', 'finished', 'failed', 'rejected')),
+    status TEXT NOT NULL CHECK (status IN ('asked', 'running', 'paused', 'finished', 'failed', 'rejected')),
+    fidelity REAL,                   -- asked for or reached, where there are several
     metrics TEXT NOT NULL,           -- JSON; estimates from the start, measurements when they are there
     reason TEXT,
-    asked_at REAL NOT NULL,          -- seconds since 1970
+    asked_at REAL NOT NULL,          -- seconds since 1970; of the latest time, as started_at and ended_at
+    started_at REAL,
     ended_at REAL,
-    seconds REAL,                    -- the evaluation itself
+    seconds REAL,                    -- the evaluation itself, of all fidelities together
     node TEXT,
     attempts INTEGER NOT NULL DEFAULT 1
 );
+CREATE TABLE events (                -- every change of state, in order
+    id INTEGER PRIMARY KEY,
+    at REAL NOT NULL,
+    key TEXT NOT NULL,
+    state TEXT NOT NULL,             -- a status, or retried
+    fidelity REAL,
+    node TEXT,
+    detail TEXT                      -- why, or the metrics that were told (JSON)
+);
+"""
+
+# Version 1 had no events, nothing ran or paused, and there was one fidelity.
+FROM_VERSION_1 = f"""
+ALTER TABLE evaluations RENAME TO old;
+{SCHEMA}
+INSERT INTO evaluations (id, key, architecture, status, metrics, reason, asked_at, ended_at, seconds, node, attempts)
+    SELECT id, key, architecture, status, metrics, reason, asked_at, ended_at, seconds, node, attempts FROM old;
+INSERT INTO events (at, key, state, node, detail)
+    SELECT at, key, state, node, detail FROM (
+        SELECT asked_at AS at, key, 'asked' AS state, NULL AS node, NULL AS detail FROM old
+        UNION ALL SELECT ended_at, key, status, node, coalesce(reason, metrics) FROM old WHERE status != 'asked'
+    ) ORDER BY at;
+DROP TABLE old;
 """
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One architecture with what is recorded about it; `status` is asked, finished, failed or rejected."""
+    """One architecture with what is recorded about it.
+
+    `status` is asked, running, paused (judged at a lower fidelity and put aside), finished, failed or rejected; times are
+    seconds since 1970.
+    """
 
     architecture: Architecture
     status: str
@@ -50,10 +83,29 @@ class Evaluation:
     seconds: float | None = None
     node: str | None = None
     attempts: int = 1
+    fidelity: float | None = None
+    started_at: float | None = None
 
     @property
     def key(self) -> str:
         return self.architecture.key
+
+
+@dataclass(frozen=True)
+class Event:
+    """One change of state; `state` is a status of an evaluation, or retried. `detail` says why it failed or was retried."""
+
+    at: float
+    key: str
+    state: str
+    fidelity: float | None = None
+    node: str | None = None
+    detail: str | None = None
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """What was told when it paused or finished."""
+        return json.loads(self.detail) if self.state in ("paused", "finished") else {}
 
 
 class Store:
@@ -64,21 +116,45 @@ class Store:
     evaluation takes seconds at least; a synchronisation takes milliseconds.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, space: SearchSpace, lock: FileLock | None):
-        self.path, self.space = path, space
+    def __init__(
+        self,
+        path: Path,
+        connection: sqlite3.Connection,
+        space: SearchSpace,
+        lock: FileLock | None,
+        clock: Callable[[], float] = time.time,
+    ):
+        self.path, self.space, self.clock = path, space, clock
         self._connection, self._lock = connection, lock
+        self._has_events = connection.execute("PRAGMA user_version").fetchone()[0] >= 2  # or an old one is only read
+        self._columns = COLUMNS + (", fidelity, started_at" if self._has_events else "")
 
     # -- opening ------------------------------------------------------------------------------------------------
 
     @classmethod
-    def create(cls, path: str | Path, *, space: SearchSpace, settings: Mapping) -> Store:
-        """A new store. Raises InputError when the file exists or the folder cannot be written."""
+    def create(
+        cls,
+        path: str | Path,
+        *,
+        space: SearchSpace,
+        settings: Mapping,
+        clock: Callable[[], float] = time.time,
+        durable: bool = True,
+    ) -> Store:
+        """A new store. Raises InputError when the file exists or the folder cannot be written.
+
+        Args:
+            clock: what tells the time of every change, in seconds.
+            durable: False leaves synchronising to the system: for records that cost nothing to make again.
+        """
         path = Path(path)
         lock = _lock(path)
         with _releasing_on_error(lock), _disk_errors(path):
             if path.exists():
                 raise InputError(f"{path} exists")
             connection = _connect(path)
+            if not durable:
+                connection.execute("PRAGMA synchronous = OFF")
             with connection:
                 connection.executescript(
                     f"BEGIN; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; {SCHEMA}"
@@ -86,7 +162,7 @@ class Store:
                 for name, value in (("space", define(space)), ("settings", dict(settings))):
                     connection.execute("INSERT INTO meta VALUES (?, ?)", (name, json.dumps(value)))
                 connection.commit()
-        return cls(path, connection, recall(define(space)), lock)
+        return cls(path, connection, recall(define(space)), lock, clock)
 
     @classmethod
     def open(cls, path: str | Path, space: SearchSpace | None = None, *, read_only: bool = False) -> Store:
@@ -116,6 +192,8 @@ class Store:
                     f"{path} was written by a newer evoyolo (store version {version}, this one reads up to {VERSION}); "
                     "upgrade evoyolo"
                 )
+            if version < VERSION and not read_only:
+                _migrate(connection)
             definition = json.loads(connection.execute("SELECT value FROM meta WHERE name = 'space'").fetchone()[0])
             if space is not None and define(space)["name"] != definition["name"]:
                 raise InputError(f"{path} is of the space {definition['name']!r}, not of {space.name!r}")
@@ -136,22 +214,35 @@ class Store:
 
     # -- writing ------------------------------------------------------------------------------------------------
 
-    def _write(self, statement: str, values: tuple) -> None:
-        with _disk_errors(self.path), self._connection:
-            changed = self._connection.execute(statement, values).rowcount
-        if not changed:
-            raise KeyError(f"{values[-1]} was never asked")
+    def asked(
+        self, architecture: Architecture, estimates: Mapping[str, float], *, fidelity: float | None = None
+    ) -> None:
+        """An evaluation begins, goes on at a higher fidelity, or begins again because it never ended."""
+        now = self.clock()
+        with self._changing(architecture, "asked", fidelity=fidelity):
+            changed = self._connection.execute(
+                "INSERT INTO evaluations (key, architecture, status, fidelity, metrics, asked_at) "
+                "VALUES (?, ?, 'asked', ?, ?, ?) ON CONFLICT (key) DO UPDATE SET status = 'asked', fidelity = "
+                "excluded.fidelity, asked_at = excluded.asked_at, attempts = attempts + (status != 'paused') "
+                "WHERE status IN ('asked', 'running', 'paused')",
+                (architecture.key, json.dumps(architecture.to_dict()), fidelity, _metrics(estimates), now),
+            ).rowcount
+            if not changed:
+                raise KeyError(f"{architecture.key} has ended")
 
-    def asked(self, architecture: Architecture, estimates: Mapping[str, float]) -> None:
-        """An evaluation begins; one that never ended begins again."""
-        self._write(
-            "INSERT INTO evaluations (key, architecture, status, metrics, asked_at) VALUES (?, ?, 'asked', ?, ?) "
-            "ON CONFLICT (key) DO UPDATE SET asked_at = excluded.asked_at, attempts = attempts + 1 WHERE status = 'asked'",
-            (architecture.key, json.dumps(architecture.to_dict()), _metrics(estimates), time.time()),
-        )
+    def running(self, architecture: Architecture, *, node: str | None = None) -> None:
+        """Its evaluation has started somewhere."""
+        with self._changing(architecture, "running", node=node):
+            self._update(architecture, status="running", started_at=self.clock(), node=node)
 
-    def finished(self, architecture: Architecture, metrics: Mapping[str, float], *, seconds=None, node=None) -> None:
-        self._end(architecture, "finished", metrics, None, seconds, node)
+    def paused(self, architecture: Architecture, metrics: Mapping[str, float], *, fidelity, seconds=None, node=None):
+        """It was judged at a fidelity below the last."""
+        self._end(architecture, "paused", metrics, None, seconds, node, fidelity)
+
+    def finished(
+        self, architecture: Architecture, metrics: Mapping[str, float], *, seconds=None, node=None, fidelity=None
+    ) -> None:
+        self._end(architecture, "finished", metrics, None, seconds, node, fidelity)
 
     def failed(self, architecture: Architecture, reason: str, *, seconds=None, node=None) -> None:
         self._end(architecture, "failed", {}, reason, seconds, node)
@@ -161,20 +252,54 @@ class Store:
     ) -> None:
         self._end(architecture, "rejected", metrics, reason, seconds, node)
 
-    def _end(self, architecture, status, metrics, reason, seconds, node) -> None:
-        merged = {**self.evaluation(architecture).metrics, **metrics}
-        self._write(
-            "UPDATE evaluations SET status = ?, metrics = ?, reason = ?, ended_at = ?, seconds = ?, node = ? WHERE key = ?",
-            (status, _metrics(merged), reason, time.time(), seconds, node, architecture.key),
-        )
+    def retried(self, architecture: Architecture, reason: str, *, node=None) -> None:
+        """Its process or node went away, through no known fault of the architecture; it will be asked again."""
+        with self._changing(architecture, "retried", node=node, detail=reason):
+            self._update(architecture, status="asked", started_at=None, node=None)
+
+    def _end(self, architecture, status, metrics, reason, seconds, node, fidelity=None) -> None:
+        before = self.evaluation(architecture)
+        merged = _metrics({**before.metrics, **metrics})
+        if seconds is not None:
+            seconds += before.seconds or 0
+        with self._changing(architecture, status, fidelity=fidelity, node=node, detail=reason or merged):
+            self._update(
+                architecture,
+                status=status,
+                metrics=merged,
+                reason=reason,
+                ended_at=self.clock(),
+                seconds=seconds,
+                node=node,
+            )
+
+    @contextlib.contextmanager
+    def _changing(self, architecture: Architecture, state: str, *, fidelity=None, node=None, detail=None):
+        """A change of the evaluation and its event, both or neither."""
+        with _disk_errors(self.path), self._connection:
+            yield
+            self._connection.execute(
+                "INSERT INTO events (at, key, state, fidelity, node, detail) VALUES (?, ?, ?, ?, ?, ?)",
+                (self.clock(), architecture.key, state, fidelity, node, detail),
+            )
+
+    def _update(self, architecture: Architecture, **columns) -> None:
+        assignments = ", ".join(f"{name} = ?" for name in columns)
+        changed = self._connection.execute(
+            f"UPDATE evaluations SET {assignments} WHERE key = ?", (*columns.values(), architecture.key)
+        ).rowcount
+        if not changed:
+            raise KeyError(f"{architecture.key} was never asked")
 
     def amend(self, architecture: Architecture, metrics: Mapping[str, float]) -> None:
         """Add to, or measure again, the metrics of a finished evaluation."""
         merged = {**self.evaluation(architecture).metrics, **metrics}
-        self._write("UPDATE evaluations SET metrics = ? WHERE key = ?", (_metrics(merged), architecture.key))
+        with _disk_errors(self.path), self._connection:
+            self._update(architecture, metrics=_metrics(merged))
 
     def set_meta(self, name: str, value) -> None:
-        self._write("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, json.dumps(value)))
+        with _disk_errors(self.path), self._connection:
+            self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, json.dumps(value)))
 
     # -- reading ------------------------------------------------------------------------------------------------
 
@@ -186,14 +311,21 @@ class Store:
     def evaluations(self, status: str | None = None) -> list[Evaluation]:
         """All evaluations, or those of one status, in the order they were asked."""
         rows = self._connection.execute(
-            f"SELECT {COLUMNS} FROM evaluations WHERE ? IS NULL OR status = ? ORDER BY id", (status, status)
+            f"SELECT {self._columns} FROM evaluations WHERE ? IS NULL OR status = ? ORDER BY id", (status, status)
         )
         return [self._evaluation(row) for row in rows]
+
+    def events(self) -> list[Event]:
+        """All changes of state, in order; those of a store of version 1 are known only once it was written again."""
+        if not self._has_events:
+            return []
+        rows = self._connection.execute("SELECT at, key, state, fidelity, node, detail FROM events ORDER BY id")
+        return [Event(*row) for row in rows]
 
     def evaluation(self, architecture: Architecture) -> Evaluation:
         """What is recorded of one architecture. Raises KeyError when it was never asked."""
         row = self._connection.execute(
-            f"SELECT {COLUMNS} FROM evaluations WHERE key = ?", (architecture.key,)
+            f"SELECT {self._columns} FROM evaluations WHERE key = ?", (architecture.key,)
         ).fetchone()
         if row is None:
             raise KeyError(f"{architecture.key} was never asked")
@@ -205,6 +337,12 @@ class Store:
 
 
 COLUMNS = "architecture, status, metrics, reason, asked_at, ended_at, seconds, node, attempts"
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    """A store of version 1 as one of this version, all at once."""
+    with connection:
+        connection.executescript(f"BEGIN; {FROM_VERSION_1} PRAGMA user_version = {VERSION}; COMMIT;")
 
 
 def _metrics(metrics: Mapping[str, float]) -> str:
@@ -229,12 +367,22 @@ def _lock(path: Path) -> FileLock:
     """The right to write, which the operating system takes back when the process dies, however it dies."""
     lock = FileLock(str(path) + ".lock")
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=1)  # `is_in_use` holds it for a moment
     except Timeout:
         raise InputError(f"{path.parent} is in use by another search; wait for it or stop it") from None
     except OSError as error:
         raise InputError(f"{path.parent} cannot be written ({error.strerror})") from None
     return lock
+
+
+def is_in_use(path: str | Path) -> bool:
+    """Whether a search is writing the store at this moment."""
+    lock = Path(str(path) + ".lock")
+    try:
+        with FileLock(lock).acquire(timeout=0) if lock.exists() else contextlib.nullcontext():
+            return False
+    except Timeout:
+        return True
 
 
 @contextlib.contextmanager

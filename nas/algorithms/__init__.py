@@ -1,6 +1,9 @@
-"""Ask/tell search algorithms, one per file."""
+"""Ask/tell search algorithms, one per file; those of other libraries are imported when one is made."""
 
 from __future__ import annotations
+
+from importlib import import_module
+from typing import NamedTuple
 
 from search_spaces import InputError
 from search_spaces.errors import one_of
@@ -12,20 +15,55 @@ from .random import RandomSearch
 from .regularized import RegularizedEvolution
 from .surrogate import Surrogate
 
-ALGORITHMS = {
+
+class Peer(NamedTuple):
+    """An algorithm of another library: where its class is."""
+
+    library: str  # as it writes itself; in small letters it is the name of the package and of our extra
+    module: str
+    name: str
+
+    def load(self, algorithm: str) -> type[Algorithm]:
+        """The class; InputError when the library is not installed."""
+        package = self.library.lower()
+        try:
+            return getattr(import_module(f".{self.module}", __name__), self.name)
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] != package:
+                raise
+            raise InputError(
+                f"algorithm {algorithm!r} needs {self.library}, which is not installed; "
+                f"`pip install 'evoyolo[{package}]'`"
+            ) from None
+
+
+ALGORITHMS: dict[str, type[Algorithm] | Peer] = {
     "random": RandomSearch,
     "evolution": Evolution,
     "regularized": RegularizedEvolution,
     "local": LocalSearch,
     "surrogate": Surrogate,
+    "optuna-tpe": Peer("Optuna", "optuna_samplers", "OptunaTPE"),
+    "optuna-nsga2": Peer("Optuna", "optuna_samplers", "OptunaNSGA2"),
+    "optuna-gp": Peer("Optuna", "optuna_samplers", "OptunaGP"),
+    "pymoo-nsga2": Peer("pymoo", "pymoo_nsga2", "PymooNSGA2"),
+    "nni-tpe": Peer("NNI", "nni_tuners", "NNITPE"),
+    "nni-evolution": Peer("NNI", "nni_tuners", "NNIEvolution"),
 }
 
 
 def make_algorithm(name: str, space, objectives, **options) -> Algorithm:
-    """The algorithm called `name`; `options` go to its constructor. InputError when there is none of that name."""
+    """The algorithm called `name`; `options` go to its constructor.
+
+    Raises:
+        InputError: there is none of that name, or the library that it comes from is not installed.
+    """
     if name not in ALGORITHMS:
         raise InputError(f"no algorithm {name!r}; there are {one_of(ALGORITHMS)}")
-    return ALGORITHMS[name](space, objectives, **options)
+    algorithm = ALGORITHMS[name]
+    if isinstance(algorithm, Peer):
+        algorithm = algorithm.load(name)
+    return algorithm(space, objectives, **options)
 
 
-__all__ = ["ALGORITHMS", "Algorithm", "SpaceExhausted", "make_algorithm"]
+__all__ = ["ALGORITHMS", "Algorithm", "Peer", "SpaceExhausted", "make_algorithm"]

@@ -128,6 +128,11 @@ class Algorithm:
         """Keys of the results inside the space that meet the constraints, in the order of telling."""
         return [key for key, m in self.told.items() if self.known[key] and meets(m, self.constraints)]
 
+    @property
+    def opened(self) -> list[Architecture]:
+        """What is being evaluated."""
+        return [a for key, a in self.known.items() if a and key not in self.told and key not in self.ended]
+
     def best(self, count: int) -> list[Architecture]:
         """Architectures of the best feasible results: by non-dominated rank, then the less crowded first."""
         keys = self.feasible

@@ -122,7 +122,7 @@ class Surrogate(Algorithm):
     # -- what is asked ------------------------------------------------------------------------------------------
 
     def _most_promising(self, found, estimates: Mapping[str, np.ndarray], told, rng) -> int:
-        opened = [a for key, a in self.known.items() if a and key not in self.told and key not in self.ended]
+        opened = self.opened
         metrics = [self.told[key] for key in told]
         measured = points(metrics, self.objectives)
         reference = points([default_reference(metrics, self.objectives)], self.objectives)[0]

@@ -87,7 +87,7 @@ def test_a_full_disk_stops_the_search_and_blames_no_architecture(tmp_path):
 
     with pytest.raises(InputError, match="is full; every result is safe: free space and run `evoyolo resume"):
         search(SPACE, full, OBJECTIVES, max_evaluations=6, directory=tmp_path / "run")
-    assert [e.status for e in load_run(tmp_path / "run").all_evaluations] == ["finished", "finished", "asked"]
+    assert [e.status for e in load_run(tmp_path / "run").all_evaluations] == ["finished", "finished", "running"]
     run = search(SPACE, full, OBJECTIVES, max_evaluations=6, directory=tmp_path / "run", resume=True)
     assert len(run.evaluations) == 6 and run.all_evaluations[2].attempts == 2
 

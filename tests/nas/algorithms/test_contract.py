@@ -5,7 +5,7 @@ import ast
 import numpy as np
 import pytest
 
-from nas.algorithms import ALGORITHMS, SpaceExhausted, make_algorithm
+from nas.algorithms import ALGORITHMS, Peer, SpaceExhausted, make_algorithm
 from nas.objectives import Constraint, Objective
 from nas.store import Evaluation
 from search_spaces import Choice, InputError, SearchSpace, YoloSpace
@@ -42,7 +42,12 @@ def result(architecture):
 
 
 @pytest.fixture(params=ALGORITHMS)
-def make(request):
+def make(request, monkeypatch):
+    if isinstance(ALGORITHMS[request.param], Peer):
+        pytest.importorskip(ALGORITHMS[request.param].library.lower())
+    if request.param == "optuna-gp":  # a suggestion takes a fraction of a second, and hundreds are asked here
+        monkeypatch.setattr("nas.algorithms.optuna_samplers.OptunaGP.draws", 1)
+
     def make(space=None, **options):
         return make_algorithm(request.param, space or small_space(), OBJECTIVES, **options)
 
@@ -85,7 +90,13 @@ def test_a_bound_that_nothing_meets_names_the_nearest(make):
         make(estimate=estimate, constraints=[Constraint("cost", upper=5)]).ask()
 
 
-def test_a_bound_that_no_yolo_meets_names_the_nearest(make):
+@pytest.fixture
+def few_pools(monkeypatch):
+    """Fewer random draws before an algorithm is done with them: costing YOLOs takes most of a test's time."""
+    monkeypatch.setattr("nas.algorithms.algorithm.POOLS", 2)
+
+
+def test_a_bound_that_no_yolo_meets_names_the_nearest(make, few_pools):
     from evaluators import complexity
 
     def params(architectures):
@@ -102,7 +113,7 @@ def test_a_bound_that_no_yolo_meets_names_the_nearest(make):
     assert named <= params([space.sample(rng) for _ in range(3000)])["params"].min()
 
 
-def test_a_tight_bound_that_random_draws_miss_is_met(make):
+def test_a_tight_bound_that_random_draws_miss_is_met(make, few_pools):
     from evaluators import complexity
 
     def params(architectures):
@@ -164,6 +175,6 @@ def test_rules_of_the_space_hold(make):
 
 def test_an_unknown_algorithm_is_named():
     with pytest.raises(
-        InputError, match="no algorithm 'evolve'; there are random, evolution, regularized, local or surrogate"
+        InputError, match="no algorithm 'evolve'; there are random, .*surrogate, optuna-tpe, .* or nni-evolution"
     ):
         make_algorithm("evolve", small_space(), OBJECTIVES)

@@ -1,0 +1,290 @@
+"""One running search: what is to be done next, what is open, and the way of every outcome into the store and the algorithm.
+
+    algorithm.ask --> Session.propose --> store: asked --> an executor runs the job
+    algorithm.tell <-- Session.conclude <-- store: finished / paused / failed / rejected / retried <-- Outcome
+
+The store hears of a result before the algorithm does, and a session is rebuilt from the store alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from evaluators.evaluator import Evaluator
+from search_spaces import Architecture, InputError, SearchSpace
+from search_spaces.errors import one_of
+
+from .algorithms import Algorithm, SpaceExhausted
+from .evaluation import Job, Outcome, hung, is_number
+from .fidelity import SuccessiveHalving
+from .objectives import Constraint, Objective
+from .progress import Progress
+from .store import UNFINISHED, Store
+
+# A search whose hard constraints reject this many architectures for every evaluation it may spend gives up.
+REJECTIONS_PER_EVALUATION = 5
+
+# How often a job is tried again when its process died, which may be the architecture's doing, and when its node went away,
+# which is not; and after how long, doubled every time.
+RETRIES = {"died": 2, "lost": 20}
+BACK_OFF, LONGEST = 1.0, 60.0  # seconds
+
+
+class Session:
+    """What is still to be asked, what is open, and what has ended.
+
+    Args:
+        evaluator, objectives, constraints: of the search.
+        algorithm: what decides; a new one, which is told what the store has.
+        store: of the run, open for writing.
+        directory: the run's folder.
+        first: architectures asked before anything else, whatever the constraints.
+        also: architectures asked after those where they meet the constraints that can be estimated.
+        max_evaluations: whole evaluations to spend, failures included.
+        max_seconds: after which none is started.
+        time_limit: seconds that one may take.
+        clock: what tells the time, in seconds.
+
+    Raises:
+        InputError: the evaluator does not measure what is wanted, or the constraints leave nothing.
+    """
+
+    def __init__(
+        self,
+        evaluator: Evaluator,
+        objectives: Sequence[Objective],
+        algorithm: Algorithm,
+        store: Store,
+        directory: Path,
+        *,
+        max_evaluations: int,
+        constraints: Sequence[Constraint] = (),
+        first: Iterable[Architecture] = (),
+        also: Iterable[Architecture] = (),
+        max_seconds: float | None = None,
+        time_limit: float | None = None,
+        progress: Progress | None = None,
+        clock: Callable[[], float] = time.time,
+    ):
+        self.evaluator, self.algorithm, self.store, self.directory = evaluator, algorithm, store, directory
+        self.objectives, self.constraints = list(objectives), list(constraints)
+        self.max_evaluations, self.time_limit, self.clock = max_evaluations, time_limit, clock
+        self.deadline = clock() + max_seconds if max_seconds else None
+        self.progress = progress or Progress(objectives, max_evaluations)
+        self.error: Exception | None = None  # what ends the search early, raised once the executor has wound down
+        self.draining = False  # nothing more is started
+        self.open: dict[str, Job] = {}  # by key; those to be retried are not open
+        self.spent, self.rejected = 0, 0
+        self._exhausted = False
+        self._dry = False  # the last proposal was none, and nothing has ended since
+        self._retries: list[tuple[float, Job]] = []  # when, what
+        self._deaths: dict[str, Counter] = {}  # key -> how often it died or was lost
+        self._check_metrics(algorithm.space)
+        algorithm.check_feasible()
+        # before anything is paid for
+        first = [store.space.adopt(architecture) for architecture in first]
+        self.halving = SuccessiveHalving(algorithm, evaluator.fidelities, always=[a.key for a in first])
+        self._waiting = self._restore(first, list(also))
+
+    def _check_metrics(self, space: SearchSpace) -> None:
+        """An evaluator that says what it measures must measure what is optimised and bounded."""
+        if not self.evaluator.metrics:
+            return
+        given = [*self.evaluator.metrics, *self.evaluator.estimate([space.sample(0)])]
+        for wanted in (*self.objectives, *self.constraints):
+            if wanted.metric not in given:
+                raise InputError(f"the evaluator does not measure {wanted.metric}; it measures {one_of(given)}")
+
+    def _restore(self, first: list[Architecture], also: list[Architecture]) -> list[Job]:
+        """Take up what the store has; returns what is to be asked before the algorithm is."""
+        earlier = {e.key: e for e in self.store.evaluations()}
+        for event in self.store.events():  # in the order in which the algorithm was told
+            evaluation = earlier[event.key]
+            job = Job(evaluation.architecture, event.fidelity)
+            if event.state == "finished":
+                self.halving.tell(job, evaluation.metrics)  # as they are now: some are measured again at the end
+            elif event.state == "paused":
+                self.halving.tell(job, event.metrics)
+            elif event.state == "failed":
+                self.halving.tell_failure(job, evaluation.reason)
+            elif event.state == "rejected":
+                self.halving.tell_rejected(job, evaluation.metrics)
+                self.rejected += 1
+            if event.state in ("finished", "paused", "failed"):
+                self.spent += self.halving.cost(Job(evaluation.architecture, self._fidelity(event, evaluation)))
+        self.progress.restore(list(earlier.values()), self.spent)
+        unfinished = [Job(e.architecture, e.fidelity) for e in earlier.values() if e.status in UNFINISHED]
+        new = [a for a in first if a.key not in earlier]
+        also = self.algorithm.candidates(a for a in also if a.key not in earlier and a not in new)[0]
+        return [*unfinished, *(Job(architecture, self.halving.first) for architecture in [*new, *also])]
+
+    def _fidelity(self, event, evaluation) -> float | None:
+        return evaluation.fidelity if event.fidelity is None else event.fidelity
+
+    # -- what is next -------------------------------------------------------------------------------------------
+
+    def propose(self) -> Job | None:
+        """The next job, already in the store; None when there is none now. `over` tells whether there will be one."""
+        job = self._next()
+        self._dry = job is None
+        return job
+
+    def _next(self) -> Job | None:
+        if self.error or self.draining or (self.deadline and self.clock() > self.deadline):
+            return None
+        for entry in sorted(self._retries, key=lambda entry: entry[0]):
+            if entry[0] <= self.clock():
+                self._retries.remove(entry)
+                return self._begin(entry[1])
+        if self._committed() >= self.max_evaluations - 1e-9:
+            return None
+        if self.rejected > REJECTIONS_PER_EVALUATION * self.max_evaluations:
+            self.error = InputError(self._nothing_fits())
+            return None
+        if self._waiting:
+            job = self._waiting.pop(0)
+            self.halving.expect(job)
+            return self._begin(job)
+        try:
+            job = self.halving.ask()
+        except SpaceExhausted:
+            if not self._exhausted:
+                self.progress.say("every architecture that meets the constraints has been evaluated")
+            self._exhausted = True
+            return None
+        except Exception as error:
+            self.error = error
+            return None
+        return self._begin(job)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is open and nothing more will be proposed."""
+        if self.open:
+            return False
+        ending = self.error or self.draining or (self.deadline and self.clock() > self.deadline)
+        return bool(ending or (self._dry and not self._retries))
+
+    @property
+    def next_retry(self) -> float | None:
+        """When, by the clock, a job that died is due again."""
+        return min((due for due, _ in self._retries), default=None)
+
+    def _committed(self) -> float:
+        pending = [*self.open.values(), *(job for _, job in self._retries)]
+        return self.spent + sum(map(self.halving.cost, pending))
+
+    def _begin(self, job: Job) -> Job | None:
+        try:
+            estimates = {name: values[0] for name, values in self.evaluator.estimate([job.architecture]).items()}
+            for name, value in estimates.items():
+                if not is_number(value):
+                    raise InputError(f"the evaluator estimates {name} as {value!r}, not a finite number")
+                estimates[name] = value.item() if hasattr(value, "item") else value
+            self.store.asked(job.architecture, estimates, fidelity=job.fidelity)
+        except Exception as error:
+            self.error = error
+            return None
+        self.open[job.key] = job
+        self.progress.started(costed=self.algorithm.costed, open=len(self.open))
+        return job
+
+    def _nothing_fits(self) -> str:
+        tried = self.store.evaluations("rejected")
+        parts = []
+        for constraint in self.constraints:
+            values = [e.metrics[constraint.metric] for e in tried if constraint.metric in e.metrics]
+            if values:
+                nearest = min(values, key=constraint.violation)
+                parts.append(f"{constraint}; the nearest of {len(values)} tried has {nearest:g}")
+        return f"{self.rejected} architectures were rejected and none met {', '.join(parts)}"
+
+    # -- what has happened --------------------------------------------------------------------------------------
+
+    def running(self, job: Job, node: str | None) -> None:
+        """A job has started on a node."""
+        try:
+            self.store.running(job.architecture, node=node)
+        except Exception as error:  # a full disk, say
+            self.error = self.error or error
+
+    def conclude(self, job: Job, outcome: Outcome) -> None:
+        """Record how a job ended, then tell the algorithm; or see to it that it is tried again."""
+        self.open.pop(job.key, None)
+        self._dry = False
+        if outcome.status == "unfinished":
+            self.error = self.error or InputError(
+                f"{outcome.reason}; every result is safe: free space and run `evoyolo resume {self.directory}`"
+            )
+            return
+        try:
+            if outcome.status in RETRIES:
+                outcome = hung(self.trial_directory(job), self.time_limit) or self._try_again(job, outcome)
+            if outcome is not None:
+                self._record(job, self._checked(job, outcome))
+        except Exception as error:  # a full disk, say; the outcome stays in the trial's folder
+            self.error = self.error or error
+
+    def _try_again(self, job: Job, outcome: Outcome) -> Outcome | None:
+        """Queue a job whose process is gone; the failure to record when that has been too often."""
+        deaths = self._deaths.setdefault(job.key, Counter())
+        deaths[outcome.status] += 1
+        count, most = deaths[outcome.status], RETRIES[outcome.status]
+        if count > most:
+            return Outcome("failed", reason=f"{outcome.reason} ({count} times)", node=outcome.node)
+        self.store.retried(job.architecture, outcome.reason, node=outcome.node)
+        seconds = min(LONGEST, BACK_OFF * 2 ** (count - 1))
+        self._retries.append((self.clock() + seconds, job))
+        self.progress.retried(job.key, f"{outcome.reason}; retry {count} of {most} in {seconds:g} s", len(self.open))
+        return None
+
+    def _checked(self, job: Job, outcome: Outcome) -> Outcome:
+        """The outcome, as a failure where a metric that is needed is missing or no finite number."""
+        if outcome.status != "finished":
+            return outcome
+        metrics = {**self.store.evaluation(job.architecture).metrics, **outcome.metrics}
+        for wanted in self.objectives:
+            name = wanted.metric
+            if name in outcome.ignored:
+                reason = f"metric {name} is {outcome.ignored[name]}, not a finite number"
+            elif name not in metrics:
+                reason = f"the evaluation gave no {name}; it gave {', '.join(metrics) or 'nothing'}"
+            else:
+                continue
+            return Outcome("failed", outcome.metrics, reason, outcome.seconds, outcome.node)
+        for name in set(outcome.ignored) - {o.metric for o in self.objectives}:
+            self.progress.once(f"metric {name} is not recorded: {outcome.ignored[name]} is not a finite number")
+        return Outcome("finished", metrics, None, outcome.seconds, outcome.node)
+
+    def _record(self, job: Job, outcome: Outcome) -> None:
+        architecture, ended = job.architecture, {"seconds": outcome.seconds, "node": outcome.node}
+        if outcome.status == "finished":
+            if self.halving.is_last(job):
+                self.store.finished(architecture, outcome.metrics, fidelity=job.fidelity, **ended)
+            else:
+                self.store.paused(architecture, outcome.metrics, fidelity=job.fidelity, **ended)
+            self.halving.tell(job, outcome.metrics)
+        elif outcome.status == "rejected":
+            self.store.rejected(architecture, outcome.metrics, outcome.reason, **ended)
+            self.halving.tell_rejected(job, outcome.metrics)
+        else:
+            self.store.failed(architecture, outcome.reason, **ended)
+            self.halving.tell_failure(job, outcome.reason)
+        if outcome.status == "rejected":
+            self.rejected += 1
+        else:
+            self.spent += self.halving.cost(job)
+        self.progress.concluded(self.store.evaluation(architecture), self.spent, len(self.open))
+
+    # -- the end ------------------------------------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """Start nothing more; what is open is waited for."""
+        self.draining = True
+        self.progress.drain(len(self.open))
+
+    def trial_directory(self, job: Job) -> Path:
+        return self.directory / "trials" / job.key

@@ -1,0 +1,91 @@
+"""How far a run is, read from its store while the search goes on or after it has stopped."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+
+from rich.console import Console
+
+from .objectives import default_reference, hypervolume
+from .progress import duration, number
+from .run import STORE, Run
+from .store import is_in_use
+
+SHOWN = 20  # jobs that run, and reasons of failures
+
+
+def print_status(directory: str | Path, console: Console) -> bool:
+    """Print it; returns whether a search is writing the run at this moment."""
+    lines, alive = describe_status(directory)
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+    return alive
+
+
+def describe_status(directory: str | Path, now: float | None = None) -> tuple[list[str], bool]:
+    """(lines, whether a search is writing the run). Raises InputError when the folder holds no run."""
+    directory = Path(directory)
+    run = Run(directory)
+    alive = is_in_use(directory / STORE)
+    now = time.time() if now is None else now
+    counts = Counter(e.status for e in run.all_evaluations)
+    budget = run.max_evaluations
+    ended = counts["finished"] + counts["failed"]
+    lines = [
+        f"{directory}: {'a search is running' if alive else 'no search is running'}; "
+        f"{ended}{f' of {budget}' if budget else ''} evaluated, {counts['failed']} of them failed, "
+        + ", ".join(f"{counts[state]} {state}" for state in ("running", "asked", "paused", "rejected"))
+    ]
+    lines += _running(run, now, alive) + _speed(run, now) + _best(run) + _trouble(run)
+    if not alive and (counts["running"] or counts["asked"] or (budget and ended < budget)):
+        lines.append(f"next: evoyolo resume {directory}")
+    return lines, alive
+
+
+def _running(run: Run, now: float, alive: bool) -> list[str]:
+    running = [e for e in run.all_evaluations if e.status == "running"]
+    if not alive:
+        return [f"  running when it stopped, to be started again: {len(running)}"] if running else []
+    lines = []
+    for e in sorted(running, key=lambda e: e.started_at)[:SHOWN]:
+        at = f" at fidelity {e.fidelity:g}" if e.fidelity is not None else ""
+        again = f", attempt {e.attempts}" if e.attempts > 1 else ""
+        lines.append(f"  {e.key} runs on {e.node} for {duration(now - e.started_at)}{at}{again}")
+    nodes = Counter(e.node for e in running)
+    if len(running) > SHOWN:
+        lines.append(f"  and {len(running) - SHOWN} more, on {len(nodes)} nodes in all")
+    return lines
+
+
+def _speed(run: Run, now: float) -> list[str]:
+    took = sorted(e.seconds for e in run.evaluations if e.seconds is not None)
+    if not took:
+        return []
+    hour = sum(e.ended_at is not None and e.ended_at > now - 3600 for e in run.evaluations)
+    text = f"evaluations took {duration(took[0])} to {duration(took[-1])}, half of them under {duration(took[len(took) // 2])}"
+    return [f"{text}; {hour} finished in the last hour"]
+
+
+def _best(run: Run) -> list[str]:
+    if not run.front:
+        return []
+    best = [
+        f"{o.metric} {number(o.metric, (max if o.direction == 'max' else min)(e.metrics[o.metric] for e in run.front))}"
+        for o in run.objectives
+    ]
+    metrics = [e.metrics for e in run.evaluations]
+    volume = hypervolume([e.metrics for e in run.front], run.objectives, default_reference(metrics, run.objectives))
+    return [
+        f"front: {len(run.front)} of {len(run.evaluations)} finished, best {', '.join(best)}, hypervolume {volume:.4g}"
+    ]
+
+
+def _trouble(run: Run) -> list[str]:
+    reasons = Counter(e.reason for e in run.all_evaluations if e.status == "failed")
+    lines = [f"failed {count} times: {reason}" for reason, count in reasons.most_common(SHOWN)]
+    retried = [e for e in run.events if e.state == "retried"]
+    if retried:
+        lines.append(f"tried again {len(retried)} times, the last time because {retried[-1].detail}")
+    return lines
