@@ -2,7 +2,7 @@
 
 Every training pauses at a rung and goes on from its checkpoint, as it does in a search. Two trainings at a time.
 
-    python benchmarks/rungs_train.py ../shared/data/bccd results/algorithms/rungs.csv      (about 40 minutes on 2 cores)
+    python benchmarks/rungs_train.py ../shared/data/bccd results/running/rungs.csv      (about 40 minutes on 2 cores)
 
 A table that is there already is continued.
 """

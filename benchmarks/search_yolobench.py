@@ -4,6 +4,8 @@ The table and the search are those of yolobench.py; the algorithms, ours and tho
 names and values of the choices and nothing else.
 
     python benchmarks/search_yolobench.py ../shared/data/yolobench/yolobench_voc_scratch.csv --plot yolobench.png
+
+Optuna's Gaussian processes take seconds an ask and therefore get `--slow-seeds`.
 """
 
 from __future__ import annotations
@@ -20,12 +22,14 @@ from yolobench import EVALUATIONS, read, run
 from nas.algorithms import ALGORITHMS, Peer
 
 SHOWN = (20, 40, 60, 100)
+SLOW = ("optuna-gp",)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("table")
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--slow-seeds", type=int, default=5)
     parser.add_argument("--algorithms", nargs="+", default=list(ALGORITHMS))
     parser.add_argument("--plot", type=Path)
     args = parser.parse_args()
@@ -35,14 +39,16 @@ def main() -> None:
     if libraries:
         print(", ".join(f"{library} {importlib.metadata.version(library.lower())}" for library in libraries))
     print(
-        f"{len(table)} trained detectors, {len(devices)} devices, {args.seeds} seeds; mean share of the table's hypervolume "
+        f"{len(table)} trained detectors, {len(devices)} devices, {args.seeds} seeds ({args.slow_seeds} of {', '.join(SLOW)}); "
+        "mean share of the table's hypervolume "
         "(in brackets: 10% of the runs are below)"
     )
     print(f"{'evaluations':<16}" + "".join(f"{n:>18}" for n in SHOWN) + f"{'ms an ask and tell':>22}")
     curves = {}
     with ProcessPoolExecutor(2) as pool:
         for algorithm in args.algorithms:
-            jobs = [(args.table, algorithm, device, seed) for device in devices for seed in range(args.seeds)]
+            seeds = args.slow_seeds if algorithm in SLOW else args.seeds
+            jobs = [(args.table, algorithm, device, seed) for device in devices for seed in range(seeds)]
             results = list(pool.map(run, *zip(*jobs)))
             curves[algorithm] = np.array([shares for shares, _ in results])
             cells = "".join(

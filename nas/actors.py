@@ -55,6 +55,8 @@ def run_actors(session: Session, cluster: Cluster) -> None:
         while True:
             if time.monotonic() - looked_at > POLL:
                 looked_at, slots = time.monotonic(), cluster.slots()
+                if not slots:
+                    session.progress.once("no node of the cluster holds an actor now; waiting for one to join")
             if len(members) < slots and not session.over:
                 actor = actor_class.remote(arguments)
                 members.append(Member(actor, actor.node.remote()))

@@ -18,7 +18,8 @@ from .evaluation import Job, Outcome, run_job
 from .session import Session
 
 # Read by Ray when it is imported or started: nothing is reported home, trials keep the working directory, Tune writes
-# no tables and result files of its own, and Ctrl-C reaches us and not Tune, which would call an interrupted search done.
+# no tables and result files of its own, starts workers side by side and not one after another, and Ctrl-C reaches us and
+# not Tune, which would call an interrupted search done.
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
@@ -26,6 +27,7 @@ ENVIRONMENT = {
     "RAY_TRAIN_V2_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_MAX_PENDING_TRIALS_PG": "1000",
 }
 
 # A local Ray then serves on 127.0.0.1 only, as it does by default on macOS and Windows; nobody else may submit to it.
@@ -82,6 +84,7 @@ class Cluster:
         if ray.is_initialized():  # the caller's own Ray is used and left running
             yield
             return
+        ray._private.worker.print_to_stdstream = _unprinted
         if self.address:
             self._check_reachable()
         try:
@@ -95,7 +98,7 @@ class Cluster:
             )
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
             what = f"no Ray cluster at {self.address!r}" if self.address else "a local Ray could not be started"
-            raise InputError(f"{what}: {first_line(error)}") from None
+            raise InputError(f"{what}: {_first_line(error)}") from None
         try:
             yield
         finally:
@@ -156,7 +159,8 @@ def death(node: str | None, message: str) -> Outcome:
         node: what `this_node` said there, None where it never began.
         message: what Ray says of it.
     """
-    if node and not any(alive["NodeID"].startswith(node.rpartition("/")[2]) for alive in _nodes()):
+    alive = node and any(other["NodeID"].startswith(node.rpartition("/")[2]) for other in _nodes())
+    if node and (not alive or "is unavailable" in message):  # which is how a node's end is first felt
         return Outcome("lost", reason=f"node {node} is gone", node=node)
     where = f" on {node}" if node else ""
     return Outcome("died", reason=f"its worker died{where}: {_gist(message)}", node=node)
@@ -219,10 +223,14 @@ def this_node() -> str:
     return f"{socket.gethostname()}/{ray.get_runtime_context().get_node_id()[:8]}"
 
 
+def _unprinted(data, ignore_prefix) -> None:
+    """Ray would print the last lines of a dead node's log, which no setting prevents; Progress says it in one line."""
+
+
 def _import_path() -> list[str]:
     """Where workers find this package when it is not installed (a checkout that is run from its folder)."""
     return [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
 
 
-def first_line(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

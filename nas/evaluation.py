@@ -148,7 +148,8 @@ def hung(directory: Path, time_limit: float | None) -> Outcome | None:
     file = directory / HUNG
     if not file.exists() or not file.stat().st_size:
         return None
-    return Outcome("failed", reason=f"{_too_long(time_limit)}; {file} tells where it was")
+    reason = f"{_too_long(time_limit)}; {file} tells where it was"
+    return Outcome("failed", reason=reason, seconds=time_limit or 0.0)
 
 
 def _too_long(time_limit: float | None) -> str:

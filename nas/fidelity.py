@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from search_spaces import Architecture, InputError
 
-from .algorithms import Algorithm
+from .algorithms import Algorithm, SpaceExhausted
 from .evaluation import Job
 from .objectives import meets, order
 
@@ -60,23 +60,34 @@ class SuccessiveHalving:
         return self.fidelities.index(job.fidelity)
 
     def ask(self) -> Job:
-        """What goes on, from the highest rung down; else a new architecture. Raises what the algorithm's `ask` raises."""
-        return self.promotion() or Job(self.algorithm.ask(), self.first)
+        """What goes on, from the highest rung down; else a new architecture; when there is none, the best that was put aside.
 
-    def promotion(self) -> Job | None:
+        Raises what the algorithm's `ask` raises.
+        """
+        if (job := self._promotion()) is not None:
+            return job
+        try:
+            return Job(self.algorithm.ask(), self.first)
+        except SpaceExhausted:
+            if (job := self._promotion(share=False)) is not None:
+                return job
+            raise
+
+    def _promotion(self, share: bool = True) -> Job | None:
         for rung in reversed(range(len(self.fidelities) - 1)):
-            key = self._promotable(rung)
+            key = self._promotable(rung, share)
             if key is not None:
                 self._gone_on[rung].add(key)
                 return Job(self._architectures[key], self.fidelities[rung + 1])
         return None
 
-    def _promotable(self, rung: int) -> str | None:
+    def _promotable(self, rung: int, share: bool) -> str | None:
         told, gone = self._told[rung], self._gone_on[rung]
         for key in told:
             if key in self.always and key not in gone:
                 return key
-        count = int(len(told) * self.fidelities[rung] / self.fidelities[rung + 1] + 1e-9)
+        ratio = self.fidelities[rung] / self.fidelities[rung + 1] if share else 1
+        count = int(len(told) * ratio + 1e-9)
         if not count:
             return None
         keys = [key for key in told if meets(told[key], self.algorithm.constraints)]

@@ -56,7 +56,7 @@ def search(
     objectives: Sequence[Objective],
     *,
     max_evaluations: int = 100,
-    algorithm: str = "evolution",
+    algorithm: str = "surrogate",
     seed: int = 0,
     directory: str | Path,
     constraints: Sequence[Constraint] = (),
@@ -73,7 +73,8 @@ def search(
 
     Args:
         evaluate: a function from an architecture to its metrics, or an `Evaluator`.
-        max_evaluations: architectures to evaluate, failures included, those of an interrupted run counted in.
+        max_evaluations: architectures to evaluate, failures included, those of an interrupted run counted in. Where the
+            evaluator has several fidelities, each costs its share: 10 architectures put aside after a tenth count as 1.
         directory: the run's folder; it must not hold a run unless `resume`.
         constraints: hard bounds; those on metrics that the evaluator can estimate are respected before evaluating.
         references: architectures evaluated first, whatever the constraints.

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from evaluators.evaluator import Evaluator
@@ -222,7 +223,8 @@ class Session:
             return
         try:
             if outcome.status in RETRIES:
-                outcome = hung(self.trial_directory(job), self.time_limit) or self._try_again(job, outcome)
+                late = hung(self.trial_directory(job), self.time_limit)
+                outcome = replace(late, node=outcome.node) if late else self._try_again(job, outcome)
             if outcome is not None:
                 self._record(job, self._checked(job, outcome))
         except Exception as error:  # a full disk, say; the outcome stays in the trial's folder

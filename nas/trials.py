@@ -96,7 +96,10 @@ class SessionSearcher(_StaysHere, Searcher):
         self.nodes: dict[str, str] = {}
 
     def suggest(self, trial_id):
-        if len(self.jobs) >= max(1, self.cluster.slots()):  # one waits for the first node to come back
+        slots = self.cluster.slots()
+        if not slots:
+            self.session.progress.once("no node of the cluster holds a trial now; waiting for one to join")
+        if len(self.jobs) >= slots:
             return None
         job = self.session.propose()
         if job is None:

@@ -13,7 +13,7 @@ from search_spaces.space import COUNTABLE
 from ..objectives import Constraint, Objective, check_metrics, meets, order
 from ..progress import number
 
-POOL = 256  # random candidates costed at once
+POOL, FEW = 256, 8  # random candidates costed at once, where there is something to choose by and where there is not
 POOLS = 16  # pools without a new feasible architecture before the space is looked through in another way
 DESCENTS = 8  # starts of the search for an architecture that meets the constraints
 
@@ -154,10 +154,11 @@ class Algorithm:
         self.costed += len(architectures)
         return {name: np.asarray(values) for name, values in self._estimate(architectures).items()}
 
-    def random_candidates(self, rng) -> tuple[list[Architecture], dict[str, np.ndarray]]:
-        """New feasible architectures from uniform draws; none when `POOLS` pools held none."""
+    def random_candidates(self, rng, many: bool = False) -> tuple[list[Architecture], dict[str, np.ndarray]]:
+        """New feasible architectures from uniform draws, a few or `many`; none when `POOLS` pools held none."""
+        count = POOL if self._estimate and (many or self.constraints) else FEW
         for _ in range(POOLS):
-            found, estimates = self.candidates(self.space.sample(rng) for _ in range(POOL if self._estimate else 8))
+            found, estimates = self.candidates(self.space.sample(rng) for _ in range(count))
             if found:
                 return found, estimates
         return [], {}

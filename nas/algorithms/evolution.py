@@ -39,7 +39,7 @@ class Evolution(Algorithm):
             found, estimates = self.candidates(self._child(population, rng) for _ in range(OFFSPRING))
             if found:
                 return found[self._loneliest(found, estimates)]
-        found, estimates = self.random_candidates(rng)
+        found, estimates = self.random_candidates(rng, many=True)
         return found[self._loneliest(found, estimates)] if found else None
 
     def _child(self, population, rng) -> Architecture:

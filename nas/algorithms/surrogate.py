@@ -75,7 +75,7 @@ class Surrogate(Algorithm):
                 child = self.space.crossover(child, parents[int(rng.integers(len(parents)))], rng)
             pool.append(self.space.mutate(child, rng))
         found, estimates = self.candidates(pool)
-        return (found, estimates) if found else self.random_candidates(rng)
+        return (found, estimates) if found else self.random_candidates(rng, many=True)
 
     def _most_telling(self, rng):
         """The candidate that, by the processes' priors, leaves the least variance over all of them."""
@@ -83,7 +83,7 @@ class Surrogate(Algorithm):
             new = self.candidates(self._everything)[0]
             new = [new[i] for i in rng.permutation(len(new))[:TELLING]]
         else:
-            new = self.random_candidates(rng)[0]
+            new = self.random_candidates(rng, many=True)[0]
         if not new:
             return None
         asked = [a for a in self.known.values() if a]

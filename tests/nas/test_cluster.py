@@ -1,9 +1,11 @@
-"""Ray Tune as the executor: a local Ray, kills, and clusters that are not there."""
+"""Ray as the executor, by Tune trials and by actors: a local Ray, kills, nodes, and clusters that are not there."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -16,7 +18,12 @@ SPACE = SearchSpace("toy", [Choice("a", list(range(12))), Choice("b", list(range
 OBJECTIVES = [Objective("gain", "max"), Objective("cost", "min")]
 
 
-def test_trials_run_in_other_processes_and_failures_are_kept(tmp_path):
+@pytest.fixture(params=[None, 2], ids=["trials", "actors"])
+def batch(request):
+    return request.param
+
+
+def test_jobs_run_in_other_processes_and_failures_are_kept(tmp_path, batch):
     driver = os.getpid()
 
     def evaluate(architecture):
@@ -25,31 +32,101 @@ def test_trials_run_in_other_processes_and_failures_are_kept(tmp_path):
         return {"gain": architecture["a"], "cost": architecture["b"], "other": float(os.getpid() != driver)}
 
     space = SPACE.restrict({"a": [2, 3], "b": [0, 1, 2]})
-    run = search(space, evaluate, OBJECTIVES, max_evaluations=6, directory=tmp_path / "run", executor=Cluster())
+    run = search(
+        space, evaluate, OBJECTIVES, max_evaluations=6, directory=tmp_path / "run", executor=Cluster(batch=batch)
+    )
+    assert {event.node for event in run.events if event.state == "running"} == {e.node for e in run.all_evaluations}
     assert len(run.evaluations) == 3 and all(e.metrics["other"] for e in run.evaluations)
     assert {e.reason for e in run.all_evaluations if e.status == "failed"} == {"ValueError: a three"}
     assert [e.metrics["gain"] for e in run.front] == [2]
 
 
-def test_an_evaluation_that_kills_its_worker_is_tried_again_and_then_recorded(tmp_path):
+def test_an_evaluation_that_kills_its_worker_or_hangs_is_recorded_and_the_others_go_on(tmp_path, batch):
     def evaluate(architecture):
+        if architecture["a"] == 4:
+            time.sleep(100)
         with open(tmp_path / f"tries-{architecture['a']}", "a") as tries:
             tries.write("x")
         if architecture["a"] == 3:
             os._exit(1)
         return {"gain": architecture["a"], "cost": architecture["b"]}
 
-    space = SPACE.restrict({"a": [2, 3], "b": [0]})
-    run = search(space, evaluate, OBJECTIVES, max_evaluations=2, directory=tmp_path / "run", executor=Cluster())
-    assert [
-        (e.architecture["a"], e.status) for e in sorted(run.all_evaluations, key=lambda e: e.architecture["a"])
-    ] == [
-        (2, "finished"),
-        (3, "failed"),
-    ]
-    (reason,) = [e.reason for e in run.all_evaluations if e.status == "failed"]
-    assert reason.startswith("its worker died on ") and reason.endswith("(3 times)")
+    run = search(
+        SPACE.restrict({"a": [2, 3, 4], "b": [0]}),
+        evaluate,
+        OBJECTIVES,
+        max_evaluations=3,
+        directory=tmp_path / "run",
+        executor=Cluster(batch=batch),
+        time_limit=2.0,
+    )
+    ended = {e.architecture["a"]: e for e in run.all_evaluations}
+    assert {a: e.status for a, e in ended.items()} == {2: "finished", 3: "failed", 4: "failed"}
+    assert ended[3].reason.startswith("its worker died on ") and ended[3].reason.endswith("(3 times)")
+    assert ended[4].reason.startswith("took longer than its time limit of 2 s; ") and ended[4].node
+    assert [event.state for event in run.events if event.key == ended[4].key].count("running") == 1
     assert (tmp_path / "tries-3").read_text() == "xxx"
+
+
+def test_a_node_that_goes_away_loses_nothing(tmp_path):
+    """One of two nodes is killed while it evaluates; its evaluation is done again on the other."""
+    from ray.cluster_utils import Cluster as LocalCluster
+
+    def evaluate(architecture):
+        with open(tmp_path / "paid.txt", "a") as paid:
+            paid.write(architecture.key + "\n")
+        time.sleep(0.5)
+        return {"gain": architecture["a"], "cost": architecture["b"]}
+
+    cluster = LocalCluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    victim, killed = cluster.add_node(num_cpus=1), []
+
+    def kill():
+        while not killed:
+            time.sleep(0.1)
+            with contextlib.suppress(InputError):
+                run = load_run(tmp_path / "run")
+                if any(e.status == "running" and e.node.endswith(victim.node_id[:8]) for e in run.all_evaluations):
+                    killed.extend(run.evaluations)
+                    cluster.remove_node(victim, allow_graceful=False)
+                    killed.append(None)
+
+    threading.Thread(target=kill, daemon=True).start()
+    try:
+        run = search(
+            SPACE,
+            evaluate,
+            OBJECTIVES,
+            max_evaluations=30,
+            algorithm="random",
+            directory=tmp_path / "run",
+            executor=Cluster(address=cluster.address),
+        )
+    finally:
+        cluster.shutdown()
+    assert killed and len(run.evaluations) == 30 == len({e.key for e in run.evaluations})
+    assert [e.metrics for e in run.all_evaluations if e.key in {k.key for k in killed[:-1]}] == [
+        k.metrics for k in killed[:-1]
+    ]
+    retried = [event for event in run.events if event.state == "retried"]
+    assert {event.detail for event in retried} == {f"node {retried[0].node} is gone"}
+    assert retried[0].node.endswith(victim.node_id[:8])
+    paid = (tmp_path / "paid.txt").read_text().split()
+    assert len(paid) - len(set(paid)) <= len(retried)  # again only what was running there
+
+
+def test_ctrl_c_in_the_terminal_waits_for_the_trials_that_run(tmp_path):
+    """The terminal sends it to every process of the group, Ray's workers as well."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", DRIVER, str(tmp_path)], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert "1/14 evaluated" in process.stdout.readline()
+    os.killpg(process.pid, signal.SIGINT)
+    rest = process.stdout.read()
+    assert process.wait() == 0, rest
+    run = load_run(tmp_path / "run")
+    assert "stopping: nothing more is started" in rest and 1 < len(run.evaluations) < 14
+    assert {e.status for e in run.all_evaluations} == {"finished"}
 
 
 def test_a_local_ray_listens_on_loopback_only(tmp_path):

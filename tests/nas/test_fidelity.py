@@ -124,6 +124,12 @@ def test_interrupted_and_resumed_it_ends_like_the_uninterrupted(tmp_path, algori
     assert load_run(tmp_path / "17").front == resumed.front
 
 
+def test_when_nothing_new_is_left_what_was_put_aside_goes_on(tmp_path):
+    small = SPACE.restrict({"a": [1, 2, 3], "b": [4, 5]})
+    run = search(small, Curves(tmp_path / "log"), OBJECTIVES, max_evaluations=6, directory=tmp_path / "run")
+    assert len(run.evaluations) == 6 and len((tmp_path / "log").read_text().splitlines()) == 18
+
+
 def test_other_rungs_than_the_record_has_are_refused(tmp_path):
     class Other(Curves):
         fidelities = (1, 3)

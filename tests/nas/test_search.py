@@ -200,6 +200,31 @@ def test_a_reference_that_the_space_does_not_hold_is_refused_at_once(tmp_path):
         )
 
 
+def test_the_front_of_another_run_comes_first(tmp_path):
+    old = search(SPACE, evaluate, OBJECTIVES, max_evaluations=25, directory=tmp_path / "old", algorithm="random")
+    narrow = SPACE.restrict({"a": list(range(8))})
+    run = search(
+        narrow,
+        Costed(),
+        OBJECTIVES,
+        max_evaluations=20,
+        directory=tmp_path / "run",
+        start_from=tmp_path / "old",
+        constraints=[Constraint("cost", upper=10)],
+    )
+    fitting = [e.key for e in old.front if e.architecture["a"] < 8 and evaluate(e.architecture)["cost"] <= 10]
+    assert fitting and keys(run)[: len(fitting)] == fitting
+    with pytest.raises(InputError, match=r"none of the \d+ architectures of its front lies in space 'toy'"):
+        search(
+            SPACE.restrict({"a": [7], "b": [7]}),
+            evaluate,
+            OBJECTIVES,
+            max_evaluations=5,
+            directory=tmp_path / "other",
+            start_from=old,
+        )
+
+
 def test_a_small_space_ends_the_search_early(tmp_path):
     run = search(
         SPACE.restrict({"a": [1, 2], "b": [3]}), evaluate, OBJECTIVES, max_evaluations=50, directory=tmp_path / "run"
@@ -222,6 +247,12 @@ def test_two_searches_on_one_folder_the_second_is_refused(tmp_path):
         return evaluate(architecture)
 
     assert len(search(SPACE, nested, OBJECTIVES, max_evaluations=2, directory=tmp_path / "run").evaluations) == 2
+
+
+@pytest.mark.parametrize("bad", [0, -1, float("nan")])
+def test_wrong_time_limits_are_refused(tmp_path, bad):
+    with pytest.raises(InputError, match="time_limit must be a number of seconds above 0"):
+        search(SPACE, evaluate, OBJECTIVES, max_evaluations=2, directory=tmp_path / "run", time_limit=bad)
 
 
 @pytest.mark.parametrize("bad", [0, -1, 1.5, True, None])

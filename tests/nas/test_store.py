@@ -1,5 +1,6 @@
 """The store: what was acknowledged is there, whatever happens to the process."""
 
+import json
 import os
 import signal
 import sqlite3
@@ -9,8 +10,9 @@ import time
 
 import pytest
 
-from nas.store import VERSION, Store
+from nas.store import VERSION, Store, is_in_use
 from search_spaces import Choice, InputError, SearchSpace, YoloSpace
+from search_spaces.definition import define
 
 SPACE = SearchSpace("toy", [Choice("a", list(range(100))), Choice("b", ["x", "y"])])
 
@@ -44,6 +46,77 @@ def test_the_life_of_an_evaluation(path):
         assert store.evaluations("finished") == [second]
         assert store.get_meta("settings") == {"seed": 1} and store.get_meta("costed") == 7
         assert store.get_meta("nothing") is None
+
+
+def test_every_change_of_state_is_an_event(path):
+    now = iter(range(100))
+    with Store.create(path, space=SPACE, settings={}, clock=lambda: next(now)) as store:
+        store.asked(architecture(1), {"params": 1}, fidelity=3)
+        store.running(architecture(1), node="n1")
+        store.retried(architecture(1), "node n1 is gone", node="n1")
+        store.asked(architecture(1), {"params": 1}, fidelity=3)
+        store.running(architecture(1), node="n2")
+        store.paused(architecture(1), {"m": 0.1}, fidelity=3, seconds=5.0, node="n2")
+        assert store.evaluation(architecture(1)).status == "paused"
+        store.asked(architecture(1), {"params": 1}, fidelity=9)
+        store.running(architecture(1), node="n3")
+        store.finished(architecture(1), {"m": 0.4}, fidelity=9, seconds=10.0, node="n3")
+        events = store.events()
+        states = "asked running retried asked running paused asked running finished".split()
+        assert [event.state for event in events] == states
+        assert [event.node for event in events] == [None, "n1", "n1", None, "n2", "n2", None, "n3", "n3"]
+        assert [event.at for event in events] == sorted(event.at for event in events)
+        assert events[2].detail == "node n1 is gone" and events[5].metrics == {"params": 1, "m": 0.1}
+        whole = store.evaluation(architecture(1))
+        assert (whole.status, whole.attempts, whole.seconds, whole.fidelity) == ("finished", 2, 15.0, 9)
+        assert whole.metrics == {"params": 1, "m": 0.4}
+
+
+VERSION_1 = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE evaluations (
+    id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, architecture TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('asked', 'finished', 'failed', 'rejected')), metrics TEXT NOT NULL,
+    reason TEXT, asked_at REAL NOT NULL, ended_at REAL, seconds REAL, node TEXT, attempts INTEGER NOT NULL DEFAULT 1
+);
+PRAGMA application_id = 0x45564F59;
+PRAGMA user_version = 1;
+"""
+
+
+def test_a_store_of_the_first_version_is_read_and_written_on(path):
+    connection = sqlite3.connect(path)
+    connection.executescript(VERSION_1)
+    connection.execute("INSERT INTO meta VALUES ('space', ?)", (json.dumps(define(SPACE)),))
+    rows = [
+        (architecture(0), "finished", {"m": 0.5}, None, 10.0, 30.0),
+        (architecture(1), "failed", {}, "NaN", 11.0, 20.0),
+        (architecture(2), "asked", {}, None, 12.0, None),
+    ]
+    for a, status, metrics, reason, asked, ended in rows:
+        connection.execute(
+            "INSERT INTO evaluations (key, architecture, status, metrics, reason, asked_at, ended_at) VALUES (?,?,?,?,?,?,?)",
+            (a.key, json.dumps(a.to_dict()), status, json.dumps(metrics), reason, asked, ended),
+        )
+    connection.commit()
+    connection.close()
+    with Store.open(path, read_only=True) as store:
+        before = store.evaluations()
+        assert [e.status for e in before] == ["finished", "failed", "asked"] and store.events() == []
+    with Store.open(path, SPACE) as store:
+        assert store.evaluations() == before
+        assert [event.state for event in store.events()] == ["asked", "asked", "asked", "failed", "finished"]
+        assert store.events()[-1].metrics == {"m": 0.5}
+        store.running(architecture(2), node="n1")
+    with Store.open(path, read_only=True) as store:
+        assert store.evaluation(architecture(2)).status == "running"
+
+
+def test_whether_a_search_is_writing_is_known(path):
+    assert not is_in_use(path)
+    with Store.create(path, space=SPACE, settings={}):
+        assert is_in_use(path)
+    assert not is_in_use(path)
 
 
 def test_what_has_ended_is_not_asked_or_ended_into_something_else(path):
