@@ -31,8 +31,6 @@ def _config_fields(parser: argparse.ArgumentParser, only=None) -> None:
 
 def _given(args: argparse.Namespace) -> dict:
     """The configuration fields that were on the command line, typed as YAML would type them."""
-    from search_spaces import InputError
-
     from .config import SearchConfig
 
     given = {
@@ -50,19 +48,19 @@ def _given(args: argparse.Namespace) -> dict:
         "algorithm",
         "start_from",
     )
-    try:
-        return {name: value if name in texts else yaml.safe_load(value) for name, value in given.items()}
-    except yaml.YAMLError:
-        broken = next(name for name, value in given.items() if name not in texts and not _is_yaml(value))
-        raise InputError(f"--{broken.replace('_', '-')} {given[broken]}: not valid YAML") from None
+    return {name: value if name in texts else _typed(name, value) for name, value in given.items()}
 
 
-def _is_yaml(text: str) -> bool:
+def _typed(name: str, value: str | list[str]):
+    """What YAML makes of the text, or of each of several."""
+    from search_spaces import InputError
+
+    if isinstance(value, list):
+        return [_typed(name, item) for item in value]
     try:
-        yaml.safe_load(text)
+        return yaml.safe_load(value)
     except yaml.YAMLError:
-        return False
-    return True
+        raise InputError(f"--{name.replace('_', '-')} {value}: not valid YAML") from None
 
 
 INTERRUPTED = 130  # exit status, as shells have it

@@ -23,12 +23,13 @@ from ..objectives import default_reference, meets, order, points
 from .algorithm import Algorithm
 
 ENUMERATED = 3000  # architectures of a space that are all candidates
-BRED, PARENTS, CROSSOVER = 240, 16, 0.5
-DRAWN = 48  # candidates drawn at random
+BRED, PARENTS, CROSSOVER = 128, 16, 0.5
+DRAWN = 32  # candidates drawn at random
 TELLING = 400  # candidates for the first asks
 DRAWS = 32  # of every candidate's objectives
 FINALISTS = 64  # candidates whose improvement is computed where there are more than two objectives
 MOST = 300  # results that a process is conditioned on
+FITTED = 150  # of which so many, the latest, tell its hyperparameters
 REFIT = 1.25  # hyperparameters are found anew when there are so many times more results
 WIDE = 8.0  # a positive objective whose values differ by more than this factor is modelled by its logarithm
 SAMPLE = 256  # architectures that tell how known metrics vary over the space
@@ -184,7 +185,7 @@ class Surrogate(Algorithm):
         while count * REFIT <= len(values):
             count = int(np.ceil(count * REFIT))
         if (metric, count) not in self._parameters:
-            first = slice(max(0, count - MOST), count)
+            first = slice(max(0, count - FITTED), count)
             some = values[first]
             standard = (some - some.mean()) / max(some.std(), 1e-9)
             self._parameters[metric, count] = GaussianProcess.fit(inputs.rows(first), standard).parameters

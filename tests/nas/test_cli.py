@@ -117,6 +117,55 @@ def test_resuming_a_finished_run_trains_nothing(finished):
     assert [(e.key, e.ended_at) for e in load_run(folder / "results" / "job").evaluations] == before
 
 
+def test_a_search_with_rungs_puts_aside_and_says_so(small_data, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    rungs = [
+        "--rungs",
+        "1",
+        "4",
+        "--epochs",
+        "4",
+        "--max-evaluations",
+        "2",
+        "--executor",
+        "here",
+        "--algorithm",
+        "random",
+    ]
+    assert main(["search", "--name", "rungs", "--data", str(small_data), *SMALL, *rungs]) == 0
+    output = capsys.readouterr().out
+    run = load_run(tmp_path / "results" / "rungs")
+    paused = [e for e in run.all_evaluations if e.status == "paused"]
+    assert run.evaluations and paused and all(e.fidelity == 1 for e in paused)
+    assert f"{len(run.evaluations)} models trained, {len(paused)} begun and put aside, 0 failed" in output
+    for e in run.all_evaluations:
+        trial = run.directory / "trials" / e.key
+        assert (trial / "paused.pt").exists() == (e.status == "paused")
+        assert len((trial / "results.csv").read_text().splitlines()) == 1 + e.fidelity
+    assert main(["status", "results/rungs"]) == 0
+    assert f"no search is running; {len(run.evaluations)} of 2 evaluated" in capsys.readouterr().out
+
+
+def test_ctrl_c_once_ends_after_what_runs_and_resume_goes_on(small_data, tmp_path):
+    environment = {**os.environ, "PYTHONPATH": os.getcwd(), "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-m", "nas.cli", "search", "--data", str(small_data), "--executor", "here", *SMALL]
+    process = subprocess.Popen(
+        [*command, "--max-evaluations", "4"], stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=environment
+    )
+    next(line for line in process.stdout if "1/4 evaluated" in line)
+    process.send_signal(signal.SIGINT)
+    rest = process.stdout.read()
+    assert process.wait() == 130
+    assert "stopping: nothing more is started" in rest
+    assert "stopped; every result is kept: `evoyolo front results/search` shows them, `evoyolo resume" in rest
+    before = [e.key for e in load_run(tmp_path / "results" / "search").evaluations]
+    resumed = evoyolo("resume", "results/search", "--max-evaluations", "3", cwd=tmp_path, env=environment)
+    assert resumed.returncode == 0, resumed.stderr
+    after = load_run(tmp_path / "results" / "search")
+    assert 1 <= len(before) <= 2 and len(after.evaluations) == 3
+    assert [e.key for e in after.evaluations][: len(before)] == before
+
+
 def test_show_a_preset(capsys):
     assert main(["show", "light-recipe", "--classes", "1"]) == 0
     output = capsys.readouterr().out
@@ -141,6 +190,11 @@ def test_datasets_are_checked_and_converted(tmp_path, small_data, capsys):
     [
         (["search", "--epochs", "0"], "field epochs: 0"),
         (["search", "--restrict", "{neck: ["], "--restrict {neck: [: not valid YAML"),
+        (["search", "--rungs", "4", "2"], "rungs must ascend and end at epochs (6), not [4, 2]"),
+        (["search", "--rungs", "[", "2"], "--rungs [: not valid YAML"),
+        (["search", "--gpus-per-trial", "1"], "a trial wants 1 CPUs and 1 GPUs and no node of the cluster has as much"),
+        (["search", "--start-from", "nowhere"], "nowhere holds no run"),
+        (["status", "nowhere"], "nowhere holds no run"),
         (["search", "none.yaml"], "none.yaml: cannot be read"),
         (["search", "--data", "none.yaml"], "none.yaml: cannot be read"),
         (["search", "--max-params", "1000"], "has params <= 1,000 and macs <= 120,000,000; the nearest found has"),
