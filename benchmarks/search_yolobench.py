@@ -58,10 +58,10 @@ def main() -> None:
             spent = 1000 * np.mean([seconds for _, seconds in results]) / EVALUATIONS
             print(f"{algorithm:<16}{cells}{spent:>22.1f}", flush=True)
     if args.plot:
-        draw(curves, len(devices) * args.seeds, args.plot)
+        draw(curves, args.plot)
 
 
-def draw(curves, runs: int, path: Path) -> None:
+def draw(curves, path: Path) -> None:
     """What is still missing after every evaluation: the means, and the middle 80% of two."""
     import matplotlib
 
@@ -96,10 +96,9 @@ def draw(curves, runs: int, path: Path) -> None:
         xlim=(1, EVALUATIONS),
     )
     axes.yaxis.set_major_formatter(lambda tick, _: f"{tick:g}")
-    axes.set_title(
-        f"YOLOBench: mAP against log latency, {runs} runs each (dashed: other libraries; shaded: the middle 80%)",
-        fontsize=10,
-    )
+    runs = max(map(len, curves.values()))
+    fewer = "".join(f", {len(shares)} of {name}" for name, shares in curves.items() if len(shares) < runs)
+    axes.set_title(f"YOLOBench: {runs} runs each{fewer} (dashed: other libraries; shaded: the middle 80%)", fontsize=10)
     axes.grid(alpha=0.25, which="both")
     axes.legend(frameon=False, handlelength=3.2)
     path.parent.mkdir(parents=True, exist_ok=True)

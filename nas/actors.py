@@ -100,7 +100,9 @@ def _take_in(session: Session, member: Member) -> bool:
     except ray.exceptions.RayError as error:
         # The first job was being done; the others only waited for their turn.
         first, *others = [*member.jobs] or [None]
-        if first is not None:
+        if first is None:
+            session.unstarted(death(member.node, str(error)).reason)
+        else:
             session.conclude(first, death(member.node, str(error)))
         for job in others:
             session.conclude(job, Outcome("lost", reason="the actor that it waited for died", node=member.node))

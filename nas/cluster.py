@@ -153,7 +153,7 @@ def _of(node: dict, resource: str) -> float:
 
 
 def death(node: str | None, message: str) -> Outcome:
-    """How a job ended whose worker answers no more: lost with its node, or died on a node that lives.
+    """How a job ended whose worker answers no more: lost with its node, died on a node that lives, or never began.
 
     Args:
         node: what `this_node` said there, None where it never began.
@@ -162,8 +162,9 @@ def death(node: str | None, message: str) -> Outcome:
     alive = node and any(other["NodeID"].startswith(node.rpartition("/")[2]) for other in _nodes())
     if node and (not alive or "is unavailable" in message):  # which is how a node's end is first felt
         return Outcome("lost", reason=f"node {node} is gone", node=node)
-    where = f" on {node}" if node else ""
-    return Outcome("died", reason=f"its worker died{where}: {_gist(message)}", node=node)
+    if not node:
+        return Outcome("unstarted", reason=_gist(message))
+    return Outcome("died", reason=f"its worker died on {node}: {_gist(message)}", node=node)
 
 
 def _gist(message: str) -> str:

@@ -41,7 +41,7 @@ class Outcome:
     """How a job ended. Plain data, so that it travels anywhere.
 
     `status` is finished, failed or rejected; unfinished, when the disk is full (no fault of the architecture); died, when its
-    process did while the machine went on; lost, when the machine went away.
+    process did while the machine went on; lost, when the machine went away; unstarted, when no process came up for it.
 
     Attributes:
         ignored: returned under names of metrics but no finite numbers; name -> what it was.

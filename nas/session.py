@@ -32,6 +32,7 @@ REJECTIONS_PER_EVALUATION = 5
 # which is not; and after how long, doubled every time.
 RETRIES = {"died": 2, "lost": 20}
 BACK_OFF, LONGEST = 1.0, 60.0  # seconds
+STARTS = 4  # workers that do not come up before anything ever ran, until the search gives up
 
 
 class Session:
@@ -82,6 +83,8 @@ class Session:
         self._exhausted = False
         self._dry = False  # the last proposal was none, and nothing has ended since
         self._retries: list[tuple[float, Job]] = []  # when, what
+        self._started = False  # something ran in this session
+        self._unstarted = 0
         self._deaths: dict[str, Counter] = {}  # key -> how often it died or was lost
         self._check_metrics(algorithm.space)
         algorithm.check_feasible()
@@ -207,10 +210,17 @@ class Session:
 
     def running(self, job: Job, node: str | None) -> None:
         """A job has started on a node."""
+        self._started = True
         try:
             self.store.running(job.architecture, node=node)
         except Exception as error:  # a full disk, say
             self.error = self.error or error
+
+    def unstarted(self, reason: str) -> None:
+        """A worker did not come up; where none ever has, that is not the fault of a node."""
+        self._unstarted += 1
+        if not self._started and self._unstarted >= STARTS:
+            self.error = self.error or InputError(f"workers cannot start: {reason}")
 
     def conclude(self, job: Job, outcome: Outcome) -> None:
         """Record how a job ended, then tell the algorithm; or see to it that it is tried again."""
@@ -221,6 +231,9 @@ class Session:
                 f"{outcome.reason}; every result is safe: free space and run `evoyolo resume {self.directory}`"
             )
             return
+        if outcome.status == "unstarted":
+            self.unstarted(outcome.reason)
+            outcome = replace(outcome, status="lost")
         try:
             if outcome.status in RETRIES:
                 late = hung(self.trial_directory(job), self.time_limit)

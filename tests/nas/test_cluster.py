@@ -208,6 +208,30 @@ def test_a_cluster_that_is_not_there_is_one_clear_error(tmp_path):
     assert time.monotonic() - started < 20
 
 
+class Homesick:
+    """An evaluator that cannot leave its process."""
+
+    def __init__(self):
+        self.home = os.getpid()
+
+    def __call__(self, architecture):
+        return {"gain": 1.0, "cost": 1.0}
+
+    def __setstate__(self, state):
+        if state["home"] != os.getpid():
+            raise ModuleNotFoundError("No module named 'home'")
+        self.__dict__.update(state)
+
+
+def test_an_evaluator_that_no_worker_can_load_ends_the_search_with_its_reason(tmp_path, batch):
+    with pytest.raises(InputError, match="workers cannot start: .*No module named 'home'"):
+        search(
+            SPACE, Homesick(), OBJECTIVES, max_evaluations=9, directory=tmp_path / "r", executor=Cluster(batch=batch)
+        )
+    with contextlib.suppress(InputError):  # nothing was asked, so there is no run
+        assert {e.status for e in load_run(tmp_path / "r").all_evaluations} == {"asked"}
+
+
 def test_a_trial_that_wants_more_than_there_is_is_told_at_once(tmp_path):
     with pytest.raises(InputError, match="a trial wants 1 CPUs and 1 GPUs and no node of the cluster has as much"):
         search(
