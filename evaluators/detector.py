@@ -17,7 +17,7 @@ from .dataset import Dataset, load_dataset
 from .evaluator import Evaluator, Rejected, metric_on
 from .latency import LatencyMeter
 from .latency.profile import DeviceProfile
-from .training import PAUSED, Fidelity, train
+from .training import Fidelity, train
 
 CHECKPOINT = "best.pt"
 
@@ -87,7 +87,7 @@ class DetectorEvaluator(Evaluator):
 
     def evaluate(self, architecture: Architecture, directory: Path, fidelity: float | None = None) -> dict[str, float]:
         dataset = self.dataset()
-        first = not (directory / PAUSED).exists()
+        first = fidelity in (None, *self.fidelities[:1])
         measured = {"latency_ms": self._latency_ms(architecture)} if first and not self.profiles else {}
         if self.max_latency_ms and measured and measured["latency_ms"] > self.max_latency_ms:
             raise Rejected(f"latency {measured['latency_ms']:.2f} ms is above {self.max_latency_ms:g} ms", measured)

@@ -31,7 +31,7 @@ from .dataset import Dataset, load_dataset
 from .evaluator import EvaluationError
 from .locks import machine_lock
 
-PAUSED = "paused.pt"  # in a trial's folder: a training that may go on
+PAUSED = "paused-{}.pt"  # in a trial's folder: a training that may go on after so many epochs
 
 # Suited to short training from scratch, where Ultralytics' defaults (made for hundreds of epochs: three of warm-up,
 # mosaic, SGD or a learning rate guessed from the class count) learn next to nothing.
@@ -99,10 +99,10 @@ class DetectorTraining(DetectionTrainer):
         *args,
         architecture: Architecture | None = None,
         dataset: Dataset | None = None,
-        pause: Path | None = None,
+        paused: Path | None = None,
         **kwargs,
     ):
-        self.architecture, self.dataset, self.pause = architecture, dataset, pause
+        self.architecture, self.dataset, self.paused = architecture, dataset, paused
         super().__init__(*args, **kwargs)
 
     def get_dataset(self):
@@ -135,8 +135,8 @@ class DetectorTraining(DetectionTrainer):
             stride = int(unwrap_model(self.model).stride.max())
             return build_yolo_dataset(self.args, img_path, batch, self.data, mode=mode, rect=False, stride=stride)
 
-    def pause_after(self, epoch: int) -> None:
-        """Stop when `epoch` epochs are done, validated, and leave everything that the next one needs in `pause`.
+    def pause_after(self, epoch: int, path: Path) -> None:
+        """Stop when `epoch` epochs are done, validated, and leave everything that the next one needs at `path`.
 
         Ultralytics' own resume keeps weights and optimizer in FP16 and no random states; from this file training goes on
         as if it had not stopped (exactly so with workers=0).
@@ -163,9 +163,9 @@ class DetectorTraining(DetectionTrainer):
                 updates=trainer.ema.updates,
                 optimizer=trainer.optimizer.state_dict(),
             )
-            unfinished = trainer.pause.with_suffix(".part")
+            unfinished = path.with_suffix(".part")
             torch.save(state, unfinished)
-            os.replace(unfinished, trainer.pause)
+            os.replace(unfinished, path)
 
         state = {}
         self.add_callback("on_train_epoch_end", stop)
@@ -173,9 +173,9 @@ class DetectorTraining(DetectionTrainer):
 
     def resume_training(self, ckpt):
         super().resume_training(ckpt)
-        if self.pause is None or not self.pause.exists():
+        if self.paused is None:
             return
-        state = torch.load(self.pause, map_location=self.device, weights_only=True)  # never executes code
+        state = torch.load(self.paused, map_location=self.device, weights_only=True)  # never executes code
         unwrap_model(self.model).load_state_dict(state["model"])
         self.ema.ema.load_state_dict(state["ema"])
         self.ema.updates = state["updates"]
@@ -204,12 +204,22 @@ def _stop_at_nan(trainer) -> None:
         raise EvaluationError(f"the loss became {trainer.loss.item()} in epoch {trainer.epoch + 1}")
 
 
-def _keep_table(written: Path, kept: Path, continued: bool) -> None:
-    """One row an epoch, also of a training that paused."""
-    lines = written.read_text(encoding="utf-8").splitlines(keepends=True)
-    if continued and kept.exists():
-        lines = [*kept.read_text(encoding="utf-8").splitlines(keepends=True), *lines[1:]]
-    write_text(kept, "".join(lines))
+def _latest_pause(directory: Path, until: int) -> Path | None:
+    """The latest state before `until`; those before it are not needed any more."""
+    epochs = sorted(int(path.stem.rpartition("-")[2]) for path in directory.glob(PAUSED.format("*")))
+    before = [epoch for epoch in epochs if epoch < until]
+    for epoch in before[:-1]:
+        (directory / PAUSED.format(epoch)).unlink()
+    return directory / PAUSED.format(before[-1]) if before else None
+
+
+def _keep_table(written: Path, kept: Path) -> None:
+    """One row an epoch, also of a training that paused, or that was repeated from a pause on."""
+    head, *rows = written.read_text(encoding="utf-8").splitlines(keepends=True)
+    first = int(rows[0].partition(",")[0])
+    if kept.exists() and first > 1:
+        rows = [*kept.read_text(encoding="utf-8").splitlines(keepends=True)[1:first], *rows]
+    write_text(kept, "".join([head, *rows]))
 
 
 @contextlib.contextmanager
@@ -248,8 +258,9 @@ def train(
     """Train from scratch; leaves `best.pt`, `results.csv` and `train.log` in `directory`.
 
     Args:
-        until: epochs of the fidelity after which to pause; the state is left in `directory/paused.pt`, from which the next
-            call goes on. None, or all epochs, trains to the end and removes it.
+        until: epochs of the fidelity after which to pause; the state is left in `directory/paused-EPOCHS.pt`. A call goes on
+            from the latest one before `until`, so that one which is repeated after a crash ends as it would have the first
+            time. None, or all epochs, trains to the end and removes them.
         device: "cpu" or a CUDA device; on CUDA in mixed precision.
         threads: of PyTorch during training; None leaves them as they are.
         settings: Ultralytics training settings that replace `SETTINGS`.
@@ -259,9 +270,8 @@ def train(
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    pause = directory / PAUSED
     until = fidelity.epochs if until is None else until
-    continued = pause.exists()
+    paused = _latest_pause(directory, until)
     overrides = {
         **SETTINGS,
         **(settings or {}),
@@ -293,10 +303,10 @@ def train(
     started = time.perf_counter()
     with _contained(directory / "train.log", threads):
         try:
-            trainer = DetectorTraining(overrides=overrides, architecture=architecture, dataset=dataset, pause=pause)
+            trainer = DetectorTraining(overrides=overrides, architecture=architecture, dataset=dataset, paused=paused)
             trainer.add_callback("on_train_batch_end", _stop_at_nan)
             if until < fidelity.epochs:
-                trainer.pause_after(until)
+                trainer.pause_after(until, directory / PAUSED.format(until))
             trainer.train()
         except EvaluationError:
             raise
@@ -305,8 +315,10 @@ def train(
         except MemoryError:
             raise EvaluationError("out of memory") from None
         except Exception as error:
-            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise  # a full disk is no fault of the architecture
+            if isinstance(error, RuntimeError) and shutil.disk_usage(directory).free < 2**20:  # as torch.save puts it
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(directory)) from None
             LOGGER.exception("training failed")
             raise EvaluationError(f"training failed with {type(error).__name__}: {error}".splitlines()[0]) from None
         finally:
@@ -324,8 +336,9 @@ def train(
     checkpoint = directory / "best.pt"
     os.replace(written, checkpoint)
     if trainer.csv.exists():
-        _keep_table(trainer.csv, directory / "results.csv", continued)
+        _keep_table(trainer.csv, directory / "results.csv")
     if until >= fidelity.epochs:
-        pause.unlink(missing_ok=True)
+        for left in directory.glob(PAUSED.format("*")):
+            left.unlink()
     shutil.rmtree(trainer.save_dir, ignore_errors=True)
     return TrainingResult(metrics, checkpoint)

@@ -10,7 +10,7 @@ import ray
 
 from .cluster import Cluster, Worker, death, this_node, worker_arguments
 from .evaluation import Job, Outcome
-from .session import Session
+from .session import BACK_OFF, Session
 
 POLL = 0.2  # seconds between looks at the cluster
 
@@ -102,6 +102,7 @@ def _take_in(session: Session, member: Member) -> bool:
         first, *others = [*member.jobs] or [None]
         if first is None:
             session.unstarted(death(member.node, str(error)).reason)
+            time.sleep(BACK_OFF)
         else:
             session.conclude(first, death(member.node, str(error)))
         for job in others:

@@ -217,8 +217,12 @@ def _resume(args) -> int:
 def _status(args) -> None:
     import time
 
+    from search_spaces import InputError
+
     from .status import print_status
 
+    if args.watch is not None and not 0 < args.watch < 1e6:
+        raise InputError(f"--watch must be a number of seconds above 0, not {args.watch:g}")
     console = _console()
     while print_status(args.run, console) and args.watch:
         time.sleep(args.watch)

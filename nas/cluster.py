@@ -14,7 +14,7 @@ from pathlib import Path
 from evaluators import Evaluator
 from search_spaces import InputError, SearchSpace
 
-from .evaluation import Job, Outcome, run_job
+from .evaluation import TRIALS, Job, Outcome, run_job
 from .session import Session
 
 # Read by Ray when it is imported or started: nothing is reported home, trials keep the working directory, Tune writes
@@ -57,6 +57,9 @@ class Cluster:
     ):
         self.address = address
         self.resources = {"cpu": cpus_per_trial, **({"gpu": gpus_per_trial} if gpus_per_trial else {})}
+        for name, value in self.resources.items():  # Ray takes fractions of one device only
+            if not 0 < value < 1 and value != int(value):
+                raise InputError(f"{name}s_per_trial must be below 1 or a whole number, not {value:g}")
         self.max_concurrent, self.batch = max_concurrent, batch
 
     def __call__(self, session: Session) -> None:
@@ -188,12 +191,12 @@ class Worker:
         node = this_node()
         if not self.directory.exists():
             reason = f"{node} cannot see the run's folder {self.directory}; it must be on shared storage"
-            return Outcome("failed", reason=reason, node=node)
+            return Outcome("lost", reason=reason, node=node)
         job = Job(self._architecture(values), fidelity)
         return run_job(
             self.evaluator,
             job,
-            self.directory / "trials" / job.key,
+            self.directory / TRIALS / job.key,
             time_limit=self.time_limit,
             expendable=True,
             node=node,

@@ -98,11 +98,11 @@ class SearchConfig(BaseModel):
     algorithm: str = Field("surrogate", description=f"search algorithm: {one_of(ALGORITHMS)}")
     seed: Annotated[int, Field(ge=0)] = Field(0, description="seed of the search and of every training")
     max_evaluations: Positive = Field(14, description="architectures to evaluate")
-    max_minutes: Annotated[float, Field(gt=0)] | None = Field(
+    max_minutes: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
         None, description="start no evaluation after this many minutes"
     )
 
-    trial_minutes: Annotated[float, Field(gt=0)] | None = Field(
+    trial_minutes: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
         None, description="stop an evaluation that takes longer than so many minutes, as failed"
     )
 

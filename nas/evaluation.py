@@ -6,6 +6,8 @@ import contextlib
 import errno
 import faulthandler
 import json
+import math
+import numbers
 import platform
 import signal
 import threading
@@ -21,7 +23,8 @@ from evaluators.evaluator import EvaluationError, Evaluator, Rejected
 from search_spaces import Architecture
 from search_spaces.files import write_text
 
-HUNG = "hung.txt"  # in a trial's folder: where an evaluation was when its time was up
+TRIALS = "trials"  # in a run's folder: a folder for every architecture
+HUNG = "hung-{:g}.txt"  # in a trial's folder: where an evaluation was when its time, in seconds, was up
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def run_job(
             stops what returns to Python now and then, in the main thread of a Unix system.
         node: name of the machine, for the record.
     """
-    saved = directory / ("outcome.json" if job.fidelity is None else f"outcome-{job.fidelity:g}.json")
+    saved = outcome_file(directory, job)
     if saved.exists():
         return Outcome(**json.loads(saved.read_text(encoding="utf-8")))
     if (late := hung(directory, time_limit)) is not None:
@@ -90,6 +93,11 @@ def run_job(
         with contextlib.suppress(OSError):  # the store is told all the same
             write_text(saved, json.dumps(asdict(outcome)))
     return outcome
+
+
+def outcome_file(directory: Path, job: Job) -> Path:
+    """Where the outcome of a job is kept in its trial's folder."""
+    return directory / ("outcome.json" if job.fidelity is None else f"outcome-{job.fidelity:g}.json")
 
 
 def attempt(
@@ -112,8 +120,8 @@ def attempt(
     except EvaluationError as error:
         outcome = Outcome("failed", reason=str(error))
     except (Exception, SystemExit) as error:  # the user's evaluator may raise anything; the search goes on
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            return Outcome("unfinished", reason=f"the disk of {directory} is full")
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return Outcome("unfinished", reason=f"the disk of {error.filename or directory} is full")
         outcome = Outcome("failed", reason=f"{type(error).__name__}: {error}".splitlines()[0])
         with contextlib.suppress(OSError):
             (directory / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
@@ -135,8 +143,9 @@ def _finished(returned) -> Outcome:
 def is_number(value) -> bool:
     """Whether a value can be a metric: one finite number."""
     try:
-        return not isinstance(value, (bool, str, bytes)) and np.isscalar(value) and bool(np.isfinite(value))
-    except TypeError:
+        real = isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_, np.timedelta64))
+        return real and math.isfinite(value)
+    except (TypeError, OverflowError):
         return False
 
 
@@ -144,8 +153,8 @@ def is_number(value) -> bool:
 
 
 def hung(directory: Path, time_limit: float | None) -> Outcome | None:
-    """The failure of an evaluation whose process was ended because its time was up; None when it was not."""
-    file = directory / HUNG
+    """The failure of an evaluation whose process was ended because this time was up; None when it was not."""
+    file = directory / HUNG.format(time_limit or 0)
     if not file.exists() or not file.stat().st_size:
         return None
     reason = f"{_too_long(time_limit)}; {file} tells where it was"
@@ -161,14 +170,15 @@ def _limited(seconds: float | None, directory: Path, expendable: bool):
     if seconds is None:
         yield
     elif expendable:
-        with open(directory / HUNG, "w") as file:
+        trace = directory / HUNG.format(seconds)
+        with open(trace, "w") as file:
             # a thread of C, which a loop that holds the interpreter does not hold up
             faulthandler.dump_traceback_later(seconds, exit=True, file=file)
             try:
                 yield
             finally:
                 faulthandler.cancel_dump_traceback_later()
-        (directory / HUNG).unlink()
+                trace.unlink(missing_ok=True)
     elif threading.current_thread() is threading.main_thread() and hasattr(signal, "setitimer"):
         previous = signal.signal(signal.SIGALRM, _time_is_up)
         signal.setitimer(signal.ITIMER_REAL, seconds)

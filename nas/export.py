@@ -15,6 +15,7 @@ from evaluators.latency.profile import DeviceProfile
 from search_spaces import InputError
 from search_spaces.build import save_yaml
 
+from .evaluation import TRIALS
 from .run import STORE, Run
 from .store import Evaluation, Store
 
@@ -133,7 +134,7 @@ def export_files(run: Run, evaluation: Evaluation):
     folder = run.directory / "models" / evaluation.key
     folder.mkdir(parents=True, exist_ok=True)
     paths = {"yaml": folder / "model.yaml", "checkpoint": folder / CHECKPOINT, "onnx": folder / "model.onnx"}
-    trained = run.directory / "trials" / evaluation.key / CHECKPOINT
+    trained = run.directory / TRIALS / evaluation.key / CHECKPOINT
     model = load_checkpoint(trained)
     save_yaml(paths["yaml"], evaluation.architecture, len(model.names), model.names)
     shutil.copyfile(trained, paths["checkpoint"])
@@ -143,7 +144,7 @@ def export_files(run: Run, evaluation: Evaluation):
 
 def hand_over(run: Run, evaluation: Evaluation, folder: Path | None = None) -> dict[str, Path]:
     """The files of one model of the run, exported anew, and copied into `folder` if one is given."""
-    if not (run.directory / "trials" / evaluation.key / CHECKPOINT).exists():
+    if not (run.directory / TRIALS / evaluation.key / CHECKPOINT).exists():
         raise InputError(f"{run.directory} keeps no checkpoint of {evaluation.key}")
     paths, _ = export_files(run, evaluation)
     files = {kind: run.directory / path for kind, path in paths.items()}

@@ -11,6 +11,14 @@ from .evaluation import Job
 from .objectives import meets, order
 
 
+def share(fidelities: Sequence[float], fidelity: float | None) -> float:
+    """What an evaluation at one of the fidelities adds to the one before, as a share of a whole evaluation."""
+    if not fidelities:
+        return 1
+    below = max((f for f in fidelities if f < fidelity), default=0)
+    return (fidelity - below) / fidelities[-1]
+
+
 class SuccessiveHalving:
     """Asynchronous successive halving over an algorithm that knows nothing of it.
 
@@ -49,10 +57,7 @@ class SuccessiveHalving:
 
     def cost(self, job: Job) -> float:
         """What a job adds, as a share of a whole evaluation."""
-        if not self.fidelities:
-            return 1
-        rung = self._rung(job)
-        return (job.fidelity - (self.fidelities[rung - 1] if rung else 0)) / self.fidelities[-1]
+        return share(self.fidelities, job.fidelity)
 
     def _rung(self, job: Job) -> int:
         if job.fidelity not in self.fidelities:
@@ -111,7 +116,9 @@ class SuccessiveHalving:
             self.algorithm.tell(job.architecture, metrics)
 
     def tell_failure(self, job: Job, reason: str) -> None:
+        self.expect(job)
         self.algorithm.tell_failure(job.architecture, reason)
 
     def tell_rejected(self, job: Job, metrics: Mapping[str, float]) -> None:
+        self.expect(job)
         self.algorithm.tell_rejected(job.architecture, metrics)

@@ -155,9 +155,12 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
 
 @contextlib.contextmanager
 def _settings_of_a_run(config: SearchConfig, directory: Path, say):
-    """Keep the settings beside the store, unless the search never began; say how to go on when it is interrupted."""
+    """Keep the settings beside the store, unless it is refused; say how to go on when it is interrupted."""
     directory.mkdir(parents=True, exist_ok=True)
-    write_text(directory / CONFIG, commented_yaml(config))
+    file, is_new = directory / CONFIG, not (directory / STORE).exists()
+    before = file.read_text(encoding="utf-8") if file.exists() else None
+    if before is None or load_config(file) != config:  # the user's own file, with its comments, may be there
+        write_text(file, commented_yaml(config))
     for profile in config.profiles:  # what the run's latencies mean must not change with a file elsewhere
         (directory / DEVICES).mkdir(exist_ok=True)
         profile.save(directory / DEVICES / f"{profile.name}.json")
@@ -167,8 +170,10 @@ def _settings_of_a_run(config: SearchConfig, directory: Path, say):
         say(f"interrupted; every result is kept, `evoyolo resume {directory}` goes on")
         raise
     except InputError:
-        if not (directory / STORE).exists():
-            (directory / CONFIG).unlink()
+        if before is not None:
+            write_text(file, before)
+        elif is_new and not (directory / STORE).exists():
+            file.unlink()
             shutil.rmtree(directory / DEVICES, ignore_errors=True)
             for folder in (directory, directory.parent):
                 with contextlib.suppress(OSError):  # not empty, or not ours to remove

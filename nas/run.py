@@ -8,6 +8,7 @@ from pathlib import Path
 from evaluators.latency.profile import DeviceProfile
 from search_spaces import InputError, SearchSpace
 
+from .fidelity import share
 from .objectives import Constraint, Objective, meets, ranks
 from .store import Evaluation, Store
 
@@ -33,6 +34,7 @@ class Run:
             self.costed = store.get_meta("costed") or 0
             self.measured = store.get_meta("measured") or {}  # device, or "", -> how its latency was measured
             self.max_evaluations = store.get_meta("max_evaluations")
+            self.complete = bool(store.get_meta("complete"))  # the search came to its end
             self.all_evaluations = store.evaluations()
             self.events = store.events()
         self.objectives = [Objective(*pair) for pair in self.settings.get("objectives", [])]
@@ -41,6 +43,15 @@ class Run:
     def evaluations(self) -> list[Evaluation]:
         """The finished evaluations, in the order they were asked."""
         return [e for e in self.all_evaluations if e.status == "finished"]
+
+    @property
+    def spent(self) -> float:
+        """Whole evaluations that were spent, failures included; of several fidelities each counts its share."""
+        fidelities = self.settings.get("fidelities") or []
+        if not fidelities:
+            return sum(e.status in ("finished", "failed") for e in self.all_evaluations)
+        ended = [event for event in self.events if event.state in ("paused", "finished", "failed")]
+        return sum(share(fidelities, event.fidelity) for event in ended)
 
     @property
     def protocol(self) -> str:

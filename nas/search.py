@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import os
 import platform
 import signal
 import threading
@@ -13,7 +15,7 @@ from evaluators.evaluator import Evaluator, FunctionEvaluator
 from search_spaces import Architecture, InputError, SearchSpace
 
 from .algorithms import make_algorithm
-from .evaluation import run_job
+from .evaluation import TRIALS, Outcome, outcome_file, run_job
 from .objectives import Constraint, Objective
 from .progress import Progress
 from .run import STORE, Run
@@ -25,10 +27,12 @@ def run_here(session: Session) -> None:
     """Evaluate one architecture after another in this process."""
     while (job := session.propose()) is not None:
         session.running(job, platform.node())
-        session.conclude(
-            job,
-            run_job(session.evaluator, job, session.trial_directory(job), time_limit=session.time_limit),
-        )
+        outcome = run_job(session.evaluator, job, session.trial_directory(job), time_limit=session.time_limit)
+        if session.draining and outcome.status == "failed":
+            # Ctrl-C reaches what the evaluator started as well, which is no fault of the architecture
+            outcome_file(session.trial_directory(job), job).unlink(missing_ok=True)
+            outcome = Outcome("lost", reason=f"it failed while it was interrupted: {outcome.reason}")
+        session.conclude(job, outcome)
 
 
 @contextlib.contextmanager
@@ -38,8 +42,10 @@ def draining_on_interrupt(session: Session):
         yield
         return
 
+    driver = os.getpid()
+
     def interrupted(signum, frame):
-        if session.draining:
+        if session.draining or os.getpid() != driver:  # a process that the evaluator forked
             raise KeyboardInterrupt
         session.drain()
 
@@ -94,31 +100,41 @@ def search(
     """
     if isinstance(max_evaluations, bool) or not isinstance(max_evaluations, int) or max_evaluations < 1:
         raise InputError(f"max_evaluations must be a positive integer, not {max_evaluations!r}")
-    if time_limit is not None and not time_limit > 0:
-        raise InputError(f"time_limit must be a number of seconds above 0, not {time_limit!r}")
+    for name, seconds in (("time_limit", time_limit), ("max_seconds", max_seconds)):
+        number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+        if seconds is not None and not (number and 0 < seconds < math.inf):
+            raise InputError(f"{name} must be a number of seconds above 0, not {seconds!r}")
+    if time_limit and executor is run_here and threading.current_thread() is not threading.main_thread():
+        raise InputError("a time_limit without Ray works in the main thread only")
     directory = Path(directory)
-    seeds = _front_of(start_from, space) if start_from is not None else []
+    seeds = _front_of(start_from, space) if start_from is not None and not resume else []
     evaluator = evaluate if isinstance(evaluate, Evaluator) else FunctionEvaluator(evaluate)
     objectives = list(objectives)
     if not objectives:
         raise InputError("a search needs at least one objective")
     path = directory / STORE
+    sought = {
+        "objectives": [[o.metric, o.direction] for o in objectives],
+        "constraints": [[c.metric, c.upper, c.lower] for c in constraints],
+        "fidelities": list(evaluator.fidelities),
+    }
     if resume:
+        _check_same(directory, space, sought)
         store = Store.open(path, space)
     elif path.exists():
         raise InputError(
             f"{directory} already holds a run; resume it (`evoyolo resume {directory}`) or name another folder"
         )
     else:
+        if (directory / TRIALS).exists():  # their outcomes would be taken for those of this search
+            raise InputError(
+                f"{directory} holds the trials of a run whose {STORE} is gone; remove them or name another folder"
+            )
         directory.mkdir(parents=True, exist_ok=True)
         store = Store.create(
             path,
             space=space,
-            settings={
-                **(settings or {}),
-                "objectives": [[o.metric, o.direction] for o in objectives],
-                "constraints": [[c.metric, c.upper, c.lower] for c in constraints],
-            },
+            settings={**(settings or {}), **sought, "start_from": [architecture.to_dict() for architecture in seeds]},
         )
     try:
         with store:
@@ -139,24 +155,37 @@ def search(
                 max_evaluations=max_evaluations,
                 constraints=constraints,
                 first=references,
-                also=seeds,
+                also=[space.architecture(**values) for values in store.get_meta("settings").get("start_from", [])],
                 max_seconds=max_seconds,
                 time_limit=time_limit,
                 progress=progress,
             )
             store.set_meta("max_evaluations", max_evaluations)  # of this time; `resume` may raise it
+            store.set_meta("complete", False)
             if session.spent < max_evaluations:  # nothing is started for a search that only has to be finished off
                 with session.progress, draining_on_interrupt(session):
                     executor(session)
             store.set_meta("costed", (store.get_meta("costed") or 0) + session.algorithm.costed)
             if session.error:
                 raise session.error
+            store.set_meta("complete", session.complete)
     except InputError:
-        if not Run(directory, space).all_evaluations:  # nothing happened: the folder is free for another try
+        if (
+            not resume and not Run(directory, space).all_evaluations
+        ):  # nothing happened: the folder is free for another try
             for file in directory.glob(f"{STORE}*"):
                 file.unlink()
         raise
     return Run(directory, space)
+
+
+def _check_same(directory: Path, space: SearchSpace, sought: Mapping) -> None:
+    """Raise InputError when a run was made for something else than what is sought now."""
+    settings = Run(directory, space).settings
+    for name, value in sought.items():
+        before = settings.get(name, [])  # a run of an earlier version has no fidelities
+        if before != value:
+            raise InputError(f"{directory} was searched with {name} {before}; it cannot go on with {value}")
 
 
 def _front_of(source: str | Path | Run, space: SearchSpace) -> list[Architecture]:

@@ -19,7 +19,7 @@ from search_spaces import Architecture, InputError, SearchSpace
 from search_spaces.errors import one_of
 
 from .algorithms import Algorithm, SpaceExhausted
-from .evaluation import Job, Outcome, hung, is_number
+from .evaluation import TRIALS, Job, Outcome, hung, is_number
 from .fidelity import SuccessiveHalving
 from .objectives import Constraint, Objective
 from .progress import Progress
@@ -32,7 +32,8 @@ REJECTIONS_PER_EVALUATION = 5
 # which is not; and after how long, doubled every time.
 RETRIES = {"died": 2, "lost": 20}
 BACK_OFF, LONGEST = 1.0, 60.0  # seconds
-STARTS = 4  # workers that do not come up before anything ever ran, until the search gives up
+# Workers in a row that do not come up until the search gives up: before anything has run, and later.
+STARTS, LATER_STARTS = 4, 100
 
 
 class Session:
@@ -80,7 +81,7 @@ class Session:
         self.draining = False  # nothing more is started
         self.open: dict[str, Job] = {}  # by key; those to be retried are not open
         self.spent, self.rejected = 0, 0
-        self._exhausted = False
+        self._exhausted = False  # nothing new is left, and nothing has ended since that was found
         self._dry = False  # the last proposal was none, and nothing has ended since
         self._retries: list[tuple[float, Job]] = []  # when, what
         self._started = False  # something ran in this session
@@ -118,15 +119,15 @@ class Session:
                 self.halving.tell_rejected(job, evaluation.metrics)
                 self.rejected += 1
             if event.state in ("finished", "paused", "failed"):
-                self.spent += self.halving.cost(Job(evaluation.architecture, self._fidelity(event, evaluation)))
+                self.spent += self.halving.cost(job)
         self.progress.restore(list(earlier.values()), self.spent)
+        for e in earlier.values():
+            if e.status == "running":
+                self.store.retried(e.architecture, "the search was stopped", node=e.node)
         unfinished = [Job(e.architecture, e.fidelity) for e in earlier.values() if e.status in UNFINISHED]
-        new = [a for a in first if a.key not in earlier]
+        new = [a for a in {a.key: a for a in first}.values() if a.key not in earlier]
         also = self.algorithm.candidates(a for a in also if a.key not in earlier and a not in new)[0]
         return [*unfinished, *(Job(architecture, self.halving.first) for architecture in [*new, *also])]
-
-    def _fidelity(self, event, evaluation) -> float | None:
-        return evaluation.fidelity if event.fidelity is None else event.fidelity
 
     # -- what is next -------------------------------------------------------------------------------------------
 
@@ -152,11 +153,12 @@ class Session:
             job = self._waiting.pop(0)
             self.halving.expect(job)
             return self._begin(job)
+        if self._exhausted:
+            return None
         try:
             job = self.halving.ask()
         except SpaceExhausted:
-            if not self._exhausted:
-                self.progress.say("every architecture that meets the constraints has been evaluated")
+            self.progress.once("there is no architecture left that meets the constraints and was not asked yet")
             self._exhausted = True
             return None
         except Exception as error:
@@ -171,6 +173,11 @@ class Session:
             return False
         ending = self.error or self.draining or (self.deadline and self.clock() > self.deadline)
         return bool(ending or (self._dry and not self._retries))
+
+    @property
+    def complete(self) -> bool:
+        """Whether the budget or the space is used up."""
+        return self.spent >= self.max_evaluations - 1e-9 or self._exhausted
 
     @property
     def next_retry(self) -> float | None:
@@ -210,22 +217,22 @@ class Session:
 
     def running(self, job: Job, node: str | None) -> None:
         """A job has started on a node."""
-        self._started = True
+        self._started, self._unstarted = True, 0
         try:
             self.store.running(job.architecture, node=node)
         except Exception as error:  # a full disk, say
             self.error = self.error or error
 
     def unstarted(self, reason: str) -> None:
-        """A worker did not come up; where none ever has, that is not the fault of a node."""
+        """A worker did not come up. Where none ever has, a few such are enough to know that it is not the fault of a node."""
         self._unstarted += 1
-        if not self._started and self._unstarted >= STARTS:
+        if self._unstarted >= (LATER_STARTS if self._started else STARTS):
             self.error = self.error or InputError(f"workers cannot start: {reason}")
 
     def conclude(self, job: Job, outcome: Outcome) -> None:
         """Record how a job ended, then tell the algorithm; or see to it that it is tried again."""
         self.open.pop(job.key, None)
-        self._dry = False
+        self._dry = self._exhausted = False
         if outcome.status == "unfinished":
             self.error = self.error or InputError(
                 f"{outcome.reason}; every result is safe: free space and run `evoyolo resume {self.directory}`"
@@ -278,9 +285,9 @@ class Session:
         architecture, ended = job.architecture, {"seconds": outcome.seconds, "node": outcome.node}
         if outcome.status == "finished":
             if self.halving.is_last(job):
-                self.store.finished(architecture, outcome.metrics, fidelity=job.fidelity, **ended)
+                self.store.finished(architecture, outcome.metrics, **ended)
             else:
-                self.store.paused(architecture, outcome.metrics, fidelity=job.fidelity, **ended)
+                self.store.paused(architecture, outcome.metrics, **ended)
             self.halving.tell(job, outcome.metrics)
         elif outcome.status == "rejected":
             self.store.rejected(architecture, outcome.metrics, outcome.reason, **ended)
@@ -302,4 +309,4 @@ class Session:
         self.progress.drain(len(self.open))
 
     def trial_directory(self, job: Job) -> Path:
-        return self.directory / "trials" / job.key
+        return self.directory / TRIALS / job.key

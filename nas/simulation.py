@@ -62,7 +62,7 @@ class Simulation:
     @property
     def utilisation(self) -> float:
         """Share of the workers' time that went into jobs that ended."""
-        return self.useful / self.offered
+        return self.useful / self.offered if self.offered else 0.0
 
 
 class _Cluster:
@@ -162,7 +162,7 @@ class _Cluster:
             session.conclude(job, Outcome("lost", reason=f"worker {index} is gone", node=f"worker {index}"))
         else:
             self._free.remove(index)
-        if self.clock.now < self.workers[index].leaves:
+        if self.clock.now + self.outage < self.workers[index].leaves:
             self._at(self.clock.now + self.outage, self._join, index)
 
 
@@ -204,7 +204,7 @@ def simulate(
     Raises:
         InputError: no worker is left before the search is over.
     """
-    if not workers or min(worker.speed for worker in workers) <= 0:
+    if not workers or not all(0 < worker.speed < math.inf for worker in workers):
         raise InputError("a simulation needs workers with speeds above 0")
     evaluator = evaluate if isinstance(evaluate, Evaluator) else FunctionEvaluator(evaluate)
     if isinstance(algorithm, str):

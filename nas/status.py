@@ -32,14 +32,14 @@ def describe_status(directory: str | Path, now: float | None = None) -> tuple[li
     now = time.time() if now is None else now
     counts = Counter(e.status for e in run.all_evaluations)
     budget = run.max_evaluations
-    ended = counts["finished"] + counts["failed"]
+    spent = run.spent if isinstance(run.spent, int) else round(run.spent, 1)
     lines = [
         f"{directory}: {'a search is running' if alive else 'no search is running'}; "
-        f"{ended}{f' of {budget}' if budget else ''} evaluated, {counts['failed']} of them failed, "
+        f"{spent}{f' of {budget}' if budget else ''} evaluated, {counts['failed']} of them failed, "
         + ", ".join(f"{counts[state]} {state}" for state in ("running", "asked", "paused", "rejected"))
     ]
     lines += _running(run, now, alive) + _speed(run, now) + _best(run) + _trouble(run)
-    if not alive and (counts["running"] or counts["asked"] or (budget and ended < budget)):
+    if not alive and not run.complete:
         lines.append(f"next: evoyolo resume {directory}")
     return lines, alive
 

@@ -219,7 +219,7 @@ class Store:
     ) -> None:
         """An evaluation begins, goes on at a higher fidelity, or begins again because it never ended."""
         now = self.clock()
-        with self._changing(architecture, "asked", fidelity=fidelity):
+        with self._changing(architecture, "asked"):
             changed = self._connection.execute(
                 "INSERT INTO evaluations (key, architecture, status, fidelity, metrics, asked_at) "
                 "VALUES (?, ?, 'asked', ?, ?, ?) ON CONFLICT (key) DO UPDATE SET status = 'asked', fidelity = "
@@ -235,14 +235,12 @@ class Store:
         with self._changing(architecture, "running", node=node):
             self._update(architecture, status="running", started_at=self.clock(), node=node)
 
-    def paused(self, architecture: Architecture, metrics: Mapping[str, float], *, fidelity, seconds=None, node=None):
-        """It was judged at a fidelity below the last."""
-        self._end(architecture, "paused", metrics, None, seconds, node, fidelity)
+    def paused(self, architecture: Architecture, metrics: Mapping[str, float], *, seconds=None, node=None) -> None:
+        """It was judged at the fidelity it was asked at, which is not the last."""
+        self._end(architecture, "paused", metrics, None, seconds, node)
 
-    def finished(
-        self, architecture: Architecture, metrics: Mapping[str, float], *, seconds=None, node=None, fidelity=None
-    ) -> None:
-        self._end(architecture, "finished", metrics, None, seconds, node, fidelity)
+    def finished(self, architecture: Architecture, metrics: Mapping[str, float], *, seconds=None, node=None) -> None:
+        self._end(architecture, "finished", metrics, None, seconds, node)
 
     def failed(self, architecture: Architecture, reason: str, *, seconds=None, node=None) -> None:
         self._end(architecture, "failed", {}, reason, seconds, node)
@@ -257,12 +255,12 @@ class Store:
         with self._changing(architecture, "retried", node=node, detail=reason):
             self._update(architecture, status="asked", started_at=None, node=None)
 
-    def _end(self, architecture, status, metrics, reason, seconds, node, fidelity=None) -> None:
+    def _end(self, architecture, status, metrics, reason, seconds, node) -> None:
         before = self.evaluation(architecture)
         merged = _metrics({**before.metrics, **metrics})
         if seconds is not None:
             seconds += before.seconds or 0
-        with self._changing(architecture, status, fidelity=fidelity, node=node, detail=reason or merged):
+        with self._changing(architecture, status, node=node, detail=reason or merged):
             self._update(
                 architecture,
                 status=status,
@@ -274,13 +272,14 @@ class Store:
             )
 
     @contextlib.contextmanager
-    def _changing(self, architecture: Architecture, state: str, *, fidelity=None, node=None, detail=None):
-        """A change of the evaluation and its event, both or neither."""
+    def _changing(self, architecture: Architecture, state: str, *, node=None, detail=None):
+        """A change of the evaluation and its event, at the fidelity it then has; both or neither."""
         with _disk_errors(self.path), self._connection:
             yield
             self._connection.execute(
-                "INSERT INTO events (at, key, state, fidelity, node, detail) VALUES (?, ?, ?, ?, ?, ?)",
-                (self.clock(), architecture.key, state, fidelity, node, detail),
+                "INSERT INTO events (at, key, state, fidelity, node, detail) "
+                "SELECT ?, key, ?, fidelity, ?, ? FROM evaluations WHERE key = ?",
+                (self.clock(), state, node, detail, architecture.key),
             )
 
     def _update(self, architecture: Architecture, **columns) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import shutil
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +17,8 @@ from .cluster import Cluster, Worker, death, this_node, worker_arguments
 from .evaluation import Job, Outcome
 from .session import Session
 
+TUNE = ".tune-"  # folders for what Tune keeps
+
 
 def run_trials(session: Session, cluster: Cluster) -> None:
     """Run a session's jobs until it is over. Ray is connected."""
@@ -23,7 +26,9 @@ def run_trials(session: Session, cluster: Cluster) -> None:
     trial = tune.with_resources(tune.with_parameters(Trial, **worker_arguments(session)), cluster.resources)
     # Tune's own record of the experiment is not ours: the store is. It is needed only while Tune runs, and every
     # node must see it, as it must see the run's folder.
-    with tempfile.TemporaryDirectory(prefix=".tune-", dir=session.directory.absolute()) as storage:
+    for left in session.directory.glob(f"{TUNE}*"):  # by a search that was killed; the run is ours alone now
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=TUNE, dir=session.directory.absolute()) as storage:
         tuner = tune.Tuner(
             trial,
             tune_config=tune.TuneConfig(search_alg=searcher, num_samples=-1, reuse_actors=True),

@@ -39,7 +39,8 @@ def test_a_training_that_paused_ends_like_one_that_did_not(small_data, tiny, tmp
     data, fidelity = load_dataset(small_data), Fidelity(3)
     whole = train(tiny, data, fidelity, tmp_path / "whole", batch=8)
     first = train(tiny, data, fidelity, tmp_path / "parts", until=1, batch=8)
-    assert (tmp_path / "parts" / "paused.pt").exists() and first.checkpoint.exists()
+    assert (tmp_path / "parts" / "paused-1.pt").exists() and first.checkpoint.exists()
+    train(tiny, data, fidelity, tmp_path / "parts", until=2, batch=8)  # and is killed before anybody hears of it
     second = train(tiny, data, fidelity, tmp_path / "parts", until=2, batch=8)
     last = train(tiny, data, fidelity, tmp_path / "parts", batch=8)
     weights = [load_checkpoint(result.checkpoint).state_dict() for result in (whole, last)]

@@ -140,7 +140,7 @@ def test_a_search_with_rungs_puts_aside_and_says_so(small_data, tmp_path, monkey
     assert f"{len(run.evaluations)} models trained, {len(paused)} begun and put aside, 0 failed" in output
     for e in run.all_evaluations:
         trial = run.directory / "trials" / e.key
-        assert (trial / "paused.pt").exists() == (e.status == "paused")
+        assert (trial / "paused-1.pt").exists() == (e.status == "paused")
         assert len((trial / "results.csv").read_text().splitlines()) == 1 + e.fidelity
     assert main(["status", "results/rungs"]) == 0
     assert f"no search is running; {len(run.evaluations)} of 2 evaluated" in capsys.readouterr().out
@@ -164,6 +164,25 @@ def test_ctrl_c_once_ends_after_what_runs_and_resume_goes_on(small_data, tmp_pat
     after = load_run(tmp_path / "results" / "search")
     assert 1 <= len(before) <= 2 and len(after.evaluations) == 3
     assert [e.key for e in after.evaluations][: len(before)] == before
+
+
+def test_a_refused_search_leaves_the_settings_as_they_were(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["init"]) == 0
+    before = (tmp_path / "search.yaml").read_text()
+    assert main(["search", "search.yaml", "--directory", ".", "--max-macs", "1"]) == 1
+    assert (tmp_path / "search.yaml").read_text() == before and [p.name for p in tmp_path.iterdir()] == ["search.yaml"]
+
+
+def test_a_refused_resume_leaves_the_settings_as_they_were(finished):
+    folder, _, _ = finished
+    file = folder / "results" / "job" / "search.yaml"
+    before = file.read_text()
+    refused = evoyolo(
+        "resume", "results/job", "--max-evaluations", "99", "--address", "127.0.0.1:1", cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+    )  # fmt: skip
+    assert refused.returncode == 1 and "no Ray cluster at" in refused.stderr and file.read_text() == before
 
 
 def test_show_a_preset(capsys):
@@ -193,8 +212,10 @@ def test_datasets_are_checked_and_converted(tmp_path, small_data, capsys):
         (["search", "--rungs", "4", "2"], "rungs must ascend and end at epochs (6), not [4, 2]"),
         (["search", "--rungs", "[", "2"], "--rungs [: not valid YAML"),
         (["search", "--gpus-per-trial", "1"], "a trial wants 1 CPUs and 1 GPUs and no node of the cluster has as much"),
+        (["search", "--cpus-per-trial", "1.5"], "cpus_per_trial must be below 1 or a whole number, not 1.5"),
         (["search", "--start-from", "nowhere"], "nowhere holds no run"),
         (["status", "nowhere"], "nowhere holds no run"),
+        (["status", "nowhere", "--watch", "-1"], "--watch must be a number of seconds above 0, not -1"),
         (["search", "none.yaml"], "none.yaml: cannot be read"),
         (["search", "--data", "none.yaml"], "none.yaml: cannot be read"),
         (["search", "--max-params", "1000"], "has params <= 1,000 and macs <= 120,000,000; the nearest found has"),

@@ -124,6 +124,22 @@ def test_interrupted_and_resumed_it_ends_like_the_uninterrupted(tmp_path, algori
     assert load_run(tmp_path / "17").front == resumed.front
 
 
+def test_a_failure_on_a_higher_rung_is_neither_asked_again_nor_in_the_way_of_a_resume(tmp_path):
+    class Breaking(Curves):
+        def evaluate(self, architecture, directory, fidelity=None):
+            if fidelity == 2:
+                raise ValueError("breaks")
+            return super().evaluate(architecture, directory, fidelity)
+
+    reference = SPACE.architecture(a=29, b=0)
+    options = {"directory": tmp_path / "run", "references": [reference, reference]}
+    search(SPACE, Breaking(tmp_path / "log"), OBJECTIVES, max_evaluations=3, **options)
+    run = search(SPACE, Breaking(tmp_path / "log"), OBJECTIVES, max_evaluations=6, resume=True, **options)
+    failed = [event for event in run.events if event.state == "failed"]
+    assert failed and len(failed) == len({event.key for event in failed}) and reference.key in {e.key for e in failed}
+    assert all(event.fidelity == 2 for event in failed) and 6 <= run.spent < 6.5 and run.complete
+
+
 def test_when_nothing_new_is_left_what_was_put_aside_goes_on(tmp_path):
     small = SPACE.restrict({"a": [1, 2, 3], "b": [4, 5]})
     run = search(small, Curves(tmp_path / "log"), OBJECTIVES, max_evaluations=6, directory=tmp_path / "run")
@@ -135,7 +151,7 @@ def test_other_rungs_than_the_record_has_are_refused(tmp_path):
         fidelities = (1, 3)
 
     search(SPACE, Curves(tmp_path / "log"), OBJECTIVES, max_evaluations=3, directory=tmp_path / "run")
-    with pytest.raises(InputError, match=r"recorded at fidelity .* which is none of \[1, 3\]"):
+    with pytest.raises(InputError, match=r"was searched with fidelities \[1, 2, 4\]; it cannot go on with \[1, 3\]"):
         search(SPACE, Other(tmp_path / "log"), OBJECTIVES, max_evaluations=9, directory=tmp_path / "run", resume=True)
 
 

@@ -225,6 +225,30 @@ def test_the_front_of_another_run_comes_first(tmp_path):
         )
 
 
+def test_a_run_goes_on_with_what_it_was_made_for(tmp_path):
+    search(SPACE, evaluate, OBJECTIVES, max_evaluations=2, directory=tmp_path / "run")
+    with pytest.raises(
+        InputError, match=r"was searched with objectives \[\['gain', 'max'\], \['cost', 'min'\]\]; it cannot"
+    ):
+        search(SPACE, evaluate, OBJECTIVES[:1], max_evaluations=9, directory=tmp_path / "run", resume=True)
+
+
+def test_the_seeds_of_another_run_survive_an_interruption(tmp_path):
+    old = search(SPACE, evaluate, OBJECTIVES, max_evaluations=25, directory=tmp_path / "old", algorithm="random")
+    options = {"max_evaluations": len(old.front), "directory": tmp_path / "run", "start_from": old}
+
+    def cut(architecture):
+        if (tmp_path / "run" / "trials").exists() and len(list((tmp_path / "run" / "trials").iterdir())) == 2:
+            raise KeyboardInterrupt
+        return evaluate(architecture)
+
+    with pytest.raises(KeyboardInterrupt):
+        search(SPACE, cut, OBJECTIVES, **options)
+    del options["start_from"]  # it may be gone by now
+    resumed = search(SPACE, evaluate, OBJECTIVES, resume=True, **options)
+    assert len(old.front) > 2 and keys(resumed) == [e.key for e in old.front]
+
+
 def test_a_small_space_ends_the_search_early(tmp_path):
     run = search(
         SPACE.restrict({"a": [1, 2], "b": [3]}), evaluate, OBJECTIVES, max_evaluations=50, directory=tmp_path / "run"
@@ -238,6 +262,9 @@ def test_one_folder_one_run(tmp_path):
         search(SPACE, evaluate, OBJECTIVES, max_evaluations=2, directory=tmp_path / "run")
     with pytest.raises(InputError, match="holds no run"):
         load_run(tmp_path)
+    (tmp_path / "run" / "store.sqlite").unlink()
+    with pytest.raises(InputError, match="holds the trials of a run whose store.sqlite is gone"):
+        search(SPACE, evaluate, OBJECTIVES, max_evaluations=2, directory=tmp_path / "run")
 
 
 def test_two_searches_on_one_folder_the_second_is_refused(tmp_path):
@@ -249,7 +276,7 @@ def test_two_searches_on_one_folder_the_second_is_refused(tmp_path):
     assert len(search(SPACE, nested, OBJECTIVES, max_evaluations=2, directory=tmp_path / "run").evaluations) == 2
 
 
-@pytest.mark.parametrize("bad", [0, -1, float("nan")])
+@pytest.mark.parametrize("bad", [0, -1, float("nan"), float("inf"), "5", True])
 def test_wrong_time_limits_are_refused(tmp_path, bad):
     with pytest.raises(InputError, match="time_limit must be a number of seconds above 0"):
         search(SPACE, evaluate, OBJECTIVES, max_evaluations=2, directory=tmp_path / "run", time_limit=bad)

@@ -52,6 +52,7 @@ def test_failures_retries_and_nodes(tmp_path):
         store.retried(first, "node n7 is gone", node="n7")
         store.asked(second, {})
         store.running(second, node="n8")
+        store.set_meta("complete", False)
         lines, alive = describe_status(tmp_path / "run")
         assert alive and "1 running, 1 asked" in lines[0]
         assert any(f"{second.key} runs on n8 for " in line for line in lines)

@@ -56,11 +56,11 @@ def test_every_change_of_state_is_an_event(path):
         store.retried(architecture(1), "node n1 is gone", node="n1")
         store.asked(architecture(1), {"params": 1}, fidelity=3)
         store.running(architecture(1), node="n2")
-        store.paused(architecture(1), {"m": 0.1}, fidelity=3, seconds=5.0, node="n2")
+        store.paused(architecture(1), {"m": 0.1}, seconds=5.0, node="n2")
         assert store.evaluation(architecture(1)).status == "paused"
         store.asked(architecture(1), {"params": 1}, fidelity=9)
         store.running(architecture(1), node="n3")
-        store.finished(architecture(1), {"m": 0.4}, fidelity=9, seconds=10.0, node="n3")
+        store.finished(architecture(1), {"m": 0.4}, seconds=10.0, node="n3")
         events = store.events()
         states = "asked running retried asked running paused asked running finished".split()
         assert [event.state for event in events] == states
