@@ -159,7 +159,8 @@ def _settings_of_a_run(config: SearchConfig, directory: Path, say):
     directory.mkdir(parents=True, exist_ok=True)
     file, is_new = directory / CONFIG, not (directory / STORE).exists()
     before = file.read_text(encoding="utf-8") if file.exists() else None
-    if before is None or load_config(file) != config:  # the user's own file, with its comments, may be there
+    # the user's own file, with its comments, may be what a new run is started from in its own folder
+    if before is None or not is_new or load_config(file) != config:
         write_text(file, commented_yaml(config))
     for profile in config.profiles:  # what the run's latencies mean must not change with a file elsewhere
         (directory / DEVICES).mkdir(exist_ok=True)

@@ -143,7 +143,7 @@ def test_a_search_with_rungs_puts_aside_and_says_so(small_data, tmp_path, monkey
         assert (trial / "paused-1.pt").exists() == (e.status == "paused")
         assert len((trial / "results.csv").read_text().splitlines()) == 1 + e.fidelity
     assert main(["status", "results/rungs"]) == 0
-    assert f"no search is running; {len(run.evaluations)} of 2 evaluated" in capsys.readouterr().out
+    assert f"no search is running; {run.spent:.1f} of 2 evaluated" in capsys.readouterr().out
 
 
 def test_ctrl_c_once_ends_after_what_runs_and_resume_goes_on(small_data, tmp_path):
@@ -179,7 +179,7 @@ def test_a_refused_resume_leaves_the_settings_as_they_were(finished):
     file = folder / "results" / "job" / "search.yaml"
     before = file.read_text()
     refused = evoyolo(
-        "resume", "results/job", "--max-evaluations", "99", "--address", "127.0.0.1:1", cwd=folder,
+        "resume", "results/job", "--max-evaluations", "99", "--executor", "ray", "--address", "127.0.0.1:1", cwd=folder,
         env={**os.environ, "PYTHONPATH": os.getcwd()},
     )  # fmt: skip
     assert refused.returncode == 1 and "no Ray cluster at" in refused.stderr and file.read_text() == before
