@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import numbers
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import moocore
@@ -47,19 +48,32 @@ class Constraint:
         return f"{self.metric} {' and '.join(bounds)}"
 
 
+def violation(metrics: Mapping[str, float], constraints: Sequence[Constraint]):
+    """By how much metrics, measured or estimated, break the constraints on them, in all. A number or an array, as they are."""
+    return sum(c.violation(metrics[c.metric]) for c in constraints if c.metric in metrics)
+
+
 def meets(metrics: Mapping[str, float], constraints: Sequence[Constraint]) -> bool:
     """Whether metrics, measured or estimated, meet every constraint on them."""
-    return all(c.violation(metrics[c.metric]) <= 0 for c in constraints if c.metric in metrics)
+    return violation(metrics, constraints) <= 0
 
 
-def check_metrics(metrics: Mapping[str, float], objectives: Sequence[Objective]) -> None:
-    """Raise InputError unless every objective is a finite number in `metrics`."""
-    for objective in objectives:
-        if objective.metric not in metrics:
-            raise InputError(f"the evaluation gave no {objective.metric}; it gave {', '.join(metrics) or 'nothing'}")
-        value = metrics[objective.metric]
-        if isinstance(value, (bool, str)) or not np.isscalar(value) or not math.isfinite(value):
-            raise InputError(f"metric {objective.metric} is {value!r}, not a finite number")
+def is_number(value) -> bool:
+    """Whether a value can be a metric: one finite number."""
+    try:
+        real = isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_, np.timedelta64))
+        return real and math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def check_metrics(metrics: Mapping[str, float], wanted: Iterable[Objective | Constraint]) -> None:
+    """Raise InputError unless everything that is optimised or bounded is a finite number in `metrics`."""
+    for name in (each.metric for each in wanted):
+        if name not in metrics:
+            raise InputError(f"the evaluation gave no {name}; it gave {', '.join(metrics) or 'nothing'}")
+        if not is_number(metrics[name]):
+            raise InputError(f"metric {name} is {metrics[name]!r}, not a finite number")
 
 
 def points(metrics: Sequence[Mapping[str, float]], objectives: Sequence[Objective]) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 from search_spaces import Architecture, InputError, SearchSpace
 from search_spaces.space import COUNTABLE
 
-from ..objectives import Constraint, Objective, check_metrics, meets, order
+from ..objectives import Constraint, Objective, check_metrics, meets, order, violation
 from ..progress import number
 
 POOL, FEW = 256, 8  # random candidates costed at once, where there is something to choose by and where there is not
@@ -107,16 +107,6 @@ class Algorithm:
         self.expect(architecture)
         self.ended.add(architecture.key)
 
-    def restore(self, evaluations: Iterable) -> None:
-        """Rebuild from the evaluations of a store (or of another run: a warm start)."""
-        for evaluation in evaluations:
-            if evaluation.status == "finished":
-                self.tell(evaluation.architecture, evaluation.metrics)
-            elif evaluation.status == "rejected":
-                self.tell_rejected(evaluation.architecture, evaluation.metrics)
-            elif evaluation.status == "failed":
-                self.tell_failure(evaluation.architecture, evaluation.reason)
-
     # -- for subclasses -----------------------------------------------------------------------------------------
 
     def _propose(self, rng: np.random.Generator) -> Architecture | None:
@@ -163,10 +153,13 @@ class Algorithm:
                 return found, estimates
         return [], {}
 
+    def random_candidate(self, rng) -> Architecture | None:
+        """A new feasible architecture from a uniform draw: what is asked where an algorithm has nothing better."""
+        found, _ = self.random_candidates(rng)
+        return found[0] if found else None
+
     def _violation(self, estimates: Mapping[str, np.ndarray], count: int) -> np.ndarray:
-        return sum(
-            (c.violation(estimates[c.metric]) for c in self.constraints if c.metric in estimates), np.zeros(count)
-        )
+        return np.zeros(count) + violation(estimates, self.constraints)
 
     # -- when draws find nothing --------------------------------------------------------------------------------
 

@@ -34,5 +34,4 @@ class LocalSearch(Algorithm):
                 found, _ = self.candidates(self.space.neighbours(self.known[members[i]], rng))
                 if found:
                     return found[int(rng.integers(len(found)))]
-        found, _ = self.random_candidates(rng)
-        return found[0] if found else None
+        return self.random_candidate(rng)

@@ -28,7 +28,7 @@ from nni.algorithms.hpo.tpe_tuner import TpeTuner
 
 from search_spaces import Architecture, InputError
 
-from ..objectives import points
+from ..objectives import points, violation
 from .algorithm import Algorithm
 
 DRAWS = 32  # parameters generated for an ask before a random draw
@@ -56,8 +56,7 @@ class NNITuner(Algorithm):
                 found, _ = self.candidates([self.space.project(values)])
                 if found:
                     return found[0]
-        found, _ = self.random_candidates(rng)
-        return found[0] if found else None
+        return self.random_candidate(rng)
 
     def _generator(self, architectures: list[Architecture], losses, rng) -> Callable[[], dict[str, int]] | None:
         """What generates choice -> position of its value; None as long as random draws are due."""
@@ -73,10 +72,8 @@ class NNITuner(Algorithm):
         span = np.ptp(values, axis=0)
         weighted = weights * (values - values.min(axis=0)) / np.where(span > 0, span, 1)
         losses = weighted.max(axis=1) + AUGMENTATION * weighted.sum(axis=1)
-        violation = np.array(
-            [sum(float(c.violation(m[c.metric])) for c in self.constraints if c.metric in m) for m in metrics]
-        )
-        return np.where(violation > 0, losses.max() + violation, losses)
+        broken = np.array([float(violation(m, self.constraints)) for m in metrics])
+        return np.where(broken > 0, losses.max() + broken, losses)
 
 
 class NNITPE(NNITuner):

@@ -28,7 +28,7 @@ from optuna.trial import TrialState, create_trial
 
 from search_spaces import Architecture, InputError
 
-from ..objectives import points
+from ..objectives import points, violation
 from .algorithm import Algorithm
 
 
@@ -64,8 +64,7 @@ class OptunaSampler(Algorithm):
         finally:
             for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
                 self._study.tell(trial.number, state=TrialState.FAIL)
-        found, _ = self.random_candidates(rng)
-        return found[0] if found else None
+        return self.random_candidate(rng)
 
     def _sampler(self, seed: int) -> BaseSampler:
         raise NotImplementedError
@@ -79,10 +78,9 @@ class OptunaSampler(Algorithm):
         told = [key for key in self.told if self.known[key]]
         for position in range(self._finished, len(told)):
             metrics = self.told[told[position]]
-            violation = float(sum(c.violation(metrics[c.metric]) for c in self.constraints if c.metric in metrics))
             trial = create_trial(
                 values=points([metrics], self.objectives)[0].tolist(),
-                constraints={"violation": violation} if self.constraints else None,
+                constraints={"violation": float(violation(metrics, self.constraints))} if self.constraints else None,
                 system_attrs=self._attributes(position),
                 **self._parameters(self.known[told[position]]),
             )

@@ -29,7 +29,7 @@ from pymoo.operators.selection.tournament import TournamentSelection
 
 from search_spaces import Architecture, InputError
 
-from ..objectives import points
+from ..objectives import points, violation
 from .algorithm import Algorithm
 
 OFFSPRING, BATCHES = 8, 4  # bred at once, and how often for an ask
@@ -71,8 +71,7 @@ class PymooNSGA2(Algorithm):
                 found, _ = self.candidates(self._bred(rng))
                 if found:
                     return found[0]
-        found, _ = self.random_candidates(rng)
-        return found[0] if found else None
+        return self.random_candidate(rng)
 
     def _bred(self, rng) -> list[Architecture]:
         offspring = self._nsga2.mating.do(
@@ -105,5 +104,6 @@ class PymooNSGA2(Algorithm):
             else int(rng.integers(len(self.space[name].values)))
             for name in self._problem.vars
         }
-        violation = sum(c.violation(metrics[c.metric]) for c in self.constraints if c.metric in metrics)
-        return Individual(X=genes, F=points([metrics], self.objectives)[0], G=np.array([float(violation)]))
+        return Individual(
+            X=genes, F=points([metrics], self.objectives)[0], G=np.array([float(violation(metrics, self.constraints))])
+        )

@@ -9,5 +9,4 @@ class RandomSearch(Algorithm):
     """Uniform draws among what meets the constraints and is not known yet."""
 
     def _propose(self, rng):
-        found, _ = self.random_candidates(rng)
-        return found[0] if found else None
+        return self.random_candidate(rng)

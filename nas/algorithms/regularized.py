@@ -36,5 +36,4 @@ class RegularizedEvolution(Algorithm):
                 found, _ = self.candidates([self.space.mutate(parent, rng)])
                 if found:
                     return found[0]
-        found, _ = self.random_candidates(rng)
-        return found[0] if found else None
+        return self.random_candidate(rng)

@@ -7,7 +7,6 @@ import pytest
 
 from nas.algorithms import ALGORITHMS, Peer, SpaceExhausted, make_algorithm
 from nas.objectives import Constraint, Objective
-from nas.store import Evaluation
 from search_spaces import Choice, InputError, SearchSpace, YoloSpace
 
 OBJECTIVES = [Objective("accuracy", "max"), Objective("cost", "min")]
@@ -132,7 +131,8 @@ def test_same_seed_same_architectures(make):
 def test_rebuilt_from_a_record_it_goes_on_as_if_never_stopped(make):
     whole = run(make(seed=1, estimate=estimate), 25)
     half = make(seed=1, estimate=estimate)
-    half.restore([Evaluation(a, "finished", result(a)) for a in whole[:12]])
+    for architecture in whole[:12]:
+        half.tell(architecture, result(architecture))
     assert run(half, 13) == whole[12:]
 
 

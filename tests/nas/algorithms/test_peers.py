@@ -9,7 +9,6 @@ import pytest
 
 from nas.algorithms import ALGORITHMS, Peer, make_algorithm
 from nas.objectives import Constraint, Objective
-from nas.store import Evaluation
 from search_spaces import Choice, InputError, SearchSpace
 
 PEERS = [name for name, algorithm in ALGORITHMS.items() if isinstance(algorithm, Peer)]
@@ -123,7 +122,8 @@ def test_open_asks_are_never_waited_for_and_a_rebuilt_search_goes_on_the_same(fa
     last = [whole.ask() for _ in range(5)]
 
     rebuilt = make_algorithm(fast, SPACE, OBJECTIVES, seed=2)
-    rebuilt.restore([Evaluation(a, "finished", worth(a)) for a in [*asked[60:10:-1], *then]])
+    for architecture in [*asked[60:10:-1], *then]:
+        rebuilt.tell(architecture, worth(architecture))
     for architecture in [*asked[:11], *asked[61:]]:
         rebuilt.expect(architecture)
     assert len({*asked, *then, *last}) == 80
