@@ -66,8 +66,8 @@ class Cluster:
         for name, value in {**ENVIRONMENT, **({} if self.address else LOOPBACK)}.items():
             os.environ.setdefault(name, value)
 
-        with self._connected():
-            self.check_resources()
+        with _without_logs(), self._connected():
+            self._check_resources()
             self._run(session)
 
     def _run(self, session: Session) -> None:
@@ -87,7 +87,6 @@ class Cluster:
         if ray.is_initialized():  # the caller's own Ray is used and left running
             yield
             return
-        ray._private.worker.print_to_stdstream = _unprinted
         if self.address:
             self._check_reachable()
         try:
@@ -122,7 +121,7 @@ class Cluster:
                 "or leave the address out to use this machine"
             ) from None
 
-    def check_resources(self) -> None:
+    def _check_resources(self) -> None:
         """Raise InputError where no node, however idle, could hold a trial: Ray would wait for ever."""
         wants = " and ".join(f"{value:g} {name.upper()}s" for name, value in self.resources.items())
         nodes = _nodes()
@@ -227,8 +226,17 @@ def this_node() -> str:
     return f"{socket.gethostname()}/{ray.get_runtime_context().get_node_id()[:8]}"
 
 
-def _unprinted(data, ignore_prefix) -> None:
+@contextlib.contextmanager
+def _without_logs():
     """Ray would print the last lines of a dead node's log, which no setting prevents; Progress says it in one line."""
+    from ray._private import worker
+
+    printing = worker.print_to_stdstream
+    worker.print_to_stdstream = lambda data, ignore_prefix: None
+    try:
+        yield
+    finally:
+        worker.print_to_stdstream = printing
 
 
 def _import_path() -> list[str]:

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import faulthandler
 import json
-import math
 import numbers
 import platform
 import signal
@@ -17,11 +16,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
 from evaluators.evaluator import EvaluationError, Evaluator, Rejected
 from search_spaces import Architecture
 from search_spaces.files import write_text
+
+from .objectives import is_number
 
 TRIALS = "trials"  # in a run's folder: a folder for every architecture
 HUNG = "hung-{:g}.txt"  # in a trial's folder: where an evaluation was when its time, in seconds, was up
@@ -134,19 +133,10 @@ def _finished(returned) -> Outcome:
     metrics, ignored = {}, {}
     for name, value in returned.items():
         if is_number(value):
-            metrics[str(name)] = value.item() if isinstance(value, np.generic) else value
+            metrics[str(name)] = int(value) if isinstance(value, numbers.Integral) else float(value)
         else:
             ignored[str(name)] = repr(value)[:80]
     return Outcome("finished", metrics, ignored=ignored)
-
-
-def is_number(value) -> bool:
-    """Whether a value can be a metric: one finite number."""
-    try:
-        real = isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_, np.timedelta64))
-        return real and math.isfinite(value)
-    except (TypeError, OverflowError):
-        return False
 
 
 # -- time limits ------------------------------------------------------------------------------------------------
@@ -155,14 +145,13 @@ def is_number(value) -> bool:
 def hung(directory: Path, time_limit: float | None) -> Outcome | None:
     """The failure of an evaluation whose process was ended because this time was up; None when it was not."""
     file = directory / HUNG.format(time_limit or 0)
-    if not file.exists() or not file.stat().st_size:
+    if time_limit is None or not file.exists() or not file.stat().st_size:
         return None
-    reason = f"{_too_long(time_limit)}; {file} tells where it was"
-    return Outcome("failed", reason=reason, seconds=time_limit or 0.0)
+    return Outcome("failed", reason=f"{_too_long(time_limit)}; {file} tells where it was", seconds=time_limit)
 
 
-def _too_long(time_limit: float | None) -> str:
-    return "took longer than its time limit" + (f" of {time_limit:g} s" if time_limit else "")
+def _too_long(time_limit: float) -> str:
+    return f"took longer than its time limit of {time_limit:g} s"
 
 
 @contextlib.contextmanager
@@ -179,7 +168,7 @@ def _limited(seconds: float | None, directory: Path, expendable: bool):
             finally:
                 faulthandler.cancel_dump_traceback_later()
                 trace.unlink(missing_ok=True)
-    elif threading.current_thread() is threading.main_thread() and hasattr(signal, "setitimer"):
+    else:
         previous = signal.signal(signal.SIGALRM, _time_is_up)
         signal.setitimer(signal.ITIMER_REAL, seconds)
         try:
@@ -187,8 +176,11 @@ def _limited(seconds: float | None, directory: Path, expendable: bool):
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, previous)
-    else:
-        yield
+
+
+def can_interrupt() -> bool:
+    """Whether an evaluation in this thread can be stopped when its time is up."""
+    return threading.current_thread() is threading.main_thread() and hasattr(signal, "setitimer")
 
 
 def _time_is_up(signum, frame):

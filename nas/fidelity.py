@@ -9,6 +9,12 @@ from search_spaces import Architecture, InputError
 from .algorithms import Algorithm, SpaceExhausted
 from .evaluation import Job
 from .objectives import meets, order
+from .store import Event
+
+
+def spent(events: Iterable[Event], fidelities: Sequence[float]) -> float:
+    """Whole evaluations that the events of a store stand for, failures included; of several fidelities each counts its share."""
+    return sum(share(fidelities, event.fidelity) for event in events if event.state in ("finished", "paused", "failed"))
 
 
 def share(fidelities: Sequence[float], fidelity: float | None) -> float:
@@ -23,9 +29,10 @@ class SuccessiveHalving:
     """Asynchronous successive halving over an algorithm that knows nothing of it.
 
     A result at fidelity f of the rungs f < g goes on to g when it is among the best f/g of its rung, so that about as much is
-    spent on every rung, and more on the higher ones as late results overtake some that have gone on. Best is the lower non-dominated rank, then the less crowded one, then the earlier one; what breaks a
-    constraint does not go on. No rung waits for its stragglers. The algorithm is told the results of the first rung, which
-    all architectures have and which compare like with like.
+    spent on every rung, and more on the higher ones as late results overtake some that have gone on. Best is the lower
+    non-dominated rank, then the less crowded one, then the earlier one; what breaks a constraint does not go on. No rung waits
+    for its stragglers. The algorithm is told the results of the first rung, which all architectures have and which compare
+    like with like.
 
     Without fidelities it only passes on what the algorithm asks and is told.
 
@@ -42,9 +49,8 @@ class SuccessiveHalving:
         if fidelities != sorted(set(fidelities)) or any(f <= 0 for f in fidelities):
             raise InputError(f"fidelities must ascend from above 0, not {', '.join(map(str, fidelities))}")
         self.algorithm, self.fidelities, self.always = algorithm, fidelities, set(always)
-        self._told: list[dict[str, dict]] = [
-            {} for _ in fidelities
-        ]  # of a rung: key -> metrics, in the order of telling
+        # of every rung: key -> metrics, in the order of telling
+        self._told: list[dict[str, dict]] = [{} for _ in fidelities]
         self._gone_on: list[set[str]] = [set() for _ in fidelities]  # from a rung to the next
         self._architectures: dict[str, Architecture] = {}
 
@@ -74,24 +80,24 @@ class SuccessiveHalving:
         try:
             return Job(self.algorithm.ask(), self.first)
         except SpaceExhausted:
-            if (job := self._promotion(share=False)) is not None:
+            if (job := self._promotion(everything=True)) is not None:
                 return job
             raise
 
-    def _promotion(self, share: bool = True) -> Job | None:
+    def _promotion(self, everything: bool = False) -> Job | None:
         for rung in reversed(range(len(self.fidelities) - 1)):
-            key = self._promotable(rung, share)
+            key = self._promotable(rung, everything)
             if key is not None:
                 self._gone_on[rung].add(key)
                 return Job(self._architectures[key], self.fidelities[rung + 1])
         return None
 
-    def _promotable(self, rung: int, share: bool) -> str | None:
+    def _promotable(self, rung: int, everything: bool) -> str | None:
         told, gone = self._told[rung], self._gone_on[rung]
         for key in told:
             if key in self.always and key not in gone:
                 return key
-        ratio = self.fidelities[rung] / self.fidelities[rung + 1] if share else 1
+        ratio = 1 if everything else self.fidelities[rung] / self.fidelities[rung + 1]
         count = int(len(told) * ratio + 1e-9)
         if not count:
             return None

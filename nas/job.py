@@ -107,9 +107,8 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
         + (f", judged at {', '.join(map(str, config.rungs))}" if config.rungs else "")
     )
     say(
-        f"run folder {directory}"
-        + f"; how far it is: `evoyolo status {directory}`; Ctrl-C once waits for what runs, twice stops at once, and "
-        f"`evoyolo resume {directory}` goes on"
+        f"run folder {directory}; how far it is: `evoyolo status {directory}`; "
+        f"Ctrl-C once waits for what runs, twice stops at once, and `evoyolo resume {directory}` goes on"
     )
     progress = Progress(config.make_objectives(), config.max_evaluations, console)
     with _settings_of_a_run(config, directory, say):

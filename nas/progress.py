@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -12,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from .objectives import Objective, default_reference, front, hypervolume
-from .store import Evaluation
+from .store import UNFINISHED, Evaluation
 
 
 def duration(seconds: float) -> str:
@@ -23,6 +24,11 @@ def duration(seconds: float) -> str:
     if seconds < 3600:
         return f"{seconds // 60} min {seconds % 60:02d} s"
     return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
+
+
+def budget(spent: float) -> str:
+    """Whole evaluations as they are printed: with several fidelities they are spent in parts."""
+    return f"{spent:.1f}" if isinstance(spent, float) else f"{spent}"
 
 
 def number(name: str, value: float) -> str:
@@ -36,6 +42,20 @@ def number(name: str, value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3f}"
 
 
+def best(evaluations: Sequence[Evaluation], objectives: Sequence[Objective]) -> str:
+    """The best value of every objective among some finished evaluations."""
+    values = {o: [e.metrics[o.metric] for e in evaluations] for o in objectives}
+    return ", ".join(
+        f"{o.metric} {number(o.metric, max(v) if o.direction == 'max' else min(v))}" for o, v in values.items() if v
+    )
+
+
+def volume(evaluations: Sequence[Evaluation], objectives: Sequence[Objective]) -> float | None:
+    """Hypervolume of some finished evaluations up to `default_reference`; None where they are fewer than two."""
+    metrics = [e.metrics for e in evaluations]
+    return hypervolume(metrics, objectives, default_reference(metrics, objectives)) if len(metrics) > 1 else None
+
+
 class Progress:
     """Shows how far a search is. Everything it says was counted or measured at that moment."""
 
@@ -43,11 +63,9 @@ class Progress:
         self.objectives = list(objectives)
         self.max_evaluations = max_evaluations
         self.console = console or Console(file=sys.stdout)
-        self.finished: list[Evaluation] = []
-        self.counts = {"finished": 0, "failed": 0, "rejected": 0, "paused": 0}
+        self.evaluations: dict[str, Evaluation] = {}  # by key, those that have ended or paused
         self.open = self.costed = 0
         self.spent = self.spent_before = 0  # whole evaluations; before this process, which say nothing about its speed
-        self._paused: set[str] = set()
         self.drained = False
         self._said: set[str] = set()
         self.started_at = self.ended_at = None
@@ -76,11 +94,7 @@ class Progress:
             self.say(text)
 
     def restore(self, evaluations: Sequence[Evaluation], spent: float) -> None:
-        for evaluation in evaluations:
-            if evaluation.status in self.counts:
-                self.counts[evaluation.status] += 1
-        self.finished = [e for e in evaluations if e.status == "finished"]
-        self._paused = {e.key for e in evaluations if e.status == "paused"}
+        self.evaluations = {e.key: e for e in evaluations if e.status not in UNFINISHED}
         self.spent = self.spent_before = spent
         if evaluations:
             self.say(f"resumed with {self._counted()}")
@@ -99,14 +113,7 @@ class Progress:
 
     def concluded(self, evaluation: Evaluation, spent: float, open: int) -> None:
         self.open, self.spent = open, spent
-        if evaluation.status == "paused":
-            self._paused.add(evaluation.key)
-        else:
-            self._paused.discard(evaluation.key)
-            self.counts[evaluation.status] += 1
-        self.counts["paused"] = len(self._paused)
-        if evaluation.status == "finished":
-            self.finished.append(evaluation)
+        self.evaluations[evaluation.key] = evaluation
         if evaluation.status in ("finished", "paused"):
             what = ", ".join(f"{o.metric} {number(o.metric, evaluation.metrics[o.metric])}" for o in self.objectives)
             what += f" at {evaluation.fidelity:g}" if evaluation.fidelity is not None else ""
@@ -127,11 +134,9 @@ class Progress:
 
     def _counted(self) -> str:
         """Of the budget; with several fidelities it is spent in parts."""
-        spent = f"{self.spent:.1f}" if isinstance(self.spent, float) else f"{self.spent}"
-        text = f"{spent}/{self.max_evaluations} evaluated, {self.counts['failed']} failed"
-        for state in ("paused", "rejected"):
-            text += f", {self.counts[state]} {state}" if self.counts[state] else ""
-        return text
+        counts = Counter(e.status for e in self.evaluations.values())
+        text = f"{budget(self.spent)}/{self.max_evaluations} evaluated, {counts['failed']} failed"
+        return text + "".join(f", {counts[state]} {state}" for state in ("paused", "rejected") if counts[state])
 
     def _left(self) -> float | None:
         done = self.spent - self.spent_before
@@ -139,38 +144,28 @@ class Progress:
             return None
         return self.elapsed / done * max(0, self.max_evaluations - self.spent)
 
-    def _best(self) -> list[str]:
-        best = []
-        for objective in self.objectives:
-            values = [e.metrics[objective.metric] for e in self.finished]
-            if values:
-                best.append(
-                    f"{objective.metric} {number(objective.metric, (max if objective.direction == 'max' else min)(values))}"
-                )
-        return best
-
-    def _hypervolume(self) -> float | None:
-        metrics = [e.metrics for e in self.finished]
-        if len(metrics) < 2:
-            return None
-        return hypervolume(metrics, self.objectives, default_reference(metrics, self.objectives))
+    @property
+    def finished(self) -> list[Evaluation]:
+        return [e for e in self.evaluations.values() if e.status == "finished"]
 
     def _ends(self) -> str:
-        volume, left = self._hypervolume(), self._left()
-        parts = [f"best {', '.join(self._best())}"] if self.finished else []
-        parts += [f"hypervolume {volume:.4g}"] if volume is not None else []
+        finished, left = self.finished, self._left()
+        added = volume(finished, self.objectives)
+        parts = [f"best {best(finished, self.objectives)}"] if finished else []
+        parts += [f"hypervolume {added:.4g}"] if added is not None else []
         parts += [f"about {duration(left)} left"] if left is not None else []
         return ", ".join(parts) or "no result yet"
 
     def _table(self):
         table = Table.grid(padding=(0, 2))
-        volume, left = self._hypervolume(), self._left()
-        on_front = len(front([e.metrics for e in self.finished], self.objectives)) if self.finished else 0
+        finished, left = self.finished, self._left()
+        added = volume(finished, self.objectives)
+        on_front = len(front([e.metrics for e in finished], self.objectives))
         table.add_row("", ProgressBar(total=self.max_evaluations, completed=self.spent, width=50))
         table.add_row("evaluated", self._counted())
         table.add_row("running", f"{self.open}" + (f", {self.costed:,} candidates costed" if self.costed else ""))
-        table.add_row("best", ", ".join(self._best()) or "-")
-        table.add_row("front", f"{on_front} models" + (f", hypervolume {volume:.4g}" if volume is not None else ""))
+        table.add_row("best", best(finished, self.objectives) or "-")
+        table.add_row("front", f"{on_front} models" + (f", hypervolume {added:.4g}" if added is not None else ""))
         table.add_row(
             "time", f"{duration(self.elapsed)}" + (f", about {duration(left)} left" if left is not None else "")
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 from evaluators.latency.profile import DeviceProfile
 from search_spaces import InputError, SearchSpace
 
-from .fidelity import share
+from .fidelity import spent
 from .objectives import Constraint, Objective, meets, ranks
 from .store import Evaluation, Store
 
@@ -46,12 +46,8 @@ class Run:
 
     @property
     def spent(self) -> float:
-        """Whole evaluations that were spent, failures included; of several fidelities each counts its share."""
-        fidelities = self.settings.get("fidelities") or []
-        if not fidelities:
-            return sum(e.status in ("finished", "failed") for e in self.all_evaluations)
-        ended = [event for event in self.events if event.state in ("paused", "finished", "failed")]
-        return sum(share(fidelities, event.fidelity) for event in ended)
+        """Whole evaluations that were spent, failures included."""
+        return spent(self.events, self.settings.get("fidelities", []))
 
     @property
     def protocol(self) -> str:

@@ -15,7 +15,7 @@ from evaluators.evaluator import Evaluator, FunctionEvaluator
 from search_spaces import Architecture, InputError, SearchSpace
 
 from .algorithms import make_algorithm
-from .evaluation import TRIALS, Outcome, outcome_file, run_job
+from .evaluation import TRIALS, Outcome, can_interrupt, outcome_file, run_job
 from .objectives import Constraint, Objective
 from .progress import Progress
 from .run import STORE, Run
@@ -104,8 +104,8 @@ def search(
         number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
         if seconds is not None and not (number and 0 < seconds < math.inf):
             raise InputError(f"{name} must be a number of seconds above 0, not {seconds!r}")
-    if time_limit and executor is run_here and threading.current_thread() is not threading.main_thread():
-        raise InputError("a time_limit without Ray works in the main thread only")
+    if time_limit and executor is run_here and not can_interrupt():
+        raise InputError("a time_limit without Ray works in the main thread of a Unix system only")
     directory = Path(directory)
     seeds = _front_of(start_from, space) if start_from is not None and not resume else []
     evaluator = evaluate if isinstance(evaluate, Evaluator) else FunctionEvaluator(evaluate)
@@ -119,7 +119,6 @@ def search(
         "fidelities": list(evaluator.fidelities),
     }
     if resume:
-        _check_same(directory, space, sought)
         store = Store.open(path, space)
     elif path.exists():
         raise InputError(
@@ -138,6 +137,8 @@ def search(
         )
     try:
         with store:
+            kept = store.get_meta("settings")
+            _check_same(directory, kept, sought)
             estimates = type(evaluator).estimate is not Evaluator.estimate
             session = Session(
                 evaluator,
@@ -155,7 +156,7 @@ def search(
                 max_evaluations=max_evaluations,
                 constraints=constraints,
                 first=references,
-                also=[space.architecture(**values) for values in store.get_meta("settings").get("start_from", [])],
+                also=[space.architecture(**values) for values in kept.get("start_from", [])],
                 max_seconds=max_seconds,
                 time_limit=time_limit,
                 progress=progress,
@@ -179,11 +180,10 @@ def search(
     return Run(directory, space)
 
 
-def _check_same(directory: Path, space: SearchSpace, sought: Mapping) -> None:
+def _check_same(directory: Path, kept: Mapping, sought: Mapping) -> None:
     """Raise InputError when a run was made for something else than what is sought now."""
-    settings = Run(directory, space).settings
     for name, value in sought.items():
-        before = settings.get(name, [])  # a run of an earlier version has no fidelities
+        before = kept.get(name, [])  # a run of an earlier version has no fidelities
         if before != value:
             raise InputError(f"{directory} was searched with {name} {before}; it cannot go on with {value}")
 

@@ -19,9 +19,9 @@ from search_spaces import Architecture, InputError, SearchSpace
 from search_spaces.errors import one_of
 
 from .algorithms import Algorithm, SpaceExhausted
-from .evaluation import TRIALS, Job, Outcome, hung, is_number
-from .fidelity import SuccessiveHalving
-from .objectives import Constraint, Objective
+from .evaluation import TRIALS, Job, Outcome, hung
+from .fidelity import SuccessiveHalving, spent
+from .objectives import Constraint, Objective, check_metrics, is_number
 from .progress import Progress
 from .store import UNFINISHED, Store
 
@@ -106,7 +106,8 @@ class Session:
     def _restore(self, first: list[Architecture], also: list[Architecture]) -> list[Job]:
         """Take up what the store has; returns what is to be asked before the algorithm is."""
         earlier = {e.key: e for e in self.store.evaluations()}
-        for event in self.store.events():  # in the order in which the algorithm was told
+        events = self.store.events()  # in the order in which the algorithm was told
+        for event in events:
             evaluation = earlier[event.key]
             job = Job(evaluation.architecture, event.fidelity)
             if event.state == "finished":
@@ -118,8 +119,7 @@ class Session:
             elif event.state == "rejected":
                 self.halving.tell_rejected(job, evaluation.metrics)
                 self.rejected += 1
-            if event.state in ("finished", "paused", "failed"):
-                self.spent += self.halving.cost(job)
+        self.spent = spent(events, self.halving.fidelities)
         self.progress.restore(list(earlier.values()), self.spent)
         for e in earlier.values():
             if e.status == "running":
@@ -138,7 +138,7 @@ class Session:
         return job
 
     def _next(self) -> Job | None:
-        if self.error or self.draining or (self.deadline and self.clock() > self.deadline):
+        if self._ending:
             return None
         for entry in sorted(self._retries, key=lambda entry: entry[0]):
             if entry[0] <= self.clock():
@@ -169,10 +169,12 @@ class Session:
     @property
     def over(self) -> bool:
         """Whether nothing is open and nothing more will be proposed."""
-        if self.open:
-            return False
-        ending = self.error or self.draining or (self.deadline and self.clock() > self.deadline)
-        return bool(ending or (self._dry and not self._retries))
+        return not self.open and (self._ending or (self._dry and not self._retries))
+
+    @property
+    def _ending(self) -> bool:
+        late = self.deadline is not None and self.clock() > self.deadline
+        return self.error is not None or self.draining or late
 
     @property
     def complete(self) -> bool:
@@ -268,18 +270,16 @@ class Session:
         if outcome.status != "finished":
             return outcome
         metrics = {**self.store.evaluation(job.architecture).metrics, **outcome.metrics}
-        for wanted in self.objectives:
-            name = wanted.metric
-            if name in outcome.ignored:
-                reason = f"metric {name} is {outcome.ignored[name]}, not a finite number"
-            elif name not in metrics:
-                reason = f"the evaluation gave no {name}; it gave {', '.join(metrics) or 'nothing'}"
-            else:
-                continue
-            return Outcome("failed", outcome.metrics, reason, outcome.seconds, outcome.node)
-        for name in set(outcome.ignored) - {o.metric for o in self.objectives}:
-            self.progress.once(f"metric {name} is not recorded: {outcome.ignored[name]} is not a finite number")
-        return Outcome("finished", metrics, None, outcome.seconds, outcome.node)
+        wanted = [*self.objectives, *self.constraints]
+        for name, text in outcome.ignored.items():
+            if name in {each.metric for each in wanted}:
+                return replace(outcome, status="failed", reason=f"metric {name} is {text}, not a finite number")
+            self.progress.once(f"metric {name} is not recorded: {text} is not a finite number")
+        try:
+            check_metrics(metrics, wanted)
+        except InputError as error:
+            return replace(outcome, status="failed", reason=str(error))
+        return replace(outcome, metrics=metrics)
 
     def _record(self, job: Job, outcome: Outcome) -> None:
         architecture, ended = job.architecture, {"seconds": outcome.seconds, "node": outcome.node}
@@ -292,13 +292,11 @@ class Session:
         elif outcome.status == "rejected":
             self.store.rejected(architecture, outcome.metrics, outcome.reason, **ended)
             self.halving.tell_rejected(job, outcome.metrics)
+            self.rejected += 1
         else:
             self.store.failed(architecture, outcome.reason, **ended)
             self.halving.tell_failure(job, outcome.reason)
-        if outcome.status == "rejected":
-            self.rejected += 1
-        else:
-            self.spent += self.halving.cost(job)
+        self.spent += self.halving.cost(job) if outcome.status != "rejected" else 0
         self.progress.concluded(self.store.evaluation(architecture), self.spent, len(self.open))
 
     # -- the end ------------------------------------------------------------------------------------------------

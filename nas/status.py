@@ -8,8 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from .objectives import default_reference, hypervolume
-from .progress import duration, number
+from .progress import best, budget, duration, volume
 from .run import STORE, Run
 from .store import is_in_use
 
@@ -31,11 +30,9 @@ def describe_status(directory: str | Path, now: float | None = None) -> tuple[li
     alive = is_in_use(directory / STORE)
     now = time.time() if now is None else now
     counts = Counter(e.status for e in run.all_evaluations)
-    budget = run.max_evaluations
-    spent = run.spent if isinstance(run.spent, int) else round(run.spent, 1)
     lines = [
         f"{directory}: {'a search is running' if alive else 'no search is running'}; "
-        f"{spent}{f' of {budget}' if budget else ''} evaluated, {counts['failed']} of them failed, "
+        f"{budget(run.spent)}{f' of {run.max_evaluations}' if run.max_evaluations else ''} evaluated, {counts['failed']} of them failed, "
         + ", ".join(f"{counts[state]} {state}" for state in ("running", "asked", "paused", "rejected"))
     ]
     lines += _running(run, now, alive) + _speed(run, now) + _best(run) + _trouble(run)
@@ -71,14 +68,10 @@ def _speed(run: Run, now: float) -> list[str]:
 def _best(run: Run) -> list[str]:
     if not run.front:
         return []
-    best = [
-        f"{o.metric} {number(o.metric, (max if o.direction == 'max' else min)(e.metrics[o.metric] for e in run.front))}"
-        for o in run.objectives
-    ]
-    metrics = [e.metrics for e in run.evaluations]
-    volume = hypervolume([e.metrics for e in run.front], run.objectives, default_reference(metrics, run.objectives))
+    added = volume(run.evaluations, run.objectives)
     return [
-        f"front: {len(run.front)} of {len(run.evaluations)} finished, best {', '.join(best)}, hypervolume {volume:.4g}"
+        f"front: {len(run.front)} of {len(run.evaluations)} finished, best {best(run.front, run.objectives)}"
+        + (f", hypervolume {added:.4g}" if added is not None else "")
     ]
 
 

@@ -20,8 +20,6 @@ VERSION = 2
 APPLICATION_ID = 0x45564F59  # "EVOY"
 
 UNFINISHED = ("asked", "running")
-ENDED = ("finished", "failed", "rejected")
-STATES = (*UNFINISHED, "paused", *ENDED)
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -51,18 +49,26 @@ CREATE TABLE events (                -- every change of state, in order
 );
 """
 
-# Version 1 had no events, nothing ran or paused, and there was one fidelity.
+COLUMNS = "architecture, status, metrics, reason, asked_at, ended_at, seconds, node, attempts"
+EVENT_COLUMNS = "at, key, state, fidelity, node, detail"
+
+# Version 1 had no events, nothing ran or paused, and there was one fidelity. What it tells of events, in order:
+EVENTS_1 = f"""
+SELECT {EVENT_COLUMNS} FROM (
+    SELECT asked_at AS at, key, 'asked' AS state, NULL AS fidelity, NULL AS node, NULL AS detail FROM evaluations
+    UNION ALL
+    SELECT ended_at, key, status, NULL, node, coalesce(reason, metrics) FROM evaluations WHERE status != 'asked'
+) ORDER BY at
+"""
 FROM_VERSION_1 = f"""
-ALTER TABLE evaluations RENAME TO old;
+CREATE TEMPORARY TABLE known AS SELECT * FROM evaluations;
+CREATE TEMPORARY TABLE happened AS {EVENTS_1};
+DROP TABLE evaluations;
 {SCHEMA}
-INSERT INTO evaluations (id, key, architecture, status, metrics, reason, asked_at, ended_at, seconds, node, attempts)
-    SELECT id, key, architecture, status, metrics, reason, asked_at, ended_at, seconds, node, attempts FROM old;
-INSERT INTO events (at, key, state, node, detail)
-    SELECT at, key, state, node, detail FROM (
-        SELECT asked_at AS at, key, 'asked' AS state, NULL AS node, NULL AS detail FROM old
-        UNION ALL SELECT ended_at, key, status, node, coalesce(reason, metrics) FROM old WHERE status != 'asked'
-    ) ORDER BY at;
-DROP TABLE old;
+INSERT INTO evaluations (id, key, {COLUMNS}) SELECT id, key, {COLUMNS} FROM known;
+INSERT INTO events ({EVENT_COLUMNS}) SELECT {EVENT_COLUMNS} FROM happened;
+DROP TABLE known;
+DROP TABLE happened;
 """
 
 
@@ -126,8 +132,8 @@ class Store:
     ):
         self.path, self.space, self.clock = path, space, clock
         self._connection, self._lock = connection, lock
-        self._has_events = connection.execute("PRAGMA user_version").fetchone()[0] >= 2  # or an old one is only read
-        self._columns = COLUMNS + (", fidelity, started_at" if self._has_events else "")
+        self._is_old = connection.execute("PRAGMA user_version").fetchone()[0] < VERSION  # and only read
+        self._columns = COLUMNS + ("" if self._is_old else ", fidelity, started_at")
 
     # -- opening ------------------------------------------------------------------------------------------------
 
@@ -218,14 +224,13 @@ class Store:
         self, architecture: Architecture, estimates: Mapping[str, float], *, fidelity: float | None = None
     ) -> None:
         """An evaluation begins, goes on at a higher fidelity, or begins again because it never ended."""
-        now = self.clock()
         with self._changing(architecture, "asked"):
             changed = self._connection.execute(
                 "INSERT INTO evaluations (key, architecture, status, fidelity, metrics, asked_at) "
                 "VALUES (?, ?, 'asked', ?, ?, ?) ON CONFLICT (key) DO UPDATE SET status = 'asked', fidelity = "
                 "excluded.fidelity, asked_at = excluded.asked_at, attempts = attempts + (status != 'paused') "
                 "WHERE status IN ('asked', 'running', 'paused')",
-                (architecture.key, json.dumps(architecture.to_dict()), fidelity, _metrics(estimates), now),
+                (architecture.key, json.dumps(architecture.to_dict()), fidelity, _metrics(estimates), self.clock()),
             ).rowcount
             if not changed:
                 raise KeyError(f"{architecture.key} has ended")
@@ -315,11 +320,9 @@ class Store:
         return [self._evaluation(row) for row in rows]
 
     def events(self) -> list[Event]:
-        """All changes of state, in order; those of a store of version 1 are known only once it was written again."""
-        if not self._has_events:
-            return []
-        rows = self._connection.execute("SELECT at, key, state, fidelity, node, detail FROM events ORDER BY id")
-        return [Event(*row) for row in rows]
+        """All changes of state, in order."""
+        query = EVENTS_1 if self._is_old else f"SELECT {EVENT_COLUMNS} FROM events ORDER BY id"
+        return [Event(*row) for row in self._connection.execute(query)]
 
     def evaluation(self, architecture: Architecture) -> Evaluation:
         """What is recorded of one architecture. Raises KeyError when it was never asked."""
@@ -333,9 +336,6 @@ class Store:
     def _evaluation(self, row) -> Evaluation:
         values, status, metrics, *rest = row
         return Evaluation(self.space.architecture(**json.loads(values)), status, json.loads(metrics), *rest)
-
-
-COLUMNS = "architecture, status, metrics, reason, asked_at, ended_at, seconds, node, attempts"
 
 
 def _migrate(connection: sqlite3.Connection) -> None:

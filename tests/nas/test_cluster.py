@@ -115,6 +115,43 @@ def test_a_node_that_goes_away_loses_nothing(tmp_path):
     assert len(paid) - len(set(paid)) <= len(retried)  # again only what was running there
 
 
+def test_when_every_node_has_gone_it_says_so_and_goes_on_with_one_that_joins(tmp_path, batch, capsys):
+    from ray.cluster_utils import Cluster as LocalCluster
+
+    def evaluate(architecture):
+        time.sleep(0.3)
+        return {"gain": architecture["a"], "cost": architecture["b"]}
+
+    cluster = LocalCluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    first, joined = cluster.add_node(num_cpus=1), []
+
+    def replace_node():
+        while not joined:
+            time.sleep(0.1)
+            with contextlib.suppress(InputError):
+                if len(load_run(tmp_path / "run").evaluations) >= 3:
+                    cluster.remove_node(first, allow_graceful=False)
+                    time.sleep(4)
+                    joined.append(cluster.add_node(num_cpus=1).node_id)
+
+    threading.Thread(target=replace_node, daemon=True).start()
+    try:
+        run = search(
+            SPACE,
+            evaluate,
+            OBJECTIVES,
+            max_evaluations=12,
+            algorithm="random",
+            directory=tmp_path / "run",
+            executor=Cluster(address=cluster.address, batch=batch),
+        )
+    finally:
+        cluster.shutdown()
+    assert len(run.evaluations) == 12 and {e.status for e in run.all_evaluations} == {"finished"}
+    assert run.all_evaluations[-1].node.endswith(joined[0][:8])
+    assert "no node of the cluster holds a" in capsys.readouterr().out
+
+
 def test_ctrl_c_in_the_terminal_waits_for_the_trials_that_run(tmp_path):
     """The terminal sends it to every process of the group, Ray's workers as well."""
     process = subprocess.Popen(

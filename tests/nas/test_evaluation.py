@@ -8,7 +8,8 @@ import time
 import pytest
 
 from evaluators.evaluator import FunctionEvaluator, Rejected
-from nas.evaluation import HUNG, Job, hung, is_number, run_job
+from nas.evaluation import HUNG, Job, hung, run_job
+from nas.objectives import is_number
 from search_spaces import Choice, SearchSpace
 
 SPACE = SearchSpace("toy", [Choice("a", [1, 2])])

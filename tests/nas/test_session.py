@@ -3,7 +3,7 @@
 import pytest
 
 from evaluators.evaluator import FunctionEvaluator
-from nas import Objective, make_algorithm
+from nas import Constraint, Objective, make_algorithm
 from nas.evaluation import Outcome
 from nas.session import BACK_OFF, RETRIES, Session
 from nas.store import Store
@@ -140,6 +140,24 @@ def test_metrics_that_are_missing_or_odd(make, capsys, outcome, status, says):
     assert ("metric note is not recorded: 'x' is not a finite number" in capsys.readouterr().out) == (
         "note" in outcome.ignored
     )
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason"),
+    [
+        (Outcome("finished", {"gain": 1.0, "cost": 1.0}), "the evaluation gave no latency_ms; it gave gain, cost"),
+        (
+            Outcome("finished", {"gain": 1.0, "cost": 1.0}, ignored={"latency_ms": "nan"}),
+            "metric latency_ms is nan, not a finite number",
+        ),
+    ],
+)
+def test_what_is_bounded_must_be_measured_to_count_as_within(make, outcome, reason):
+    session = make(constraints=[Constraint("latency_ms", upper=6)])
+    job = session.propose()
+    session.conclude(job, outcome)
+    evaluation = session.store.evaluation(job.architecture)
+    assert (evaluation.status, evaluation.reason) == ("failed", reason)
 
 
 def test_the_deadline_is_by_the_clock(make, clock):

@@ -102,10 +102,12 @@ def test_a_store_of_the_first_version_is_read_and_written_on(path):
     connection.close()
     with Store.open(path, read_only=True) as store:
         before = store.evaluations()
-        assert [e.status for e in before] == ["finished", "failed", "asked"] and store.events() == []
+        assert [e.status for e in before] == ["finished", "failed", "asked"]
+        events = store.events()
     with Store.open(path, SPACE) as store:
         assert store.evaluations() == before
-        assert [event.state for event in store.events()] == ["asked", "asked", "asked", "failed", "finished"]
+        assert [event.state for event in events] == ["asked", "asked", "asked", "failed", "finished"]
+        assert store.events() == events
         assert store.events()[-1].metrics == {"m": 0.5}
         store.running(architecture(2), node="n1")
     with Store.open(path, read_only=True) as store:
