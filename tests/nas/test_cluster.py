@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -116,6 +117,7 @@ def test_a_node_that_goes_away_loses_nothing(tmp_path):
 
 
 def test_when_every_node_has_gone_it_says_so_and_goes_on_with_one_that_joins(tmp_path, batch, capsys):
+    """The search runs in a thread: Ray starts nodes from the main one only."""
     from ray.cluster_utils import Cluster as LocalCluster
 
     def evaluate(architecture):
@@ -123,33 +125,45 @@ def test_when_every_node_has_gone_it_says_so_and_goes_on_with_one_that_joins(tmp
         return {"gain": architecture["a"], "cost": architecture["b"]}
 
     cluster = LocalCluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-    first, joined = cluster.add_node(num_cpus=1), []
+    first, said = cluster.add_node(num_cpus=1), ""
 
-    def replace_node():
-        while not joined:
+    def until(true):
+        deadline = time.monotonic() + 60
+        while not true():
+            assert not searching.done() and time.monotonic() < deadline
             time.sleep(0.1)
-            with contextlib.suppress(InputError):
-                if len(load_run(tmp_path / "run").evaluations) >= 3:
-                    cluster.remove_node(first, allow_graceful=False)
-                    time.sleep(4)
-                    joined.append(cluster.add_node(num_cpus=1).node_id)
 
-    threading.Thread(target=replace_node, daemon=True).start()
-    try:
-        run = search(
-            SPACE,
-            evaluate,
-            OBJECTIVES,
-            max_evaluations=12,
-            algorithm="random",
-            directory=tmp_path / "run",
-            executor=Cluster(address=cluster.address, batch=batch),
-        )
-    finally:
-        cluster.shutdown()
+    def evaluated():
+        with contextlib.suppress(InputError):  # there is no run yet
+            return len(load_run(tmp_path / "run").evaluations)
+        return 0
+
+    def has_said_so():
+        nonlocal said
+        said += capsys.readouterr().out
+        return "no node of the cluster holds a" in said
+
+    with ThreadPoolExecutor() as threads:
+        try:
+            searching = threads.submit(
+                search,
+                SPACE,
+                evaluate,
+                OBJECTIVES,
+                max_evaluations=12,
+                algorithm="random",
+                directory=tmp_path / "run",
+                executor=Cluster(address=cluster.address, batch=batch),
+            )
+            until(lambda: evaluated() >= 3)
+            cluster.remove_node(first, allow_graceful=False)
+            until(has_said_so)
+            joined = cluster.add_node(num_cpus=1).node_id
+            run = searching.result(timeout=120)
+        finally:
+            cluster.shutdown()
     assert len(run.evaluations) == 12 and {e.status for e in run.all_evaluations} == {"finished"}
-    assert run.all_evaluations[-1].node.endswith(joined[0][:8])
-    assert "no node of the cluster holds a" in capsys.readouterr().out
+    assert run.all_evaluations[-1].node.endswith(joined[:8])
 
 
 def test_ctrl_c_in_the_terminal_waits_for_the_trials_that_run(tmp_path):
