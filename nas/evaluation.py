@@ -61,6 +61,10 @@ class _TimeIsUp(BaseException):
     """Not an Exception, so that an evaluator's own `except Exception` does not swallow it."""
 
 
+class _Terminated(SystemExit):
+    """This process is being ended, which is no fault of what it evaluates."""
+
+
 def run_job(
     evaluator: Evaluator,
     job: Job,
@@ -106,12 +110,14 @@ def attempt(
     started = time.perf_counter()
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        with _limited(time_limit, directory, expendable):
+        with _limited(time_limit, directory, expendable), _terminable():
             if job.fidelity is None:
                 returned = evaluator.evaluate(job.architecture, directory)
             else:
                 returned = evaluator.evaluate(job.architecture, directory, job.fidelity)
         outcome = _finished(returned)
+    except _Terminated:
+        raise
     except _TimeIsUp:
         outcome = Outcome("failed", reason=_too_long(time_limit))
     except Rejected as rejection:
@@ -176,6 +182,27 @@ def _limited(seconds: float | None, directory: Path, expendable: bool):
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, previous)
+
+
+@contextlib.contextmanager
+def _terminable():
+    """Tells the exit of a SIGTERM handler (Ray's in its workers, or the caller's own) from an evaluator's `sys.exit()`."""
+    handler = signal.getsignal(signal.SIGTERM)
+    if not callable(handler) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def terminate(signum, frame):
+        try:
+            handler(signum, frame)
+        except SystemExit as exit:
+            raise _Terminated(exit.code) from None
+
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, handler)
 
 
 def can_interrupt() -> bool:

@@ -1,6 +1,7 @@
 """One evaluation in its process: time limits, odd results, and outcomes that are found again."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -54,6 +55,27 @@ def test_leaving_the_interpreter_is_a_failure_of_the_architecture(tmp_path):
     outcome = run(lambda a: sys.exit("enough"), tmp_path)
     assert (outcome.status, outcome.reason) == ("failed", "SystemExit: enough")
     assert "sys.exit" in (tmp_path / "error.txt").read_text()
+
+
+def test_a_process_that_is_ended_blames_no_architecture(tmp_path):
+    """As Ray ends its workers: SIGTERM, whose handler leaves the interpreter."""
+
+    def evaluate(architecture):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(30)
+
+    def handler(signum, frame):
+        sys.exit(1)
+
+    before = signal.signal(signal.SIGTERM, handler)
+    try:
+        with pytest.raises(SystemExit):
+            run(evaluate, tmp_path)
+        assert signal.getsignal(signal.SIGTERM) is handler
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert not list(tmp_path.iterdir())
+    assert run(lambda a: {"gain": 1}, tmp_path).status == "finished"
 
 
 def test_a_rejection_keeps_what_was_measured(tmp_path):
