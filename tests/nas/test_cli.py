@@ -250,6 +250,7 @@ def test_a_search_for_two_devices_one_of_which_is_here(board, small_data, tmp_pa
     from evaluators.latency import agent
 
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(agent, "WIDEST", 50.0)  # the tests share a machine
     here = board.model_copy(update={"name": "here", "machine": agent.device_name(), "threads": 1})
     # of the installed version, or its figures would not be comparable
     here.save(tmp_path / "here.json")
