@@ -1,6 +1,6 @@
 """What a search loses when it is killed: its driver, a worker, a whole node, the disk. Everything is really killed.
 
-    python benchmarks/kills.py            (about 6 minutes on 2 cores; the full disk needs root, or user namespaces)
+    python benchmarks/kills.py            (about 4 minutes on 2 cores; the full disk needs root, or user namespaces)
 
 Each case is a search with a deterministic evaluator that writes down every evaluation it is paid for. Afterwards: results
 that were recorded at a kill and are missing or different at the end ("lost"); evaluations that were paid for again though they
@@ -105,6 +105,9 @@ class Audit:
             f"{'equal' if front else 'DIFFERENT':>11}{'equal' if order else 'other':>8}",
             flush=True,
         )
+        for e in run.all_evaluations:
+            if e.status != "finished":
+                print(f"          {e.status}: {e.key}: {e.reason}", flush=True)
 
 
 def drivers(work: Path, kills: int, count: int) -> None:

@@ -1,6 +1,6 @@
 """One and three Ray nodes on this machine: efficiency with a sleeping evaluator, and what an evaluation costs beside itself.
 
-    python benchmarks/ray_scaling.py            (about 5 minutes; the machine should be idle)
+    python benchmarks/ray_scaling.py            (about 9 minutes; the machine should be idle)
 
 The nodes are real (a raylet with its own workers each); only the work is not, so that three nodes fit two cores.
 """

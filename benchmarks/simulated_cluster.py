@@ -1,6 +1,6 @@
 """Scheduling on a simulated clock: asynchronous against a generation barrier, preemption, and a thousand workers.
 
-    python benchmarks/simulated_cluster.py            (about 4 minutes)
+    python benchmarks/simulated_cluster.py            (about 7 minutes)
 
 The session, store and algorithms are the real ones; trainings are look-ups that take simulated time. What an ask with its tell
 takes is measured here and charged to the simulated clock, one after another, as the one driver of a search would.
