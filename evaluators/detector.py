@@ -17,7 +17,7 @@ from .dataset import Dataset, load_dataset
 from .evaluator import Evaluator, Rejected, metric_on
 from .latency import LatencyMeter
 from .latency.profile import DeviceProfile
-from .training import Fidelity, train
+from .training import Fidelity, check_settings, train
 
 CHECKPOINT = "best.pt"
 
@@ -61,6 +61,7 @@ class DetectorEvaluator(Evaluator):
         self.threads, self.latency_threads, self.max_latency_ms = threads, latency_threads, max_latency_ms
         self.profiles, self.reference_ms = tuple(profiles), reference_ms
         self.settings = dict(settings or {})
+        check_settings(self.settings)
         self.fidelities = tuple(rungs)
         self.num_classes = self.dataset().num_classes
 

@@ -12,14 +12,16 @@ import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import torch
+from ultralytics.cfg import check_cfg
 from ultralytics.data import build_yolo_dataset
 from ultralytics.models.yolo.detect import DetectionTrainer
-from ultralytics.utils import LOGGER
+from ultralytics.utils import DEFAULT_CFG_DICT, LOGGER
 from ultralytics.utils.torch_utils import strip_optimizer, unwrap_model
 
 from search_spaces import Architecture, InputError, YoloSpace, build_model
@@ -53,6 +55,40 @@ SETTINGS = {
     "hsv_s": 0.4,
     "hsv_v": 0.3,
 }
+
+
+# What keeps a training offline and in its folder, and what the arguments of `train` say.
+CONTAINED = {
+    "task": "detect",
+    "mode": "train",
+    "model": "architecture.yaml",  # never opened: get_model builds the network
+    "name": "ultralytics",
+    "exist_ok": True,
+    "val": False,
+    "save": False,
+    "plots": False,
+    "cache": "ram",
+    "patience": 0,
+    "verbose": False,
+    "deterministic": True,
+}
+ARGUMENTS = ("data", "epochs", "imgsz", "fraction", "batch", "nbs", "seed", "device", "amp", "project", "workers")
+
+
+def check_settings(settings: Mapping[str, object]) -> None:
+    """Raise InputError unless these are Ultralytics training settings that may replace `SETTINGS`."""
+    for name, value in settings.items():
+        if name in CONTAINED or name in ARGUMENTS:
+            raise InputError(
+                f"training: {name} cannot be replaced: the search sets it, some of it by fields of its own"
+            )
+        if name not in DEFAULT_CFG_DICT:
+            similar = get_close_matches(name, DEFAULT_CFG_DICT) or sorted(SETTINGS)
+            raise InputError(f"training: Ultralytics has no setting {name!r}; there are {', '.join(similar)}")
+        try:
+            check_cfg({name: value})
+        except (TypeError, ValueError) as error:
+            raise InputError(f"training: {name}: {str(error).splitlines()[0]}") from None
 
 
 @dataclass(frozen=True)
@@ -275,9 +311,7 @@ def train(
     overrides = {
         **SETTINGS,
         **(settings or {}),
-        "task": "detect",
-        "mode": "train",
-        "model": "architecture.yaml",  # never opened: get_model builds the network
+        **CONTAINED,
         "data": str(dataset.yaml_path),
         "epochs": fidelity.epochs,
         "imgsz": fidelity.image_size or architecture["image_size"],
@@ -289,16 +323,7 @@ def train(
         # bf16 does without the check for which Ultralytics fetches weights over the network
         "amp": False if device == "cpu" else "bf16",
         "project": str(directory.absolute()),
-        "name": "ultralytics",
-        "exist_ok": True,
-        "val": False,
-        "save": False,
-        "plots": False,
         "workers": 0 if device == "cpu" else 4,
-        "cache": "ram",
-        "patience": 0,
-        "verbose": False,
-        "deterministic": True,
     }
     started = time.perf_counter()
     with _contained(directory / "train.log", threads):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from dataclasses import asdict, dataclass, field
@@ -26,6 +27,8 @@ class BatchWorker:
 
     def run(self, batch: list[tuple[dict, float | None]]):
         for values, fidelity in batch:
+            if self.worker.is_broken:
+                return  # the driver lets it go and gives the rest to others
             yield asdict(self.worker.run(values, fidelity))
 
 
@@ -62,7 +65,7 @@ def run_actors(session: Session, cluster: Cluster) -> None:
                 members.append(Member(actor, actor.node.remote()))
             for member in members:
                 if member.node is not None and member.stream is None:
-                    _hand_out(session, member, cluster.batch)
+                    _hand_out(session, member, cluster.batch, slots)
             if session.over and not any(member.jobs for member in members):
                 return
             awaited = {member.awaited: member for member in members if member.awaited is not None}
@@ -78,7 +81,9 @@ def run_actors(session: Session, cluster: Cluster) -> None:
             ray.kill(member.actor)
 
 
-def _hand_out(session: Session, member: Member, batch: int) -> None:
+def _hand_out(session: Session, member: Member, most: int, slots: int) -> None:
+    """Give a batch to an actor: smaller ones where little is left, which all actors are to share."""
+    batch = min(most, math.ceil(session.left / max(1, slots)) or 1)  # what is tried again is not in what is left
     while len(member.jobs) < batch and (job := session.propose()) is not None:
         member.jobs.append(job)
     if member.jobs:
@@ -96,7 +101,11 @@ def _take_in(session: Session, member: Member) -> bool:
         outcome = Outcome(**ray.get(next(member.stream)))
     except StopIteration:
         member.stream = None
-        return True
+        if not member.jobs:
+            return True
+        ray.kill(member.actor)  # it has lost its GPU
+        _lose(session, member.jobs, member)
+        return False
     except ray.exceptions.RayError as error:
         # The first job was being done; the others only waited for their turn.
         first, *others = [*member.jobs] or [None]
@@ -105,10 +114,14 @@ def _take_in(session: Session, member: Member) -> bool:
             time.sleep(BACK_OFF)
         else:
             session.conclude(first, death(member.node, str(error)))
-        for job in others:
-            session.conclude(job, Outcome("lost", reason="the actor that it waited for died", node=member.node))
+        _lose(session, others, member)
         return False
     session.conclude(member.jobs.popleft(), outcome)
     if member.jobs:
         session.running(member.jobs[0], member.node)
     return True
+
+
+def _lose(session: Session, jobs, member: Member) -> None:
+    for job in jobs:
+        session.conclude(job, Outcome("lost", reason="the actor that it waited for ended", node=member.node))

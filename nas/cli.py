@@ -65,21 +65,10 @@ def _typed(name: str, value: str | list[str]):
 
 INTERRUPTED = 130  # exit status, as shells have it
 
-RESUMABLE = (
-    "max_evaluations",
-    "max_minutes",
-    "trial_minutes",
-    "executor",
-    "address",
-    "cpus_per_trial",
-    "gpus_per_trial",
-    "max_concurrent",
-    "batch_evaluations",
-    "training_device",
-)
-
 
 def _parser() -> argparse.ArgumentParser:
+    from .config import RESUMABLE
+
     parser = argparse.ArgumentParser(prog="evoyolo", description="Search for object detectors that fit a device.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 

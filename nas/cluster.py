@@ -9,12 +9,14 @@ import contextlib
 import logging
 import os
 import socket
+import sys
 from pathlib import Path
 
 from evaluators import Evaluator
 from search_spaces import InputError, SearchSpace
 
 from .evaluation import TRIALS, Job, Outcome, run_job
+from .objectives import is_number
 from .session import Session
 
 # Read by Ray when it is imported or started: nothing is reported home, trials keep the working directory, Tune writes
@@ -58,8 +60,11 @@ class Cluster:
         self.address = address
         self.resources = {"cpu": cpus_per_trial, **({"gpu": gpus_per_trial} if gpus_per_trial else {})}
         for name, value in self.resources.items():  # Ray takes fractions of one device only
-            if not 0 < value < 1 and value != int(value):
-                raise InputError(f"{name}s_per_trial must be below 1 or a whole number, not {value:g}")
+            if not (is_number(value) and (0 < value < 1 or value >= 1 and value == int(value))):
+                raise InputError(f"{name}s_per_trial must be between 0 and 1 or a whole number, not {value!r}")
+        for name, value in (("max_concurrent", max_concurrent), ("batch", batch)):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise InputError(f"{name} must be a positive integer or None, not {value!r}")
         self.max_concurrent, self.batch = max_concurrent, batch
 
     def __call__(self, session: Session) -> None:
@@ -185,6 +190,7 @@ class Worker:
 
     def __init__(self, evaluator: Evaluator, spaces: list[SearchSpace], directory: str, time_limit: float | None):
         self.evaluator, self.spaces, self.directory, self.time_limit = evaluator, spaces, Path(directory), time_limit
+        self.is_broken = False  # whatever it evaluates from now on would fail
 
     def run(self, values: dict, fidelity: float | None) -> Outcome:
         node = this_node()
@@ -192,7 +198,7 @@ class Worker:
             reason = f"{node} cannot see the run's folder {self.directory}; it must be on shared storage"
             return Outcome("lost", reason=reason, node=node)
         job = Job(self._architecture(values), fidelity)
-        return run_job(
+        outcome = run_job(
             self.evaluator,
             job,
             self.directory / TRIALS / job.key,
@@ -200,12 +206,26 @@ class Worker:
             expendable=True,
             node=node,
         )
+        self.is_broken = outcome.status == "failed" and _has_lost_cuda()
+        return outcome
 
     def _architecture(self, values: dict):
         for space in self.spaces[:-1]:
             with contextlib.suppress(InputError):
                 return space.architecture(**values)
         return self.spaces[-1].architecture(**values)
+
+
+def _has_lost_cuda() -> bool:
+    """Whether this process can use its GPU no more, as it is after an illegal access; only a new process can."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return False
+    try:
+        torch.cuda.synchronize()
+    except Exception:
+        return True
+    return False
 
 
 def worker_arguments(session: Session) -> dict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +33,23 @@ SMALL = {
     "pan_p4_width": [32, 64, 96, 128],
     "pan_n4_width": [32, 64, 96, 128],
 }
+
+
+RAY_ONLY = ("address", "gpus_per_trial", "max_concurrent", "batch_evaluations")
+# What may change when a run is resumed: nothing that was measured depends on it.
+RESUMABLE = (
+    "max_evaluations",
+    "max_minutes",
+    "trial_minutes",
+    "algorithm",
+    "executor",
+    "address",
+    "cpus_per_trial",
+    "gpus_per_trial",
+    "max_concurrent",
+    "batch_evaluations",
+    "training_device",
+)
 
 
 class SearchConfig(BaseModel):
@@ -108,8 +126,12 @@ class SearchConfig(BaseModel):
 
     executor: Literal["ray", "here"] = Field("ray", description="ray, or here: one at a time in this process")
     address: str | None = Field(None, description="address of a Ray cluster to join; none starts a local one")
-    cpus_per_trial: Annotated[float, Field(gt=0)] = Field(1, description="CPU cores reserved for each trial")
-    gpus_per_trial: Annotated[float, Field(ge=0)] = Field(0, description="GPUs, or a fraction of one, for each trial")
+    cpus_per_trial: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        1, description="CPU cores reserved for each trial"
+    )
+    gpus_per_trial: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        0, description="GPUs, or a fraction of one, for each trial"
+    )
     max_concurrent: Positive | None = Field(None, description="most trials at once; none is what the resources hold")
 
     batch_evaluations: Positive | None = Field(
@@ -135,6 +157,13 @@ class SearchConfig(BaseModel):
             if direction not in ("min", "max"):
                 raise ValueError(f"{text!r} must end in :min or :max, such as {name}:{metric.direction}")
         return texts
+
+    @field_validator("training_device")
+    @classmethod
+    def _training_device(cls, name: str) -> str:
+        if not re.fullmatch(r"cpu|cuda(:\d+)?|\d+(,\d+)*", name):
+            raise ValueError("must be cpu, or a CUDA device such as 0 or cuda:0")
+        return name
 
     @field_validator("algorithm")
     @classmethod

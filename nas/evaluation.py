@@ -91,10 +91,11 @@ def run_job(
         return Outcome(**json.loads(saved.read_text(encoding="utf-8")))
     if (late := hung(directory, time_limit)) is not None:
         return replace(late, node=node)
-    outcome = attempt(evaluator, job, directory, time_limit=time_limit, expendable=expendable, node=node)
-    if outcome.status != "unfinished":
-        with contextlib.suppress(OSError):  # the store is told all the same
-            write_text(saved, json.dumps(asdict(outcome)))
+    with _terminable():
+        outcome = attempt(evaluator, job, directory, time_limit=time_limit, expendable=expendable, node=node)
+        if outcome.status != "unfinished":
+            with contextlib.suppress(OSError):  # the store is told all the same
+                write_text(saved, json.dumps(asdict(outcome)))
     return outcome
 
 
@@ -110,7 +111,7 @@ def attempt(
     started = time.perf_counter()
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        with _limited(time_limit, directory, expendable), _terminable():
+        with _limited(time_limit, directory, expendable):
             if job.fidelity is None:
                 returned = evaluator.evaluate(job.architecture, directory)
             else:

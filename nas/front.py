@@ -18,6 +18,8 @@ from .progress import number
 from .run import Run
 from .store import Evaluation
 
+FRONT = "front.json"
+
 HEADINGS = {
     "params": "parameters",
     "macs": "MACs",
@@ -121,7 +123,7 @@ def write_front(run: Run, files: Mapping[str, Mapping[str, str]] | None = None) 
         "settings": run.settings,
         "front": records,
     }
-    write_text(run.directory / "front.json", json.dumps(document, indent=1))
+    write_text(run.directory / FRONT, json.dumps(document, indent=1))
     names = columns(run, run.front)
     choices = [choice.name for choice in run.space.choices]
     with open(run.directory / "front.csv", "w", newline="", encoding="utf-8") as stream:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import json
 import platform
 import shutil
 from pathlib import Path
 
+import torch
 from rich.console import Console
 
 from evaluators.dataset import check_dataset, load_dataset
@@ -19,14 +21,14 @@ from search_spaces import InputError
 from search_spaces.files import write_text
 
 from .cluster import Cluster
-from .config import SearchConfig, commented_yaml, load_config
+from .config import RAY_ONLY, RESUMABLE, SearchConfig, commented_yaml, load_config
 from .export import deliver
 from .front import print_front, write_front
 from .progress import Progress, duration
 from .run import DEVICES, STORE, Run
 from .search import run_here, search
+from .store import CONFIG, how_to_resume
 
-CONFIG = "search.yaml"
 PACKAGES = ("torch", "ultralytics", "ray", "onnxruntime", "pycocotools")
 
 
@@ -40,7 +42,7 @@ def start(config: SearchConfig, console: Console) -> Run | None:
     directory = config.run_directory
     if (directory / STORE).exists():
         raise InputError(
-            f"{directory} already holds a run; resume it (`evoyolo resume {directory}`) or give another --name"
+            f"{directory} already holds a run; to go on with it {how_to_resume(directory)}, or give another --name"
         )
     return _run(config, console, resume=False)
 
@@ -50,8 +52,17 @@ def resume(directory: str | Path, console: Console, **changes) -> Run | None:
     directory = Path(directory)
     if not (directory / STORE).exists():
         raise InputError(f"{directory} holds no run (there is no {STORE} in it)")
-    kept = [str(directory / DEVICES / f"{profile.name}.json") for profile in Run(directory).profiles]
+    run = Run(directory)
+    kept = [str(directory / DEVICES / f"{profile.name}.json") for profile in run.profiles]
     config = load_config(directory / CONFIG, **{**changes, "directory": str(directory), "device": kept})
+    before = run.settings.get("config", {})
+    for name, value in json.loads(json.dumps(config.to_dict())).items():
+        # a run of an earlier version may lack a field
+        if name not in (*RESUMABLE, "name", "directory", "device") and before.get(name, value) != value:
+            raise InputError(
+                f"{directory / CONFIG}: field {name}: is {value!r}, and what this run holds was made with {before[name]!r}; "
+                "put it back, or start a new run"
+            )
     return _run(config, console, resume=True)
 
 
@@ -66,6 +77,15 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
     space = config.make_space()
     references = config.reference_architectures()
     constraints = config.make_constraints()
+    if config.training_device != "cpu" and not config.address and not torch.cuda.is_available():
+        raise InputError(
+            f"training_device {config.training_device!r}: PyTorch sees no CUDA device on this machine; use cpu, or give the "
+            "address of a Ray cluster that has some"
+        )
+    if config.executor == "here":
+        for name in RAY_ONLY:
+            if getattr(config, name) != SearchConfig.model_fields[name].default:
+                say(f"executor here does without Ray: {name} is not used")
     profiles = config.profiles
     for profile in profiles:
         say(f"latency is predicted for {profile.name}: {profile.protocol}")
@@ -110,7 +130,7 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
         f"run folder {directory}; how far it is: `evoyolo status {directory}`; "
         f"Ctrl-C once waits for what runs, twice stops at once, and `evoyolo resume {directory}` goes on"
     )
-    progress = Progress(config.make_objectives(), config.max_evaluations, console)
+    progress = Progress(config.make_objectives(), config.max_evaluations, console, constraints)
     with _settings_of_a_run(config, directory, say):
         search(
             space,
@@ -142,6 +162,10 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
             f"stopped; every result is kept: `evoyolo front {directory}` shows them, `evoyolo resume {directory}` goes on"
         )
         return None
+    if not Run(directory, space).evaluations:
+        raise InputError(
+            f"{directory}: no evaluation has finished, so there is no front; `evoyolo status {directory}` tells what failed"
+        )
     say("the front is exported; latency is measured with no training beside it")
     run, files = deliver(
         Run(directory, space), say, latency_threads=config.latency_threads, profiles=profiles, data=config.data
@@ -154,7 +178,13 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
 
 @contextlib.contextmanager
 def _settings_of_a_run(config: SearchConfig, directory: Path, say):
-    """Keep the settings beside the store, unless it is refused; say how to go on when it is interrupted."""
+    """Keep the settings beside the store, unless the search is refused; say how to go on when it is interrupted."""
+
+    def asked() -> int:
+        exists = (directory / STORE).exists()
+        return sum(event.state == "asked" for event in Run(directory).events) if exists else 0
+
+    asked_before = asked()
     directory.mkdir(parents=True, exist_ok=True)
     file, is_new = directory / CONFIG, not (directory / STORE).exists()
     before = file.read_text(encoding="utf-8") if file.exists() else None
@@ -170,6 +200,8 @@ def _settings_of_a_run(config: SearchConfig, directory: Path, say):
         say(f"interrupted; every result is kept, `evoyolo resume {directory}` goes on")
         raise
     except InputError:
+        if asked() > asked_before:  # it was not refused: what was evaluated was so by these settings
+            raise
         if before is not None:
             write_text(file, before)
         elif is_new and not (directory / STORE).exists():

@@ -33,6 +33,15 @@ class Constraint:
     upper: float | None = None
     lower: float | None = None
 
+    def __post_init__(self):
+        for name in ("upper", "lower"):
+            bound = getattr(self, name)
+            if bound is None:
+                continue
+            if not is_number(bound):
+                raise InputError(f"constraint on {self.metric!r}: {name} must be a finite number, not {bound!r}")
+            object.__setattr__(self, name, int(bound) if isinstance(bound, numbers.Integral) else float(bound))
+
     def violation(self, values):
         """By how much the values break the bound, as a share of it; 0 where it holds. A number or an array."""
         values = np.asarray(values, float)

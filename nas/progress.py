@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from .objectives import Objective, default_reference, front, hypervolume
+from .objectives import Constraint, Objective, default_reference, front, hypervolume, meets
 from .store import UNFINISHED, Evaluation
 
 
@@ -59,8 +59,14 @@ def volume(evaluations: Sequence[Evaluation], objectives: Sequence[Objective]) -
 class Progress:
     """Shows how far a search is. Everything it says was counted or measured at that moment."""
 
-    def __init__(self, objectives: Sequence[Objective], max_evaluations: int, console: Console | None = None):
-        self.objectives = list(objectives)
+    def __init__(
+        self,
+        objectives: Sequence[Objective],
+        max_evaluations: int,
+        console: Console | None = None,
+        constraints: Sequence[Constraint] = (),
+    ):
+        self.objectives, self.constraints = list(objectives), list(constraints)
         self.max_evaluations = max_evaluations
         self.console = console or Console(file=sys.stdout)
         self.evaluations: dict[str, Evaluation] = {}  # by key, those that have ended or paused
@@ -87,10 +93,10 @@ class Progress:
     def say(self, text: str) -> None:
         self.console.print(text, highlight=False, soft_wrap=True)
 
-    def once(self, text: str) -> None:
-        """Say something that need not be repeated."""
-        if text not in self._said:
-            self._said.add(text)
+    def once(self, text: str, about: str | None = None) -> None:
+        """Say something that need not be repeated, nor anything else about the same."""
+        if (about or text) not in self._said:
+            self._said.add(about or text)
             self.say(text)
 
     def restore(self, evaluations: Sequence[Evaluation], spent: float) -> None:
@@ -145,26 +151,27 @@ class Progress:
         return self.elapsed / done * max(0, self.max_evaluations - self.spent)
 
     @property
-    def finished(self) -> list[Evaluation]:
-        return [e for e in self.evaluations.values() if e.status == "finished"]
+    def eligible(self) -> list[Evaluation]:
+        """What has finished and meets the constraints."""
+        return [e for e in self.evaluations.values() if e.status == "finished" and meets(e.metrics, self.constraints)]
 
     def _ends(self) -> str:
-        finished, left = self.finished, self._left()
-        added = volume(finished, self.objectives)
-        parts = [f"best {best(finished, self.objectives)}"] if finished else []
+        eligible, left = self.eligible, self._left()
+        added = volume(eligible, self.objectives)
+        parts = [f"best {best(eligible, self.objectives)}"] if eligible else []
         parts += [f"hypervolume {added:.4g}"] if added is not None else []
         parts += [f"about {duration(left)} left"] if left is not None else []
         return ", ".join(parts) or "no result yet"
 
     def _table(self):
         table = Table.grid(padding=(0, 2))
-        finished, left = self.finished, self._left()
-        added = volume(finished, self.objectives)
-        on_front = len(front([e.metrics for e in finished], self.objectives))
+        eligible, left = self.eligible, self._left()
+        added = volume(eligible, self.objectives)
+        on_front = len(front([e.metrics for e in eligible], self.objectives))
         table.add_row("", ProgressBar(total=self.max_evaluations, completed=self.spent, width=50))
         table.add_row("evaluated", self._counted())
         table.add_row("running", f"{self.open}" + (f", {self.costed:,} candidates costed" if self.costed else ""))
-        table.add_row("best", best(finished, self.objectives) or "-")
+        table.add_row("best", best(eligible, self.objectives) or "-")
         table.add_row("front", f"{on_front} models" + (f", hypervolume {added:.4g}" if added is not None else ""))
         table.add_row(
             "time", f"{duration(self.elapsed)}" + (f", about {duration(left)} left" if left is not None else "")

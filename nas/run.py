@@ -63,11 +63,15 @@ class Run:
         names = self.settings.get("devices") or {}
         return [DeviceProfile.load(self.directory / DEVICES / f"{name}.json") for name in names]
 
+    @property
+    def eligible(self) -> list[Evaluation]:
+        """The finished evaluations that meet the constraints."""
+        constraints = [Constraint(*fields) for fields in self.settings.get("constraints", [])]
+        return [e for e in self.evaluations if meets(e.metrics, constraints)]
+
     def ranked(self) -> list[tuple[Evaluation, int]]:
         """The finished evaluations within the constraints with their non-dominated rank; the front's is 0."""
-        constraints = [Constraint(*fields) for fields in self.settings.get("constraints", [])]
-        eligible = [e for e in self.evaluations if meets(e.metrics, constraints)]
-        return list(zip(eligible, ranks([e.metrics for e in eligible], self.objectives).tolist()))
+        return list(zip(self.eligible, ranks([e.metrics for e in self.eligible], self.objectives).tolist()))
 
     @cached_property
     def front(self) -> list[Evaluation]:

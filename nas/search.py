@@ -20,7 +20,7 @@ from .objectives import Constraint, Objective
 from .progress import Progress
 from .run import STORE, Run
 from .session import Session
-from .store import Store
+from .store import Store, how_to_resume
 
 
 def run_here(session: Session) -> None:
@@ -83,9 +83,10 @@ def search(
             evaluator has several fidelities, each costs its share: 10 architectures put aside after a tenth count as 1.
         directory: the run's folder; it must not hold a run unless `resume`.
         constraints: hard bounds; those on metrics that the evaluator can estimate are respected before evaluating.
-        references: architectures evaluated first, whatever the constraints.
+        references: architectures asked first, whatever is known in advance of the constraints on them.
         start_from: another run, of this space or one that shares its choices, whatever its data and device: the architectures
-            of its front are evaluated next where they lie in `space` and meet the constraints; its results are not taken over.
+            of its front are evaluated next where they lie in `space` and meet the constraints; its results are not taken
+            over. A run that is resumed goes on with those it was begun with.
         max_seconds: start no evaluation after so long.
         time_limit: seconds after which an evaluation is stopped and recorded as failed.
         executor: what runs a session's evaluations: `run_here`, or `nas.cluster.Cluster(...)` for Ray.
@@ -106,6 +107,8 @@ def search(
             raise InputError(f"{name} must be a number of seconds above 0, not {seconds!r}")
     if time_limit and executor is run_here and not can_interrupt():
         raise InputError("a time_limit without Ray works in the main thread of a Unix system only")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise InputError(f"seed must be an integer of at least 0, not {seed!r}")
     directory = Path(directory)
     seeds = _front_of(start_from, space) if start_from is not None and not resume else []
     evaluator = evaluate if isinstance(evaluate, Evaluator) else FunctionEvaluator(evaluate)
@@ -122,7 +125,7 @@ def search(
         store = Store.open(path, space)
     elif path.exists():
         raise InputError(
-            f"{directory} already holds a run; resume it (`evoyolo resume {directory}`) or name another folder"
+            f"{directory} already holds a run; to go on with it {how_to_resume(directory)}, or name another folder"
         )
     else:
         if (directory / TRIALS).exists():  # their outcomes would be taken for those of this search
@@ -170,10 +173,8 @@ def search(
             if session.error:
                 raise session.error
             store.set_meta("complete", session.complete)
-    except InputError:
-        if (
-            not resume and not Run(directory, space).all_evaluations
-        ):  # nothing happened: the folder is free for another try
+    except Exception:
+        if not resume and not Run(directory, space).all_evaluations:  # nothing happened: free for another try
             for file in directory.glob(f"{STORE}*"):
                 file.unlink()
         raise

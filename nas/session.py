@@ -23,7 +23,7 @@ from .evaluation import TRIALS, Job, Outcome, hung
 from .fidelity import SuccessiveHalving, spent
 from .objectives import Constraint, Objective, check_metrics, is_number
 from .progress import Progress
-from .store import UNFINISHED, Store
+from .store import UNFINISHED, Store, how_to_resume
 
 # A search whose hard constraints reject this many architectures for every evaluation it may spend gives up.
 REJECTIONS_PER_EVALUATION = 5
@@ -32,8 +32,13 @@ REJECTIONS_PER_EVALUATION = 5
 # which is not; and after how long, doubled every time.
 RETRIES = {"died": 2, "lost": 20}
 BACK_OFF, LONGEST = 1.0, 60.0  # seconds
-# Workers in a row that do not come up until the search gives up: before anything has run, and later.
+STOPPED = "the search was stopped"  # why what was running is asked again on resume
+# Workers in a row that do not come up until the search gives up: before anything has run, where others may still be coming
+# up for some seconds, and later.
 STARTS, LATER_STARTS = 4, 100
+START_SECONDS = 30.0
+# Evaluations that fail alike, from the first on, until the search gives up: then it is not the architectures.
+FAILURES = 5
 
 
 class Session:
@@ -76,7 +81,7 @@ class Session:
         self.objectives, self.constraints = list(objectives), list(constraints)
         self.max_evaluations, self.time_limit, self.clock = max_evaluations, time_limit, clock
         self.deadline = clock() + max_seconds if max_seconds else None
-        self.progress = progress or Progress(objectives, max_evaluations)
+        self.progress = progress or Progress(objectives, max_evaluations, constraints=constraints)
         self.error: Exception | None = None  # what ends the search early, raised once the executor has wound down
         self.draining = False  # nothing more is started
         self.open: dict[str, Job] = {}  # by key; those to be retried are not open
@@ -85,7 +90,8 @@ class Session:
         self._dry = False  # the last proposal was none, and nothing has ended since
         self._retries: list[tuple[float, Job]] = []  # when, what
         self._started = False  # something ran in this session
-        self._unstarted = 0
+        self._unstarted, self._first_unstarted = 0, None  # how many in a row, and when the first was
+        self._failures: list[str] | None = []  # reasons in this session, until anything else has happened
         self._deaths: dict[str, Counter] = {}  # key -> how often it died or was lost
         self._check_metrics(algorithm.space)
         algorithm.check_feasible()
@@ -123,7 +129,15 @@ class Session:
         self.progress.restore(list(earlier.values()), self.spent)
         for e in earlier.values():
             if e.status == "running":
-                self.store.retried(e.architecture, "the search was stopped", node=e.node)
+                self.store.retried(e.architecture, STOPPED, node=e.node)
+                times = 1 + sum(
+                    (event.key, event.state, event.detail) == (e.key, "retried", STOPPED) for event in events
+                )
+                if times >= 3:
+                    self.progress.say(
+                        f"{e.key} was running each of the {times} times that the search was stopped; should it be what ends "
+                        "the process, a worker of Ray's contains that"
+                    )
         unfinished = [Job(e.architecture, e.fidelity) for e in earlier.values() if e.status in UNFINISHED]
         new = [a for a in {a.key: a for a in first}.values() if a.key not in earlier]
         also = self.algorithm.candidates(a for a in also if a.key not in earlier and a not in new)[0]
@@ -138,7 +152,7 @@ class Session:
         return job
 
     def _next(self) -> Job | None:
-        if self._ending:
+        if self.ending:
             return None
         for entry in sorted(self._retries, key=lambda entry: entry[0]):
             if entry[0] <= self.clock():
@@ -147,7 +161,13 @@ class Session:
         if self._committed() >= self.max_evaluations - 1e-9:
             return None
         if self.rejected > REJECTIONS_PER_EVALUATION * self.max_evaluations:
-            self.error = InputError(self._nothing_fits())
+            if not self.algorithm.feasible:
+                self.error = InputError(self._nothing_fits())
+            else:
+                self.progress.once(
+                    f"{self.rejected} architectures were rejected: the search ends with what it has", "end"
+                )
+                self._exhausted = True
             return None
         if self._waiting:
             job = self._waiting.pop(0)
@@ -164,15 +184,21 @@ class Session:
         except Exception as error:
             self.error = error
             return None
-        return self._begin(job)
+        return None if self.ending else self._begin(job)  # an ask takes its time
+
+    @property
+    def left(self) -> float:
+        """Whole evaluations that are neither spent nor under way."""
+        return max(0, self.max_evaluations - self._committed())
 
     @property
     def over(self) -> bool:
         """Whether nothing is open and nothing more will be proposed."""
-        return not self.open and (self._ending or (self._dry and not self._retries))
+        return not self.open and (self.ending or ((self._dry or self.complete) and not self._retries))
 
     @property
-    def _ending(self) -> bool:
+    def ending(self) -> bool:
+        """Whether nothing more is started, whatever is left to do."""
         late = self.deadline is not None and self.clock() > self.deadline
         return self.error is not None or self.draining or late
 
@@ -210,16 +236,17 @@ class Session:
         parts = []
         for constraint in self.constraints:
             values = [e.metrics[constraint.metric] for e in tried if constraint.metric in e.metrics]
-            if values:
+            if values and min(map(constraint.violation, values)) > 0:
                 nearest = min(values, key=constraint.violation)
-                parts.append(f"{constraint}; the nearest of {len(values)} tried has {nearest:g}")
-        return f"{self.rejected} architectures were rejected and none met {', '.join(parts)}"
+                parts.append(f"none met {constraint}; the nearest of {len(values)} tried has {nearest:g}")
+        why = ", ".join(parts) or f"the last because: {tried[-1].reason}"
+        return f"{self.rejected} architectures were rejected, and nothing that meets the constraints was found: {why}"
 
     # -- what has happened --------------------------------------------------------------------------------------
 
     def running(self, job: Job, node: str | None) -> None:
         """A job has started on a node."""
-        self._started, self._unstarted = True, 0
+        self._started, self._unstarted, self._first_unstarted = True, 0, None
         try:
             self.store.running(job.architecture, node=node)
         except Exception as error:  # a full disk, say
@@ -228,7 +255,9 @@ class Session:
     def unstarted(self, reason: str) -> None:
         """A worker did not come up. Where none ever has, a few such are enough to know that it is not the fault of a node."""
         self._unstarted += 1
-        if self._unstarted >= (LATER_STARTS if self._started else STARTS):
+        self._first_unstarted = self.clock() if self._first_unstarted is None else self._first_unstarted
+        many = self._unstarted >= (LATER_STARTS if self._started else STARTS)
+        if many and self.clock() >= self._first_unstarted + START_SECONDS:
             self.error = self.error or InputError(f"workers cannot start: {reason}")
 
     def conclude(self, job: Job, outcome: Outcome) -> None:
@@ -237,7 +266,7 @@ class Session:
         self._dry = self._exhausted = False
         if outcome.status == "unfinished":
             self.error = self.error or InputError(
-                f"{outcome.reason}; every result is safe: free space and run `evoyolo resume {self.directory}`"
+                f"{outcome.reason}; every result is safe: free space, then {how_to_resume(self.directory)}"
             )
             return
         if outcome.status == "unstarted":
@@ -262,7 +291,8 @@ class Session:
         self.store.retried(job.architecture, outcome.reason, node=outcome.node)
         seconds = min(LONGEST, BACK_OFF * 2 ** (count - 1))
         self._retries.append((self.clock() + seconds, job))
-        self.progress.retried(job.key, f"{outcome.reason}; retry {count} of {most} in {seconds:g} s", len(self.open))
+        when = "it is tried again on resume" if self.ending else f"retry {count} of {most} in {seconds:g} s"
+        self.progress.retried(job.key, f"{outcome.reason}; {when}", len(self.open))
         return None
 
     def _checked(self, job: Job, outcome: Outcome) -> Outcome:
@@ -274,7 +304,7 @@ class Session:
         for name, text in outcome.ignored.items():
             if name in {each.metric for each in wanted}:
                 return replace(outcome, status="failed", reason=f"metric {name} is {text}, not a finite number")
-            self.progress.once(f"metric {name} is not recorded: {text} is not a finite number")
+            self.progress.once(f"metric {name} is not recorded: {text} is not a finite number", about=name)
         try:
             check_metrics(metrics, wanted)
         except InputError as error:
@@ -283,6 +313,8 @@ class Session:
 
     def _record(self, job: Job, outcome: Outcome) -> None:
         architecture, ended = job.architecture, {"seconds": outcome.seconds, "node": outcome.node}
+        if outcome.status != "failed":
+            self._failures = None
         if outcome.status == "finished":
             if self.halving.is_last(job):
                 self.store.finished(architecture, outcome.metrics, **ended)
@@ -296,8 +328,20 @@ class Session:
         else:
             self.store.failed(architecture, outcome.reason, **ended)
             self.halving.tell_failure(job, outcome.reason)
+            self._failed(outcome.reason)
         self.spent += self.halving.cost(job) if outcome.status != "rejected" else 0
         self.progress.concluded(self.store.evaluation(architecture), self.spent, len(self.open))
+
+    def _failed(self, reason: str) -> None:
+        """Give up where all fail alike: a wrong setting would spend the budget and blame every architecture."""
+        if self._failures is None:
+            return
+        self._failures.append(reason)
+        if len(self._failures) >= FAILURES and len(set(self._failures)) == 1:
+            self.error = self.error or InputError(
+                f"the first {len(self._failures)} evaluations all failed, because: {reason}; {self.directory / TRIALS} tells "
+                "more. Mend the cause and start anew in another folder: what failed is not tried again"
+            )
 
     # -- the end ------------------------------------------------------------------------------------------------
 

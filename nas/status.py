@@ -8,9 +8,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from .front import FRONT
 from .progress import best, budget, duration, volume
 from .run import STORE, Run
-from .store import is_in_use
+from .store import CONFIG, how_to_resume, is_in_use
 
 SHOWN = 20  # jobs that run, and reasons of failures
 
@@ -37,7 +38,9 @@ def describe_status(directory: str | Path, now: float | None = None) -> tuple[li
     ]
     lines += _running(run, now, alive) + _speed(run, now) + _best(run) + _trouble(run)
     if not alive and not run.complete:
-        lines.append(f"next: evoyolo resume {directory}")
+        lines.append(f"to go on {how_to_resume(directory)}")
+    elif not alive and (directory / CONFIG).exists() and not (directory / FRONT).exists():
+        lines.append(f"its front is not exported yet: {how_to_resume(directory)}")
     return lines, alive
 
 
@@ -68,7 +71,7 @@ def _speed(run: Run, now: float) -> list[str]:
 def _best(run: Run) -> list[str]:
     if not run.front:
         return []
-    added = volume(run.evaluations, run.objectives)
+    added = volume(run.eligible, run.objectives)
     return [
         f"front: {len(run.front)} of {len(run.evaluations)} finished, best {best(run.front, run.objectives)}"
         + (f", hypervolume {added:.4g}" if added is not None else "")

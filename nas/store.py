@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import sqlite3
@@ -13,12 +14,18 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 from search_spaces import Architecture, InputError, SearchSpace
 from search_spaces.definition import define, recall
 
 VERSION = 2
 APPLICATION_ID = 0x45564F59  # "EVOY"
 
+CONFIG = "search.yaml"  # beside the store, where a command started the run
 UNFINISHED = ("asked", "running")
 
 SCHEMA = """
@@ -154,6 +161,10 @@ class Store:
             durable: False leaves synchronising to the system: for records that cost nothing to make again.
         """
         path = Path(path)
+        try:
+            meta = {"space": json.dumps(define(space)), "settings": json.dumps(dict(settings))}
+        except TypeError as error:
+            raise InputError(f"settings of {path.parent} must be what JSON holds ({error})") from None
         lock = _lock(path)
         with _releasing_on_error(lock), _disk_errors(path):
             if path.exists():
@@ -165,8 +176,7 @@ class Store:
                 connection.executescript(
                     f"BEGIN; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; {SCHEMA}"
                 )
-                for name, value in (("space", define(space)), ("settings", dict(settings))):
-                    connection.execute("INSERT INTO meta VALUES (?, ?)", (name, json.dumps(value)))
+                connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
                 connection.commit()
         return cls(path, connection, recall(define(space)), lock, clock)
 
@@ -368,10 +378,26 @@ def _lock(path: Path) -> FileLock:
     try:
         lock.acquire(timeout=1)  # `is_in_use` holds it for a moment
     except Timeout:
+        if (why := _why_unlockable(lock.lock_file)) is not None:
+            raise InputError(
+                f"{path.parent} is on a file system without locks ({why}); the run's folder needs one"
+            ) from None
         raise InputError(f"{path.parent} is in use by another search; wait for it or stop it") from None
-    except OSError as error:
-        raise InputError(f"{path.parent} cannot be written ({error.strerror})") from None
+    except (OSError, NotImplementedError) as error:
+        raise InputError(f"{path.parent} cannot be written ({getattr(error, 'strerror', None) or error})") from None
     return lock
+
+
+def _why_unlockable(path: str) -> str | None:
+    """What the system says where a file cannot be locked though nobody holds it; filelock goes on trying."""
+    if fcntl is None:
+        return None
+    with open(path, "a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            return None if error.errno in (errno.EWOULDBLOCK, errno.EACCES) else error.strerror
+    return None
 
 
 def is_in_use(path: str | Path) -> bool:
@@ -382,6 +408,13 @@ def is_in_use(path: str | Path) -> bool:
             return False
     except Timeout:
         return True
+
+
+def how_to_resume(directory: Path) -> str:
+    """What continues the run in a folder: the command, where one started it, or the function."""
+    if (directory / CONFIG).exists():
+        return f"run `evoyolo resume {directory}`"
+    return f"call `search` again with directory={str(directory)!r} and resume=True"
 
 
 @contextlib.contextmanager
@@ -400,5 +433,5 @@ def _disk_errors(path: Path):
         yield
     except sqlite3.OperationalError as error:
         raise InputError(
-            f"{path}: {error}; what was recorded before is safe: mend the cause and run `evoyolo resume {path.parent}`"
+            f"{path}: {error}; what was recorded before is safe: mend the cause and {how_to_resume(path.parent)}"
         ) from None

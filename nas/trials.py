@@ -37,7 +37,7 @@ def run_trials(session: Session, cluster: Cluster) -> None:
                 storage_path=storage,
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=0),  # the session sees to retries
-                stop=SessionStopper(session),
+                stop=SessionStopper(searcher),
                 callbacks=[Deaths(searcher)],
             ),
         )
@@ -68,7 +68,7 @@ class Trial(tune.Trainable):
 
     def reset_config(self, new_config):
         self.config, self.begun = new_config, False
-        return True
+        return not self.worker.is_broken  # then it is ended, and the trial begins again in another
 
     def step(self):
         if not self.begun:  # the first step only tells where it runs
@@ -104,6 +104,8 @@ class SessionSearcher(_StaysHere, Searcher):
         slots = self.cluster.slots()
         if not slots:
             self.session.progress.once("no node of the cluster holds a trial now; waiting for one to join")
+        if self.session.over:
+            return Searcher.FINISHED
         if len(self.jobs) >= slots:
             return None
         job = self.session.propose()
@@ -153,13 +155,13 @@ class Deaths(_StaysHere, tune.Callback):
 
 
 class SessionStopper(_StaysHere, tune.Stopper):
-    """Ends the experiment when the session cannot go on (a full disk, say)."""
+    """Ends the experiment when the session cannot go on (a full disk, say), or starts nothing more and nothing runs."""
 
-    def __init__(self, session: Session):
-        self.session = session
+    def __init__(self, searcher: SessionSearcher):
+        self.session, self.nodes = searcher.session, searcher.nodes
 
     def __call__(self, trial_id, result):
         return False
 
     def stop_all(self):
-        return self.session.error is not None
+        return self.session.error is not None or (self.session.ending and not self.nodes)

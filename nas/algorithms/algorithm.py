@@ -24,6 +24,12 @@ class SpaceExhausted(Exception):
     """Every architecture that meets the constraints has been asked."""
 
 
+def signed_logarithm(values) -> np.ndarray:
+    """Costs on the scale on which they are compared: of any sign, 0 stays 0."""
+    values = np.asarray(values, float)
+    return np.sign(values) * np.log1p(np.abs(values))
+
+
 class Algorithm:
     """Decides what to evaluate next. Several asks may be open at once; no architecture is ever asked twice.
 

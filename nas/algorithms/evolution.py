@@ -11,7 +11,7 @@ import numpy as np
 
 from search_spaces import Architecture, InputError
 
-from .algorithm import Algorithm
+from .algorithm import Algorithm, signed_logarithm
 
 CROSSOVER = 0.9  # share of offspring with two parents
 OFFSPRING = 16  # bred for every ask, of which one is chosen; of many more it would always be an extreme one
@@ -63,8 +63,7 @@ class Evolution(Algorithm):
             return 0
         known = self._estimate(inside)
         new, old = (
-            np.stack([np.log1p(np.asarray(values[name], float)) for name in estimates], axis=1)
-            for values in (estimates, known)
+            np.stack([signed_logarithm(values[name]) for name in estimates], axis=1) for values in (estimates, known)
         )
         scale = np.ptp(np.concatenate([new, old]), axis=0)
         scale[scale == 0] = 1

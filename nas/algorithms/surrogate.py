@@ -20,7 +20,7 @@ from evaluators.gaussian_process import GaussianProcess, Inputs, Kernel, choice_
 from search_spaces import Architecture, InputError
 
 from ..objectives import default_reference, meets, order, points
-from .algorithm import Algorithm
+from .algorithm import Algorithm, signed_logarithm
 
 ENUMERATED = 3000  # architectures of a space that are all candidates
 BRED, PARENTS, CROSSOVER = 128, 16, 0.5
@@ -117,8 +117,8 @@ class Surrogate(Algorithm):
 
     def _remember(self, architectures: Sequence[Architecture], estimates: Mapping[str, np.ndarray]) -> None:
         if estimates:
-            values = np.stack([np.asarray(v, float) for v in estimates.values()], axis=1)
-            self._known_numbers.update(zip((a.key for a in architectures), np.sign(values) * np.log1p(np.abs(values))))
+            values = np.stack([signed_logarithm(v) for v in estimates.values()], axis=1)
+            self._known_numbers.update(zip((a.key for a in architectures), values))
 
     # -- what is asked ------------------------------------------------------------------------------------------
 
@@ -126,7 +126,7 @@ class Surrogate(Algorithm):
         opened = self.opened
         metrics = [self.told[key] for key in told]
         measured = points(metrics, self.objectives)
-        reference = points([default_reference(metrics, self.objectives)], self.objectives)[0]
+        reference = self._reference(metrics)
         within = [meets(m, self.constraints) for m in metrics]
         kept = self._kept(metrics)
         inputs = {
@@ -156,6 +156,16 @@ class Surrogate(Algorithm):
         if score.max() <= 0:  # nothing seems to add anything: learn where most may be hidden
             score = outcomes.std(0).sum(1)
         return int(score.argmax())
+
+    def _reference(self, metrics) -> np.ndarray:
+        """(m,) the worst that counts, to be minimised: of what was seen, and within the constraints on objectives."""
+        reference = points([default_reference(metrics, self.objectives)], self.objectives)[0]
+        for j, objective in enumerate(self.objectives):
+            for constraint in self.constraints:
+                bound = constraint.upper if objective.direction == "min" else constraint.lower
+                if constraint.metric == objective.metric and bound is not None:
+                    reference[j] = min(reference[j], bound if objective.direction == "min" else -bound)
+        return reference
 
     def _kept(self, metrics) -> np.ndarray:
         """Positions of the results that processes are conditioned on: all, or the best and some of all others."""

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from nas.cli import main
+from nas.config import load_config
 from nas.run import load_run
 
 SMALL = [
@@ -185,6 +186,38 @@ def test_a_refused_resume_leaves_the_settings_as_they_were(finished):
     assert refused.returncode == 1 and "no Ray cluster at" in refused.stderr and file.read_text() == before
 
 
+def test_what_was_measured_may_not_change_on_resume(finished):
+    folder, _, _ = finished
+    file = folder / "results" / "job" / "search.yaml"
+    before = file.read_text()
+    try:
+        file.write_text(before.replace("epochs: 1\n", "epochs: 2\n"))
+        refused = evoyolo("resume", "results/job", cwd=folder, env={**os.environ, "PYTHONPATH": os.getcwd()})
+    finally:
+        file.write_text(before)
+    assert refused.returncode == 1
+    assert "search.yaml: field epochs: is 2, and what this run holds was made with 1" in refused.stderr
+
+
+def test_a_search_that_ends_early_keeps_the_settings_it_ran_with(tmp_path, small_data, monkeypatch, capsys):
+    """Every evaluation fails alike, as with a setting that cannot work: it says so and gives up."""
+    from evaluators.detector import DetectorEvaluator
+
+    def evaluate(*arguments):
+        raise RuntimeError("no such thing")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(DetectorEvaluator, "evaluate", evaluate)
+    assert main(["init"]) == 0
+    settings = ["--directory", ".", "--data", str(small_data), "--executor", "here", "--max-evaluations", "20"]
+    assert main(["search", "search.yaml", *settings]) == 1
+    error = capsys.readouterr().err
+    assert "the first 5 evaluations all failed, because: RuntimeError: no such thing; trials tells more" in error
+    assert load_config("search.yaml").data == str(small_data)
+    assert main(["resume", ".", "--max-evaluations", "5"]) == 1
+    assert "no evaluation has finished, so there is no front" in capsys.readouterr().err
+
+
 def test_show_a_preset(capsys):
     assert main(["show", "light-recipe", "--classes", "1"]) == 0
     output = capsys.readouterr().out
@@ -212,7 +245,12 @@ def test_datasets_are_checked_and_converted(tmp_path, small_data, capsys):
         (["search", "--rungs", "4", "2"], "rungs must ascend and end at epochs (6), not [4, 2]"),
         (["search", "--rungs", "[", "2"], "--rungs [: not valid YAML"),
         (["search", "--gpus-per-trial", "1"], "a trial wants 1 CPUs and 1 GPUs and no node of the cluster has as much"),
-        (["search", "--cpus-per-trial", "1.5"], "cpus_per_trial must be below 1 or a whole number, not 1.5"),
+        (["search", "--cpus-per-trial", "1.5"], "cpus_per_trial must be between 0 and 1 or a whole number, not 1.5"),
+        (["search", "--cpus-per-trial", ".inf"], "field cpus_per_trial: inf"),
+        (["search", "--training-device", "gpu"], "field training_device: 'gpu': must be cpu, or a CUDA device"),
+        (["search", "--training", "{lr: 0.1}"], "training: Ultralytics has no setting 'lr'; there are lr"),
+        (["search", "--training", "{epochs: 9}"], "training: epochs cannot be replaced"),
+        (["search", "--training", "{lr0: fast}"], "training: lr0: "),
         (["search", "--start-from", "nowhere"], "nowhere holds no run"),
         (["status", "nowhere"], "nowhere holds no run"),
         (["status", "nowhere", "--watch", "-1"], "--watch must be a number of seconds above 0, not -1"),

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from evaluators.evaluator import FunctionEvaluator
 from nas import Objective, load_run, search
 from nas.cluster import Cluster
 from search_spaces import Choice, InputError, SearchSpace
@@ -274,7 +275,8 @@ class Homesick:
         self.__dict__.update(state)
 
 
-def test_an_evaluator_that_no_worker_can_load_ends_the_search_with_its_reason(tmp_path, batch):
+def test_an_evaluator_that_no_worker_can_load_ends_the_search_with_its_reason(tmp_path, batch, monkeypatch):
+    monkeypatch.setattr("nas.session.START_SECONDS", 2.0)
     with pytest.raises(InputError, match="workers cannot start: .*No module named 'home'"):
         search(
             SPACE, Homesick(), OBJECTIVES, max_evaluations=9, directory=tmp_path / "r", executor=Cluster(batch=batch)
@@ -288,3 +290,121 @@ def test_a_trial_that_wants_more_than_there_is_is_told_at_once(tmp_path):
         search(
             SPACE, dict, OBJECTIVES, max_evaluations=1, directory=tmp_path / "run", executor=Cluster(gpus_per_trial=1)
         )
+
+
+@pytest.mark.parametrize("arguments", [{"batch": 0}, {"max_concurrent": 1.5}, {"cpus_per_trial": float("inf")}])
+def test_wrong_arguments(arguments):
+    with pytest.raises(InputError, match=f"{next(iter(arguments))} must be "):
+        Cluster(**arguments)
+
+
+class NoNodes(Cluster):
+    def slots(self):
+        return 0
+
+
+def tune_sees(session):
+    """What Tune is told where no node holds a trial: (what is suggested, whether to stop everything)."""
+    from nas.trials import SessionSearcher, SessionStopper
+
+    searcher = SessionSearcher(session, NoNodes())
+    return searcher.suggest("trial"), SessionStopper(searcher).stop_all()
+
+
+def test_without_a_node_a_search_can_be_ended(tmp_path):
+    from nas.search import run_here
+
+    seen = []
+
+    def executor(session):
+        seen.append(tune_sees(session))
+        run_here(session)
+        session._dry = False  # as after the last result
+        seen.append(tune_sees(session))
+        session.drain()
+        seen.append(tune_sees(session))
+
+    search(
+        SPACE,
+        lambda a: {"gain": a["a"], "cost": a["b"]},
+        OBJECTIVES,
+        max_evaluations=2,
+        directory=tmp_path / "run",
+        executor=executor,
+    )
+    assert seen == [(None, False), ("FINISHED", False), ("FINISHED", True)]
+
+
+def test_a_trial_that_has_not_begun_is_not_waited_for(tmp_path):
+    from nas.trials import SessionSearcher, SessionStopper
+
+    def executor(session):
+        searcher = SessionSearcher(session, Cluster(max_concurrent=1))
+        searcher.cluster.slots = lambda: 1
+        stopper = SessionStopper(searcher)
+        assert searcher.suggest("t") and not stopper.stop_all()
+        session.drain()
+        assert stopper.stop_all()
+        searcher.on_trial_result("t", {"node": "n"})
+        assert not stopper.stop_all()  # it runs
+
+    run = search(SPACE, dict, OBJECTIVES, max_evaluations=2, directory=tmp_path / "run", executor=executor)
+    assert [e.status for e in run.all_evaluations] == ["running"]
+
+
+def test_actors_share_what_is_left(tmp_path):
+    from nas.actors import Member, _hand_out
+
+    class Run:
+        def options(self, **options):
+            return self
+
+        def remote(self, batch):
+            return batch
+
+    class Actor:
+        run = Run()
+
+    sizes = []
+
+    def executor(session):
+        for _ in range(3):
+            member = Member(Actor(), None, node="n")
+            _hand_out(session, member, most=16, slots=2)
+            sizes.append(len(member.stream))
+        session.drain()
+
+    search(SPACE, dict, OBJECTIVES, max_evaluations=40, directory=tmp_path / "run", executor=executor)
+    assert sizes == [16, 12, 6]
+
+
+def test_a_process_that_has_lost_its_gpu_is_let_go(tmp_path, monkeypatch):
+    from nas import cluster
+    from nas.actors import BatchWorker
+
+    class Cuda:
+        lost = False
+
+        def is_initialized(self):
+            return True
+
+        def synchronize(self):
+            if self.lost:
+                raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    cuda = Cuda()
+
+    def evaluate(architecture):
+        cuda.lost = architecture["a"] == 2
+        if architecture["a"]:
+            raise RuntimeError("it failed")
+        return {"gain": 1.0}
+
+    monkeypatch.setitem(sys.modules, "torch", type("Torch", (), {"cuda": cuda}))
+    monkeypatch.setattr(cluster, "this_node", lambda: "host/1")
+    worker = BatchWorker(
+        {"evaluator": FunctionEvaluator(evaluate), "spaces": [SPACE], "directory": str(tmp_path), "time_limit": None}
+    )
+    outcomes = worker.run([({"a": a, "b": 0}, None) for a in (0, 1, 2, 3)])
+    assert [outcome["status"] for outcome in outcomes] == ["finished", "failed", "failed"]  # and 3 is not begun
+    assert worker.worker.is_broken and list(worker.run([({"a": 0, "b": 1}, None)])) == []

@@ -71,3 +71,14 @@ def test_nothing_has_no_front():
 def test_a_direction_is_min_or_max():
     with pytest.raises(InputError, match="'latency_ms': direction must be min or max, not 'less'"):
         Objective("latency_ms", "less")
+
+
+@pytest.mark.parametrize("bound", ["9", float("nan"), True, [1]])
+def test_a_bound_must_be_a_number(bound):
+    with pytest.raises(InputError, match="constraint on 'cost': upper must be a finite number"):
+        Constraint("cost", upper=bound)
+
+
+def test_a_bound_is_a_plain_number():
+    assert type(Constraint("cost", upper=np.int64(9)).upper) is int
+    assert type(Constraint("cost", lower=np.float32(0.5)).lower) is float

@@ -85,7 +85,9 @@ def test_a_full_disk_stops_the_search_and_blames_no_architecture(tmp_path):
             raise OSError(errno.ENOSPC, "No space left on device")
         return evaluate(architecture)
 
-    with pytest.raises(InputError, match="is full; every result is safe: free space and run `evoyolo resume"):
+    with pytest.raises(
+        InputError, match="is full; every result is safe: free space, then call `search` again with .*resume=True"
+    ):
         search(SPACE, full, OBJECTIVES, max_evaluations=6, directory=tmp_path / "run")
     assert [e.status for e in load_run(tmp_path / "run").all_evaluations] == ["finished", "finished", "running"]
     run = search(SPACE, full, OBJECTIVES, max_evaluations=6, directory=tmp_path / "run", resume=True)
@@ -187,6 +189,13 @@ def test_references_come_first_whatever_the_constraints(tmp_path):
     assert len(run.evaluations) == 4
 
 
+@pytest.mark.parametrize("seed", [-1, 1.5, True, "0"])
+def test_wrong_seeds_are_refused(tmp_path, seed):
+    with pytest.raises(InputError, match="seed must be an integer of at least 0"):
+        search(SPACE, evaluate, OBJECTIVES, max_evaluations=2, directory=tmp_path / "run", seed=seed)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_reference_that_the_space_does_not_hold_is_refused_at_once(tmp_path):
     narrow = SPACE.restrict({"a": [1, 2]})
     with pytest.raises(InputError, match="'a' cannot be 11"):
@@ -258,7 +267,7 @@ def test_a_small_space_ends_the_search_early(tmp_path):
 
 def test_one_folder_one_run(tmp_path):
     search(SPACE, evaluate, OBJECTIVES, max_evaluations=2, directory=tmp_path / "run")
-    with pytest.raises(InputError, match="already holds a run; resume it"):
+    with pytest.raises(InputError, match="already holds a run; to go on with it call `search` again"):
         search(SPACE, evaluate, OBJECTIVES, max_evaluations=2, directory=tmp_path / "run")
     with pytest.raises(InputError, match="holds no run"):
         load_run(tmp_path)

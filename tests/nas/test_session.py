@@ -5,9 +5,9 @@ import pytest
 from evaluators.evaluator import FunctionEvaluator
 from nas import Constraint, Objective, make_algorithm
 from nas.evaluation import Outcome
-from nas.session import BACK_OFF, RETRIES, Session
+from nas.session import BACK_OFF, FAILURES, RETRIES, START_SECONDS, STARTS, Session
 from nas.store import Store
-from search_spaces import Choice, SearchSpace
+from search_spaces import Choice, InputError, SearchSpace
 
 SPACE = SearchSpace("toy", [Choice("a", list(range(12))), Choice("b", list(range(12)))])
 OBJECTIVES = [Objective("gain", "max"), Objective("cost", "min")]
@@ -165,3 +165,90 @@ def test_the_deadline_is_by_the_clock(make, clock):
     assert session.propose() is not None
     clock.now += 61
     assert session.propose() is None
+
+
+def test_what_fails_alike_from_the_first_on_ends_the_search(make):
+    session = make(max_evaluations=20)
+    for number in range(FAILURES):
+        assert session.error is None
+        session.conclude(session.propose(), Outcome("failed", reason="no such device"))
+    with pytest.raises(InputError, match="the first 5 evaluations all failed, because: no such device"):
+        raise session.error
+    assert session.propose() is None and session.over
+
+
+def test_other_failures_do_not(make):
+    session = make(max_evaluations=20)
+    for number in range(FAILURES):
+        session.conclude(session.propose(), Outcome("failed", reason=f"reason {number}"))
+    assert session.error is None
+    job = session.propose()
+    session.conclude(job, finished(job))
+    for _ in range(FAILURES):
+        session.conclude(session.propose(), Outcome("failed", reason="alike"))
+    assert session.error is None
+
+
+def rejected(job):
+    return Outcome("rejected", {"cost": 9}, reason="too costly")
+
+
+def test_rejections_without_end(make):
+    session = make(max_evaluations=2, constraints=[Constraint("cost", upper=5)])
+    while (job := session.propose()) is not None:
+        session.conclude(job, rejected(job))
+    assert "nothing that meets the constraints was found: none met cost <= 5; the nearest of 11 tried has 9" in str(
+        session.error
+    )
+
+
+def test_rejections_after_a_result_end_the_search_with_what_it_has(make, capsys):
+    session = make(max_evaluations=2)
+    job = session.propose()
+    session.conclude(job, finished(job))
+    while (job := session.propose()) is not None:
+        session.conclude(job, rejected(job))
+    assert session.error is None and session.over and session.complete
+    assert "11 architectures were rejected: the search ends with what it has" in capsys.readouterr().out
+
+
+def test_nothing_starts_when_the_end_came_during_an_ask(make):
+    session = make()
+    ask = session.halving.ask
+
+    def slow_ask():
+        session.drain()
+        return ask()
+
+    session.halving.ask = slow_ask
+    assert session.propose() is None and session.over and not session.store.evaluations()
+
+
+def test_workers_that_do_not_come_up_while_others_may(make, clock):
+    session = make()
+    for _ in range(STARTS):
+        session.unstarted("no module")
+    assert session.error is None
+    clock.now += START_SECONDS
+    session.unstarted("no module")
+    assert str(session.error) == "workers cannot start: no module"
+
+
+def test_what_is_left_is_what_is_neither_spent_nor_open(make):
+    session = make(max_evaluations=3)
+    assert session.left == 3
+    job = session.propose()
+    assert session.left == 2
+    session.conclude(job, finished(job))
+    assert session.left == 2 and session.propose() and session.propose() and session.left == 0
+
+
+def test_what_runs_at_every_stop_is_named(make, capsys):
+    for _ in range(4):
+        session = make()
+        session.running(session.propose(), "n")
+        session.store.close()
+    key = make().store.evaluations()[0].key
+    output = capsys.readouterr().out
+    assert f"{key} was running each of the 3 times that the search was stopped" in output
+    assert "the 2 times" not in output

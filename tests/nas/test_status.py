@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from nas import Objective, search
+from nas import Constraint, Objective, search
 from nas.cli import main
 from nas.status import describe_status
 from nas.store import Store
@@ -61,7 +61,33 @@ def test_failures_retries_and_nodes(tmp_path):
     assert not alive and "running when it stopped, to be started again: 1" in text
     assert "times: ValueError: an odd one" in text
     assert "tried again 1 times, the last time because node n7 is gone" in text
-    assert f"next: evoyolo resume {tmp_path / 'run'}" in text
+    assert lines[-1].startswith("to go on call `search` again with directory=")
+    (tmp_path / "run" / "search.yaml").touch()  # a command started it
+    assert describe_status(tmp_path / "run")[0][-1] == f"to go on run `evoyolo resume {tmp_path / 'run'}`"
+
+
+def test_only_what_meets_the_constraints_is_best(tmp_path, capsys):
+    space = SearchSpace("toy", [Choice("a", [1, 9]), Choice("b", [1])])
+    run = search(
+        space,
+        lambda a: {"gain": a["a"], "cost": a["a"]},
+        [Objective("gain", "max"), Objective("cost", "min")],
+        max_evaluations=2,
+        constraints=[Constraint("cost", upper=5)],
+        directory=tmp_path / "run",
+    )
+    assert len(run.evaluations) == 2 and [e.architecture["a"] for e in run.eligible] == [1]
+    assert "best gain 1, cost 1" in capsys.readouterr().out.splitlines()[-1]
+    assert any("front: 1 of 2 finished, best gain 1, cost 1" in line for line in describe_status(tmp_path / "run")[0])
+
+
+def test_a_front_that_was_not_exported(tmp_path):
+    search(SPACE, evaluate, OBJECTIVES, max_evaluations=2, directory=tmp_path / "run", algorithm="random")
+    assert not any("export" in line for line in describe_status(tmp_path / "run")[0])  # nor need it be, here
+    (tmp_path / "run" / "search.yaml").touch()
+    assert describe_status(tmp_path / "run")[0][-1].startswith("its front is not exported yet: run `evoyolo resume ")
+    (tmp_path / "run" / "front.json").touch()
+    assert not any("export" in line for line in describe_status(tmp_path / "run")[0])
 
 
 def test_a_folder_without_a_run(tmp_path, capsys):
@@ -113,4 +139,4 @@ def test_interrupted_twice_it_stops_at_once(slow_search, tmp_path):
     assert slow_search.wait() != 0 and "returned" not in slow_search.stdout.read()
     lines, alive = describe_status(tmp_path / "run")
     assert not alive and "1 of 50 evaluated, 0 of them failed, 1 running" in lines[0]
-    assert lines[-1] == f"next: evoyolo resume {tmp_path / 'run'}"
+    assert lines[-1].startswith("to go on call `search` again with directory=")

@@ -1,5 +1,6 @@
 """The store: what was acknowledged is there, whatever happens to the process."""
 
+import errno
 import json
 import os
 import signal
@@ -210,9 +211,27 @@ def test_a_full_disk_is_one_clear_error_and_loses_nothing(path):
         store.asked(architecture(0), {})
         pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
         store._connection.execute(f"PRAGMA max_page_count = {pages}")  # SQLite's own "disk full"
-        with pytest.raises(InputError, match="full; what was recorded before is safe.*evoyolo resume"):
+        with pytest.raises(InputError, match="full; what was recorded before is safe.*resume=True"):
             for i in range(1, 100):
                 store.asked(architecture(i), {f"metric{j}": j for j in range(50)})
     with Store.open(path) as store:
         assert store.evaluation(architecture(0)).status == "asked"
         assert store._connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+
+
+def test_settings_that_json_cannot_hold_leave_nothing_behind(path):
+    with pytest.raises(InputError, match="settings of .* must be what JSON holds"):
+        Store.create(path, space=SPACE, settings={"path": path})
+    assert not path.exists()
+    Store.create(path, space=SPACE, settings={}).close()
+
+
+def test_a_file_system_without_locks_is_named(path, monkeypatch):
+    import fcntl
+
+    def flock(file, flags):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(InputError, match="is on a file system without locks .No locks available."):
+        Store.create(path, space=SPACE, settings={})
