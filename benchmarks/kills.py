@@ -87,9 +87,13 @@ class Audit:
     def __init__(self, folder: Path):
         self.folder, self.recorded, self.running = folder, {}, Counter()
 
-    def killed(self) -> None:
+    def killed(self, kill=None) -> None:
+        """Note what is recorded and what runs at a kill: before and after `kill`, where that takes its time."""
         finished, unfinished = record(self.folder)
         self.recorded.update(finished)
+        if kill:
+            kill()
+            unfinished |= record(self.folder)[1]
         self.running.update(unfinished)
 
     def verdict(self, name: str, kills: str, whole, seconds: float = 0.0) -> None:
@@ -188,8 +192,8 @@ def nodes(work: Path, count: int) -> None:
             with contextlib.suppress(Exception):
                 running = [e for e in load_run(audit.folder / "run").all_evaluations if e.status == "running"]
                 if any(e.node.endswith(victim.node_id[:8]) for e in running) and len(record(audit.folder)[0]) >= 6:
-                    audit.killed()
-                    cluster.remove_node(victim, allow_graceful=False)
+                    # until its processes are gone the node may end an evaluation and begin the next
+                    audit.killed(lambda: cluster.remove_node(victim, allow_graceful=False))
                     killed.append(time.monotonic())
 
     threading.Thread(target=kill, daemon=True).start()

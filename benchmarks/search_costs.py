@@ -1,6 +1,6 @@
 """Search algorithms on the YOLO space itself: hypervolume on exact costs, and the time of an ask and a tell.
 
-    python benchmarks/search_costs.py            (about 5 minutes on 2 cores)
+    python benchmarks/search_costs.py            (about 3 minutes on 2 cores)
 
 What is searched for is made of exact costs, so that everything is deterministic and nothing has to be trained: many parameters
 at a small peak of activations ("score", which the algorithm must learn) for few MACs (which it is told of every candidate).
