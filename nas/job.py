@@ -16,7 +16,7 @@ from evaluators.dataset import check_dataset, load_dataset
 from evaluators.detector import DetectorEvaluator
 from evaluators.evaluator import metric_on
 from evaluators.latency import LatencyMeter
-from evaluators.training import Fidelity
+from evaluators.training import Fidelity, check_settings
 from search_spaces import InputError
 from search_spaces.files import write_text
 
@@ -77,6 +77,7 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
     space = config.make_space()
     references = config.reference_architectures()
     constraints = config.make_constraints()
+    check_settings(config.training)  # before anything takes its time
     if config.training_device != "cpu" and not config.address and not torch.cuda.is_available():
         raise InputError(
             f"training_device {config.training_device!r}: PyTorch sees no CUDA device on this machine; use cpu, or give the "
