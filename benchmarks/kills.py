@@ -3,8 +3,9 @@
     python benchmarks/kills.py            (about 4 minutes on 2 cores; the full disk needs root, or user namespaces)
 
 Each case is a search with a deterministic evaluator that writes down every evaluation it is paid for. Afterwards: results
-that were recorded at a kill and are missing or different at the end ("lost"); evaluations that were paid for again though they
-were not running at a kill ("paid twice"); and whether the front is that of an uninterrupted search.
+that were recorded at a kill and are missing or different at the end ("lost"); evaluations that were completed more than once
+("paid twice"; but for those that the store had as running at a kill); those that were begun again; and whether the front is that
+of an uninterrupted search.
 """
 
 from __future__ import annotations
@@ -36,23 +37,26 @@ OBJECTIVES = [Objective("gain", "max"), Objective("cost", "min")]
 
 
 class Paid:
-    """A deterministic evaluator that writes down, in `folder`, what it is asked for, and takes `seconds`."""
+    """A deterministic evaluator that takes `seconds` and writes down, in `folder`, what it begins and what it completes."""
 
     def __init__(self, folder: Path, seconds: float):
         self.folder, self.seconds = folder, seconds
 
     def __call__(self, architecture):
-        with open(self.folder / "paid.txt", "a") as paid:
-            paid.write(f"{architecture.key} {os.getpid()}\n")
+        self._write("begun.txt", f"{architecture.key} {os.getpid()}")
         time.sleep(self.seconds)
+        self._write("completed.txt", architecture.key)
         a, b = architecture["a"], architecture["b"]
         return {"gain": a**0.5 + ((7 * a + 3 * b) % 11) / 4, "cost": a + 2 * b}
 
-    @property
-    def paid(self) -> Counter:
-        with contextlib.suppress(FileNotFoundError):
-            return Counter(line.split()[0] for line in (self.folder / "paid.txt").read_text().splitlines())
-        return Counter()
+    def _write(self, name: str, line: str) -> None:
+        with open(self.folder / name, "a") as file:
+            file.write(f"{line}\n")
+
+
+def written(folder: Path, name: str) -> Counter:
+    """How often `Paid` began or completed each key there."""
+    return Counter(line.split()[0] for line in (folder / name).read_text().splitlines())
 
 
 def drive(folder: Path, seconds: float, count: int, algorithm: str, executor=None):
@@ -87,21 +91,18 @@ class Audit:
     def __init__(self, folder: Path):
         self.folder, self.recorded, self.running = folder, {}, Counter()
 
-    def killed(self, kill=None) -> None:
-        """Note what is recorded and what runs at a kill: before and after `kill`, where that takes its time."""
+    def killed(self) -> None:
         finished, unfinished = record(self.folder)
         self.recorded.update(finished)
-        if kill:
-            kill()
-            unfinished |= record(self.folder)[1]
         self.running.update(unfinished)
 
     def verdict(self, name: str, kills: str, whole, seconds: float = 0.0) -> None:
         run = load_run(self.folder / "run")
         finished = {e.key: e.metrics for e in run.evaluations}
         lost = sum(finished.get(key) != metrics for key, metrics in self.recorded.items())
-        twice = sum(max(0, n - 1 - self.running[key]) for key, n in Paid(self.folder, 0).paid.items())
-        again = sum(n - 1 for n in Paid(self.folder, 0).paid.values())
+        # one that was cut off is not paid for; one that is complete but not recorded was still running, for the store
+        twice = sum(max(0, n - 1 - self.running[key]) for key, n in written(self.folder, "completed.txt").items())
+        again = sum(n - 1 for n in written(self.folder, "begun.txt").values())
         front = {e.key: e.metrics for e in run.front} == {e.key: e.metrics for e in whole.front}
         order = [e.key for e in run.all_evaluations] == [e.key for e in whole.all_evaluations]
         print(
@@ -140,7 +141,7 @@ def drivers(work: Path, kills: int, count: int) -> None:
 
 
 def workers(work: Path, kills: int, count: int) -> None:
-    """kill -9 of a process that evaluates, under Tune trials."""
+    """kill -9 of a process that evaluates, under Tune trials and in actors."""
     for batch, name in ((None, "trial"), (4, "actor")):
         audit = Audit(work / f"worker-{name}")
         audit.folder.mkdir()
@@ -151,7 +152,7 @@ def workers(work: Path, kills: int, count: int) -> None:
             while done[0] < kills:
                 time.sleep(rng.uniform(0.5, 1.5))
                 with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                    running = {line.split()[1] for line in (audit.folder / "paid.txt").read_text().splitlines()[-2:]}
+                    running = {line.split()[1] for line in (audit.folder / "begun.txt").read_text().splitlines()[-2:]}
                     finished, unfinished = record(audit.folder)
                     os.kill(int(rng.choice(sorted(running))), signal.SIGKILL)
                     done[0] += 1
@@ -192,8 +193,8 @@ def nodes(work: Path, count: int) -> None:
             with contextlib.suppress(Exception):
                 running = [e for e in load_run(audit.folder / "run").all_evaluations if e.status == "running"]
                 if any(e.node.endswith(victim.node_id[:8]) for e in running) and len(record(audit.folder)[0]) >= 6:
-                    # until its processes are gone the node may end an evaluation and begin the next
-                    audit.killed(lambda: cluster.remove_node(victim, allow_graceful=False))
+                    audit.killed()
+                    cluster.remove_node(victim, allow_graceful=False)
                     killed.append(time.monotonic())
 
     threading.Thread(target=kill, daemon=True).start()
