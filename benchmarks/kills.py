@@ -4,8 +4,8 @@
 
 Each case is a search with a deterministic evaluator that writes down every evaluation it is paid for. Afterwards: results
 that were recorded at a kill and are missing or different at the end ("lost"); evaluations that were completed more than once
-("paid twice"; but for those that the store had as running at a kill); those that were begun again; and whether the front is that
-of an uninterrupted search.
+("paid twice"; but for those that the store had as running at a kill); how often one was begun again ("again as it ran"); and
+whether the front is that of an uninterrupted search.
 """
 
 from __future__ import annotations

@@ -196,8 +196,8 @@ def _terminable():
     def terminate(signum, frame):
         try:
             handler(signum, frame)
-        except SystemExit as exit:
-            raise _Terminated(exit.code) from None
+        except SystemExit as leaving:
+            raise _Terminated(leaving.code) from None
 
     signal.signal(signal.SIGTERM, terminate)
     try:

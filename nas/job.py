@@ -42,7 +42,7 @@ def start(config: SearchConfig, console: Console) -> Run | None:
     directory = config.run_directory
     if (directory / STORE).exists():
         raise InputError(
-            f"{directory} already holds a run; to go on with it {how_to_resume(directory)}, or give another --name"
+            f"{directory} already holds a run; to go on with it, {how_to_resume(directory)}, or give another --name"
         )
     return _run(config, console, resume=False)
 

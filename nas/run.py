@@ -71,7 +71,8 @@ class Run:
 
     def ranked(self) -> list[tuple[Evaluation, int]]:
         """The finished evaluations within the constraints with their non-dominated rank; the front's is 0."""
-        return list(zip(self.eligible, ranks([e.metrics for e in self.eligible], self.objectives).tolist()))
+        eligible = self.eligible
+        return list(zip(eligible, ranks([e.metrics for e in eligible], self.objectives).tolist()))
 
     @cached_property
     def front(self) -> list[Evaluation]:

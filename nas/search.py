@@ -125,7 +125,7 @@ def search(
         store = Store.open(path, space)
     elif path.exists():
         raise InputError(
-            f"{directory} already holds a run; to go on with it {how_to_resume(directory)}, or name another folder"
+            f"{directory} already holds a run; to go on with it, {how_to_resume(directory)}, or name another folder"
         )
     else:
         if (directory / TRIALS).exists():  # their outcomes would be taken for those of this search

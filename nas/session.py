@@ -158,14 +158,14 @@ class Session:
             if entry[0] <= self.clock():
                 self._retries.remove(entry)
                 return self._begin(entry[1])
-        if self._committed() >= self.max_evaluations - 1e-9:
+        if self.left <= 1e-9:
             return None
         if self.rejected > REJECTIONS_PER_EVALUATION * self.max_evaluations:
             if not self.algorithm.feasible:
                 self.error = InputError(self._nothing_fits())
             else:
                 self.progress.once(
-                    f"{self.rejected} architectures were rejected: the search ends with what it has", "end"
+                    f"{self.rejected} architectures were rejected: the search ends with what it has", about="the end"
                 )
                 self._exhausted = True
             return None
@@ -189,7 +189,8 @@ class Session:
     @property
     def left(self) -> float:
         """Whole evaluations that are neither spent nor under way."""
-        return max(0, self.max_evaluations - self._committed())
+        pending = [*self.open.values(), *(job for _, job in self._retries)]
+        return max(0, self.max_evaluations - self.spent - sum(map(self.halving.cost, pending)))
 
     @property
     def over(self) -> bool:
@@ -211,10 +212,6 @@ class Session:
     def next_retry(self) -> float | None:
         """When, by the clock, a job that died is due again."""
         return min((due for due, _ in self._retries), default=None)
-
-    def _committed(self) -> float:
-        pending = [*self.open.values(), *(job for _, job in self._retries)]
-        return self.spent + sum(map(self.halving.cost, pending))
 
     def _begin(self, job: Job) -> Job | None:
         try:

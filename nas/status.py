@@ -38,7 +38,7 @@ def describe_status(directory: str | Path, now: float | None = None) -> tuple[li
     ]
     lines += _running(run, now, alive) + _speed(run, now) + _best(run) + _trouble(run)
     if not alive and not run.complete:
-        lines.append(f"to go on {how_to_resume(directory)}")
+        lines.append(f"to go on, {how_to_resume(directory)}")
     elif not alive and (directory / CONFIG).exists() and not (directory / FRONT).exists():
         lines.append(f"its front is not exported yet: {how_to_resume(directory)}")
     return lines, alive

@@ -433,5 +433,5 @@ def _disk_errors(path: Path):
         yield
     except sqlite3.OperationalError as error:
         raise InputError(
-            f"{path}: {error}; what was recorded before is safe: mend the cause and {how_to_resume(path.parent)}"
+            f"{path}: {error}; what was recorded before is safe: mend the cause, then {how_to_resume(path.parent)}"
         ) from None

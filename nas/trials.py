@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import shutil
 import tempfile
 from dataclasses import asdict
@@ -68,11 +69,13 @@ class Trial(tune.Trainable):
 
     def reset_config(self, new_config):
         self.config, self.begun = new_config, False
-        return not self.worker.is_broken  # then it is ended, and the trial begins again in another
+        return True
 
     def step(self):
         if not self.begun:  # the first step only tells where it runs
             self.begun = True
+            if self.worker.is_broken:  # the trial begins again in another process
+                os._exit(1)
             return {"node": this_node(), "done": False}
         outcome = self.worker.run(self.config["values"], self.config["fidelity"])
         return {"outcome": json.dumps(asdict(outcome)), "done": True}  # text: Tune flattens mappings
@@ -104,11 +107,7 @@ class SessionSearcher(_StaysHere, Searcher):
         slots = self.cluster.slots()
         if not slots:
             self.session.progress.once("no node of the cluster holds a trial now; waiting for one to join")
-        if self.session.over:
-            return Searcher.FINISHED
-        if len(self.jobs) >= slots:
-            return None
-        job = self.session.propose()
+        job = self.session.propose() if len(self.jobs) < slots else None
         if job is None:
             # What is open may give its evaluation back or be tried again, so there may be more to propose later.
             return Searcher.FINISHED if self.session.over else None

@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from evaluators.evaluator import FunctionEvaluator
 from nas import Objective, load_run, search
 from nas.cluster import Cluster
 from search_spaces import Choice, InputError, SearchSpace
@@ -378,33 +377,29 @@ def test_actors_share_what_is_left(tmp_path):
     assert sizes == [16, 12, 6]
 
 
-def test_a_process_that_has_lost_its_gpu_is_let_go(tmp_path, monkeypatch):
-    from nas import cluster
-    from nas.actors import BatchWorker
-
-    class Cuda:
-        lost = False
-
-        def is_initialized(self):
-            return True
-
-        def synchronize(self):
-            if self.lost:
-                raise RuntimeError("CUDA error: an illegal memory access was encountered")
-
-    cuda = Cuda()
+def test_a_process_that_has_lost_its_gpu_is_let_go(tmp_path, batch):
+    """One evaluation breaks CUDA for its process; whatever is evaluated there afterwards would fail."""
 
     def evaluate(architecture):
-        cuda.lost = architecture["a"] == 2
-        if architecture["a"]:
-            raise RuntimeError("it failed")
-        return {"gain": 1.0}
+        import torch
 
-    monkeypatch.setitem(sys.modules, "torch", type("Torch", (), {"cuda": cuda}))
-    monkeypatch.setattr(cluster, "this_node", lambda: "host/1")
-    worker = BatchWorker(
-        {"evaluator": FunctionEvaluator(evaluate), "spaces": [SPACE], "directory": str(tmp_path), "time_limit": None}
+        def synchronize():
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+        if architecture["a"] == 3:
+            torch.cuda.is_initialized, torch.cuda.synchronize = (lambda: True), synchronize
+        if torch.cuda.is_initialized():
+            torch.cuda.synchronize()
+        return {"gain": architecture["a"], "cost": architecture["b"]}
+
+    run = search(
+        SPACE.restrict({"a": [2, 3], "b": [0, 1, 2, 3]}),
+        evaluate,
+        OBJECTIVES,
+        max_evaluations=8,
+        directory=tmp_path / "run",
+        executor=Cluster(batch=batch, max_concurrent=1),
+        algorithm="random",
     )
-    outcomes = worker.run([({"a": a, "b": 0}, None) for a in (0, 1, 2, 3)])
-    assert [outcome["status"] for outcome in outcomes] == ["finished", "failed", "failed"]  # and 3 is not begun
-    assert worker.worker.is_broken and list(worker.run([({"a": 0, "b": 1}, None)])) == []
+    assert {e.architecture["a"]: e.status for e in run.all_evaluations} == {2: "finished", 3: "failed"}
+    assert len(run.evaluations) == 4

@@ -267,7 +267,7 @@ def test_a_small_space_ends_the_search_early(tmp_path):
 
 def test_one_folder_one_run(tmp_path):
     search(SPACE, evaluate, OBJECTIVES, max_evaluations=2, directory=tmp_path / "run")
-    with pytest.raises(InputError, match="already holds a run; to go on with it call `search` again"):
+    with pytest.raises(InputError, match="already holds a run; to go on with it, call `search` again"):
         search(SPACE, evaluate, OBJECTIVES, max_evaluations=2, directory=tmp_path / "run")
     with pytest.raises(InputError, match="holds no run"):
         load_run(tmp_path)

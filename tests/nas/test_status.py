@@ -61,9 +61,9 @@ def test_failures_retries_and_nodes(tmp_path):
     assert not alive and "running when it stopped, to be started again: 1" in text
     assert "times: ValueError: an odd one" in text
     assert "tried again 1 times, the last time because node n7 is gone" in text
-    assert lines[-1].startswith("to go on call `search` again with directory=")
+    assert lines[-1].startswith("to go on, call `search` again with directory=")
     (tmp_path / "run" / "search.yaml").touch()  # a command started it
-    assert describe_status(tmp_path / "run")[0][-1] == f"to go on run `evoyolo resume {tmp_path / 'run'}`"
+    assert describe_status(tmp_path / "run")[0][-1] == f"to go on, run `evoyolo resume {tmp_path / 'run'}`"
 
 
 def test_only_what_meets_the_constraints_is_best(tmp_path, capsys):
@@ -139,4 +139,4 @@ def test_interrupted_twice_it_stops_at_once(slow_search, tmp_path):
     assert slow_search.wait() != 0 and "returned" not in slow_search.stdout.read()
     lines, alive = describe_status(tmp_path / "run")
     assert not alive and "1 of 50 evaluated, 0 of them failed, 1 running" in lines[0]
-    assert lines[-1].startswith("to go on call `search` again with directory=")
+    assert lines[-1].startswith("to go on, call `search` again with directory=")
