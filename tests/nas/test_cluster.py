@@ -176,8 +176,8 @@ def test_ctrl_c_in_the_terminal_waits_for_the_trials_that_run(tmp_path):
     rest = process.stdout.read()
     assert process.wait() == 0, rest
     run = load_run(tmp_path / "run")
-    assert "stopping: nothing more is started" in rest and 1 < len(run.evaluations) < 14
-    assert {e.status for e in run.all_evaluations} == {"finished"}
+    assert "stopping: nothing more is started" in rest and 1 <= len(run.evaluations) < 14
+    assert {e.status for e in run.all_evaluations} <= {"finished", "asked"}  # asked: it had not begun
 
 
 def test_a_local_ray_listens_on_loopback_only(tmp_path):
