@@ -15,11 +15,11 @@ from pathlib import Path
 
 from machine import describe
 
-from evaluators.checkpoint import load_checkpoint
-from evaluators.coco import coco_map
-from evaluators.dataset import load_dataset
-from evaluators.training import Fidelity, train
-from nas.config import SearchConfig
+from evaluators.accuracy.coco import coco_map
+from evaluators.data.dataset import load_dataset
+from evaluators.training.checkpoint import load_checkpoint
+from evaluators.training.train import Fidelity, train
+from nas.launch.config import SearchConfig
 from search_spaces import YoloSpace
 
 WIDTHS = {"1/16": "yolov8-w1/16", "1/8": "yolov8-w1/8", "1/4": "yolov8n"}

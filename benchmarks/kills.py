@@ -27,9 +27,10 @@ from pathlib import Path
 from machine import describe
 from rich.console import Console
 
-from nas import Objective, load_run, search
-from nas.cluster import ENVIRONMENT, Cluster
-from nas.progress import Progress
+from nas import Objective, load_run
+from nas.executors.cluster import ENVIRONMENT, Cluster
+from nas.launch import search
+from nas.report.progress import Progress
 from search_spaces import Choice, SearchSpace
 
 SPACE = SearchSpace("kills", [Choice("a", list(range(40))), Choice("b", list(range(40)))])

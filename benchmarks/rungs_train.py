@@ -20,10 +20,10 @@ from pathlib import Path
 import numpy as np
 
 from evaluators.complexity import complexity
-from evaluators.dataset import convert_voc
+from evaluators.data.dataset import convert_voc
 from evaluators.detector import DetectorEvaluator
 from evaluators.latency.profile import DeviceProfile
-from evaluators.training import Fidelity
+from evaluators.training.train import Fidelity
 from search_spaces import YoloSpace
 
 RUNGS = (1, 3, 9)

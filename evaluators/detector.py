@@ -10,14 +10,14 @@ import numpy as np
 
 from search_spaces import Architecture, build_model
 
-from .checkpoint import load_checkpoint
-from .coco import coco_map
+from .accuracy.coco import coco_map
 from .complexity import complexity
-from .dataset import Dataset, load_dataset
+from .data.dataset import Dataset, load_dataset
 from .evaluator import Evaluator, Rejected, metric_on
 from .latency import LatencyMeter
 from .latency.profile import DeviceProfile
-from .training import Fidelity, check_settings, train
+from .training.checkpoint import load_checkpoint
+from .training.train import Fidelity, check_settings, train
 
 CHECKPOINT = "best.pt"
 

@@ -22,11 +22,11 @@ from evaluators.evaluator import Evaluator, FunctionEvaluator
 from search_spaces import Architecture, InputError, SearchSpace
 
 from .algorithms import Algorithm, make_algorithm
-from .evaluation import Job, Outcome, attempt
 from .objectives import Objective
-from .progress import Progress
-from .session import Session
-from .store import Evaluation, Event, Store
+from .report.progress import Progress
+from .session.session import Session
+from .session.trial import Job, Outcome, attempt
+from .storage.store import Evaluation, Event, Store
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 import os
 
 from .errors import InputError
+from .families.yolov8 import YoloSpace
 from .graph import lower
 from .space import Architecture, Choice, SearchSpace
-from .yolo import YoloSpace
 
 __all__ = ["Architecture", "Choice", "InputError", "SearchSpace", "YoloSpace", "build_model", "lower"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .errors import InputError
+from .families.yolov8 import YoloSpace
 from .space import Choice, SearchSpace
-from .yolo import YoloSpace
 
 SPACES = {"yolo": YoloSpace}  # spaces that are more than their choices
 

@@ -18,7 +18,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 @pytest.fixture(scope="session")
 def small_data(tmp_path_factory):
     """data.yaml of 16 + 8 small digit scenes."""
-    from evaluators.digits import DigitsSettings, digits_yaml
+    from evaluators.data.digits import DigitsSettings, digits_yaml
 
     settings = DigitsSettings(image_size=64, train=16, val=8, smallest=16, largest=32)
     return digits_yaml(settings, tmp_path_factory.mktemp("digits"))
@@ -35,8 +35,8 @@ def tiny():
 @pytest.fixture(scope="session")
 def checkpoint(small_data, tiny, tmp_path_factory):
     """best.pt of `tiny` after one epoch on `small_data`."""
-    from evaluators.dataset import load_dataset
-    from evaluators.training import Fidelity, train
+    from evaluators.data.dataset import load_dataset
+    from evaluators.training.train import Fidelity, train
 
     return train(tiny, load_dataset(small_data), Fidelity(1), tmp_path_factory.mktemp("trained"), batch=8).checkpoint
 

@@ -11,9 +11,9 @@ import numpy as np
 from search_spaces import InputError, YoloSpace, build_model
 
 from ..evaluator import EvaluationError
+from ..formats.formats import export
 from ..locks import machine_lock
 from . import agent
-from .formats import export
 
 REFERENCE = ("yolov8n", 160)  # the preset and its image size that every measurement is compared with
 

@@ -14,8 +14,8 @@ import numpy as np
 from search_spaces import Architecture, build_model
 from search_spaces.files import write_text
 
+from ..formats.formats import export
 from . import agent
-from .formats import export
 from .measurement import check_runtime, reference_architecture
 
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from evaluators.evaluator import EvaluationError
+from evaluators.formats.formats import export
 from evaluators.latency import LatencyMeter, agent, onnx_difference, stirred
-from evaluators.latency.formats import export
 from search_spaces import InputError, YoloSpace, build_model
 
 MODULES = {"onnxruntime": "onnxruntime", "openvino": "openvino", "ncnn": "ncnn", "pytorch": "torch"}

@@ -1,0 +1,1 @@
+"""COCO mAP of anything that runs."""

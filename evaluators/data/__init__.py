@@ -1,0 +1,1 @@
+"""Datasets: loading, checking and converting them, and the one that is built in."""

@@ -1,0 +1,1 @@
+"""Files that runtimes read, written from networks."""

@@ -1,0 +1,1 @@
+"""Training detectors with Ultralytics, and reading what that writes."""

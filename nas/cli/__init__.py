@@ -1,0 +1,5 @@
+"""The `evoyolo` command."""
+
+from .main import main
+
+__all__ = ["main"]

@@ -1,0 +1,154 @@
+"""The models of a front as files: model file, checkpoint, ONNX; and their latency measured once more, undisturbed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from evaluators.data.dataset import calibration_images
+from evaluators.detector import CHECKPOINT
+from evaluators.evaluator import metric_on
+from evaluators.latency import LatencyMeter, export_onnx
+from evaluators.latency.profile import DeviceProfile
+from evaluators.training.checkpoint import load_checkpoint
+from search_spaces import InputError
+from search_spaces.build import save_yaml
+
+from ..session.trial import TRIALS
+from ..storage.run import STORE, Run
+from ..storage.store import Evaluation, Store
+
+Say = Callable[[str], None]
+Files = dict[str, dict[str, str]]
+DISTURBED = "; the machine was slower than usual all the while, so this figure may be off"
+
+
+def deliver(
+    run: Run, say: Say, *, latency_threads: int = 1, profiles: Sequence[DeviceProfile] = (), data: str | None = None
+) -> tuple[Run, Files]:
+    """Write model.yaml, best.pt and model.onnx of every model on the front, and measure their latency.
+
+    Without profiles, latency was measured while other trials kept the machine busy; now nothing else of ours runs.
+    Measured again is what is on the front or next to it (the first two non-dominated ranks), so that a model which only
+    seemed slow can return, and the reference models; the new figure replaces `latency_ms`, the old one is kept as
+    `latency_ms_in_search`. With profiles, latency was predicted; what is on the front, and the reference models, are
+    measured on every profile's device that is this machine, as `latency_measured_ms` beside the prediction.
+
+    Args:
+        data: the dataset, which INT8 is calibrated with.
+
+    Returns:
+        The run as it is now, and key -> {"yaml": ..., "checkpoint": ..., "onnx": ...}, paths relative to its folder.
+    """
+    references = set(run.settings.get("references", {}).values())
+    deepest = 0 if profiles else 1
+    near = {e.key for e, rank in run.ranked() if rank <= deepest}
+    again = [e for e in run.evaluations if e.key in near | references]
+    measures = _predicted(profiles, data, say) if profiles else [_InSearch(latency_threads, run)]
+    files: Files = {}
+    with Store.open(run.directory / STORE) as store:
+        for number, evaluation in enumerate(again, start=1):
+            said = []
+            try:
+                files[evaluation.key], model = export_files(run, evaluation)
+                for measure in measures:
+                    metrics, latency, text = measure(evaluation, model)
+                    store.set_meta("measured", {**(store.get_meta("measured") or {}), measure.device: latency.protocol})
+                    store.amend(evaluation.architecture, metrics)
+                    said.append(text + (DISTURBED if latency.disturbed else ""))
+            except Exception as error:  # one model that a runtime refuses does not cost the others their files
+                said.append(f"{type(error).__name__}: {error}".splitlines()[0])
+            say(f"{number}/{len(again)} {evaluation.key}: {'; '.join(said) or 'exported'}")
+    run = Run(run.directory, run.space)
+    kept = {e.key for e in run.front} | references
+    for folder in (run.directory / "models").glob("*"):  # also what was on the front before the search went on
+        if folder.name not in kept:
+            shutil.rmtree(folder)
+    return run, {key: paths for key, paths in files.items() if key in kept}
+
+
+class _InSearch:
+    """Replaces a latency that was measured during the search."""
+
+    device = ""
+
+    def __init__(self, threads: int, run: Run):
+        self.meter = LatencyMeter(threads=threads, num_classes=run.settings["num_classes"], spin=False)
+
+    def __call__(self, evaluation: Evaluation, model):
+        latency = self.meter.measure(model, evaluation.architecture["image_size"])
+        in_search = evaluation.metrics.get("latency_ms_in_search", evaluation.metrics["latency_ms"])
+        metrics = {
+            "latency_ms": latency.median_ms,
+            "latency_iqr_ms": latency.iqr_ms,
+            "latency_ms_in_search": in_search,
+        }
+        text = f"{latency.median_ms:.2f} ms (interquartile range {latency.iqr_ms:.2f}), {in_search:.2f} in the search"
+        return metrics, latency, text
+
+
+class _Predicted:
+    """Measures beside a prediction, by the profile's own protocol."""
+
+    def __init__(self, profile: DeviceProfile, images, several: bool):
+        self.device, self.images = profile.name if several else "", images
+        self.meter = LatencyMeter(
+            profile.runtime,
+            profile.device,
+            profile.precision,
+            profile.threads,
+            profile.num_classes,
+            profile.reference_ms,
+        )
+
+    def __call__(self, evaluation: Evaluation, model):
+        latency = self.meter.measure(model, evaluation.architecture["image_size"], self.images)
+        predicted = evaluation.metrics[metric_on("latency_ms", self.device)]
+        difference = 100 * (latency.median_ms / predicted - 1)
+        metrics = {
+            metric_on("latency_measured_ms", self.device): latency.median_ms,
+            metric_on("latency_difference_percent", self.device): difference,
+        }
+        where = f" on {self.device}" if self.device else ""
+        text = f"predicted {predicted:.2f} ms, measured {latency.median_ms:.2f} ms{where} ({difference:+.0f}%)"
+        return metrics, latency, text
+
+
+def _predicted(profiles: Sequence[DeviceProfile], data: str | None, say: Say) -> list[_Predicted]:
+    found = []
+    for profile in profiles:
+        if not profile.is_here():
+            say(f"{profile.name} is not this machine: its latencies stay predictions")
+            continue
+        try:
+            images = calibration_images(data) if profile.precision == "INT8" else None
+            found.append(_Predicted(profile, images, len(profiles) > 1))
+        except InputError as error:
+            say(f"{profile.name}: {error}: its latencies stay predictions")
+    return found
+
+
+def export_files(run: Run, evaluation: Evaluation):
+    """({"yaml": ..., "checkpoint": ..., "onnx": ...} relative to the run's folder, the model)."""
+    folder = run.directory / "models" / evaluation.key
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = {"yaml": folder / "model.yaml", "checkpoint": folder / CHECKPOINT, "onnx": folder / "model.onnx"}
+    trained = run.directory / TRIALS / evaluation.key / CHECKPOINT
+    model = load_checkpoint(trained)
+    save_yaml(paths["yaml"], evaluation.architecture, len(model.names), model.names)
+    shutil.copyfile(trained, paths["checkpoint"])
+    export_onnx(model, paths["onnx"], evaluation.architecture["image_size"])
+    return {kind: str(path.relative_to(run.directory)) for kind, path in paths.items()}, model
+
+
+def hand_over(run: Run, evaluation: Evaluation, folder: Path | None = None) -> dict[str, Path]:
+    """The files of one model of the run, exported anew, and copied into `folder` if one is given."""
+    if not (run.directory / TRIALS / evaluation.key / CHECKPOINT).exists():
+        raise InputError(f"{run.directory} keeps no checkpoint of {evaluation.key}")
+    paths, _ = export_files(run, evaluation)
+    files = {kind: run.directory / path for kind, path in paths.items()}
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        files = {kind: Path(shutil.copyfile(path, folder / path.name)) for kind, path in files.items()}
+    return files

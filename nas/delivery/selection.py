@@ -1,0 +1,147 @@
+"""Choosing from a run's front under a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from evaluators.evaluator import metric_and_device, metric_on
+from evaluators.latency.profile import DeviceProfile
+from search_spaces import InputError
+from search_spaces.errors import one_of
+
+from ..report.progress import number
+from ..storage.run import Run, load_run
+from ..storage.store import Evaluation
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What is known of one metric of one model: its value, and the end of its interval that a budget is held against."""
+
+    value: float
+    surely: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Pick:
+    """The model that was chosen, its figures under the bounds, and what was given up for them, in sentences."""
+
+    evaluation: Evaluation
+    figures: Mapping[str, Figure]
+    given_up: list[str]
+
+
+def pick(directory: str | Path, device: str | Path | DeviceProfile | None = None, **bounds: float) -> Evaluation:
+    """The evaluation that is best in the run's first objective among those that surely meet `bounds`.
+
+    Args:
+        device: a device profile (its file or name) whose predictions `max_latency_ms` is held against.
+        bounds: ``max_METRIC`` or ``min_METRIC``, such as ``max_latency_ms=8.0``. A predicted latency meets its bound
+            when the upper end of its 90% interval does; one that was measured, when its median does.
+
+    Raises:
+        InputError: no run there, an unknown metric, or nothing within the bounds (the nearest is named).
+    """
+    return choose(directory, device, **bounds).evaluation
+
+
+def choose(directory: str | Path, device: str | Path | DeviceProfile | None = None, **bounds: float) -> Pick:
+    """As `pick`, with the figures and with what was given up."""
+    run = load_run(directory)
+    if not run.evaluations:
+        raise InputError(f"{directory} has no finished evaluation to pick from")
+    profile = DeviceProfile.load(device) if isinstance(device, (str, Path)) else device
+    first = run.objectives[0]
+    direction = 1 if first.direction == "max" else -1
+
+    def best(evaluations):
+        return max(evaluations, key=lambda e: direction * e.metrics[first.metric])
+
+    name = next((_name(run, kept) for kept in run.profiles if kept == profile), None)
+    figures: dict[str, dict[str, Figure]] = {}
+    for bound in bounds:
+        kind, _, metric = bound.partition("_")
+        known = sorted({name for e in run.evaluations for name in e.metrics} | ({"latency_ms"} if profile else set()))
+        if kind not in ("max", "min") or metric not in known:
+            raise InputError(f"no bound {bound!r}: it is max_ or min_ and a metric of the run, {one_of(known)}")
+        if metric == "latency_ms" and profile and not name:
+            figures[bound] = _predictions(run, profile, kind)
+        else:  # known in the run, where it may have been measured as well
+            metric = name if metric == "latency_ms" and name else metric
+            figures[bound] = {e.key: _figure(e, metric, kind) for e in run.evaluations if metric in e.metrics}
+    fitting = maybe = run.evaluations
+    for bound, limit in bounds.items():
+        sign = 1 if bound.startswith("max_") else -1
+        known = figures[bound]
+        within = [e for e in fitting if e.key in known and sign * known[e.key].surely <= sign * limit]
+        maybe = [e for e in maybe if e.key in known and sign * known[e.key].value <= sign * limit]
+        if not within:
+            raise InputError(_nothing(run, fitting, known, bound, limit))
+        fitting = within
+    chosen = best(fitting)
+    given_up = []
+    for what, others in (("may meet the budget, but not surely", maybe), ("is the best of the run", run.evaluations)):
+        other = best(others)
+        lost = direction * (other.metrics[first.metric] - chosen.metrics[first.metric])
+        if lost > 0:
+            at = ", ".join(known[other.key].text for known in figures.values() if other.key in known)
+            has = number(first.metric, other.metrics[first.metric])
+            given_up.append(f"{number(first.metric, lost)} of {first.metric}: {other.key} has {has} and {what} ({at})")
+    return Pick(chosen, {bound: known[chosen.key] for bound, known in figures.items()}, given_up)
+
+
+def _name(run: Run, profile: DeviceProfile) -> str:
+    """What the run calls the latency on one of its devices."""
+    return metric_on("latency_ms", profile.name if len(run.profiles) > 1 else None)
+
+
+def _figure(evaluation: Evaluation, metric: str, kind: str) -> Figure:
+    value = evaluation.metrics[metric]
+    base, device = metric_and_device(metric)
+    if base == "latency_ms":
+        beside = ("latency_measured_ms", "latency_low_ms", "latency_high_ms")
+        measured, low, high = (evaluation.metrics.get(metric_on(name, device)) for name in beside)
+        if measured is not None:
+            return Figure(measured, measured, f"{metric} {measured:.2f} measured, {value:.2f} predicted")
+        if high is not None:
+            surely = high if kind == "max" else low
+            return Figure(value, surely, f"{metric} {value:.2f} predicted, 90% interval {low:.2f} to {high:.2f}")
+    return Figure(value, value, f"{metric} {number(metric, value)}")
+
+
+def _predictions(run: Run, profile: DeviceProfile, kind: str) -> dict[str, Figure]:
+    """Key -> predicted latency on a device, whichever one the run was searched for."""
+    profile.check_same_space(run.space)
+    smallest, largest = profile.image_sizes
+    covered = [e for e in run.evaluations if smallest <= e.architecture["image_size"] <= largest]
+    if not covered:
+        raise InputError(
+            f"device profile {profile.name} was measured from {smallest} to {largest} px; no model of {run.directory} is there"
+        )
+    rows = zip(*profile.predict([e.architecture for e in covered], run.settings.get("num_classes")))
+    return {
+        e.key: Figure(
+            value,
+            high if kind == "max" else low,
+            f"{value:.2f} ms predicted on {profile.name}, 90% interval {low:.2f} to {high:.2f}",
+        )
+        for e, (value, low, high) in zip(covered, rows)
+    }
+
+
+def _nothing(run: Run, fitting, known: Mapping[str, Figure], bound: str, limit: float) -> str:
+    kind, _, metric = bound.partition("_")
+    sign = 1 if kind == "max" else -1
+    having = [e for e in fitting if e.key in known]
+    if not having:
+        return f"no model of {run.directory} that meets the other bounds has {metric}"
+    nearest = min(having, key=lambda e: sign * known[e.key].surely)
+    word = {"latency_ms": "the fastest"}.get(metric_and_device(metric)[0], "the nearest")
+    figure = known[nearest.key]
+    has = "has" if figure.surely == figure.value else "surely has"
+    among = "" if len(fitting) == len(run.evaluations) else " that meets the other bounds"
+    bound = f"{metric} {'<=' if sign > 0 else '>='} {limit:g}"
+    return f"no model of {run.directory}{among} {has} {bound}; {word} is {nearest.key} with {figure.text}"

@@ -1,0 +1,1 @@
+"""Device profiles: made, packed for a board, fitted."""

@@ -1,0 +1,127 @@
+"""Jobs in batches to long-lived actors, for evaluations that are shorter than what a trial costs."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from dataclasses import asdict, dataclass, field
+
+import ray
+
+from ..session.session import BACK_OFF, Session
+from ..session.trial import Job, Outcome
+from .cluster import Cluster, Worker, death, this_node, worker_arguments
+
+POLL = 0.2  # seconds between looks at the cluster
+
+
+class BatchWorker:
+    """The actor: a worker that hands back every outcome of a batch as soon as there is one."""
+
+    def __init__(self, arguments: dict):
+        self.worker = Worker(**arguments)
+
+    def node(self) -> str:
+        return this_node()
+
+    def run(self, batch: list[tuple[dict, float | None]]):
+        for values, fidelity in batch:
+            if self.worker.is_broken:
+                return  # the driver lets it go and gives the rest to others
+            yield asdict(self.worker.run(values, fidelity))
+
+
+@dataclass
+class Member:
+    """One actor with what it has been given."""
+
+    actor: object
+    starting: object | None  # reference to its node's name until that is known
+    node: str | None = None
+    stream: object | None = None
+    jobs: deque[Job] = field(default_factory=deque)
+
+    @property
+    def awaited(self):
+        return self.starting if self.stream is None else self.stream
+
+
+def run_actors(session: Session, cluster: Cluster) -> None:
+    """Run a session's jobs until it is over. Ray is connected."""
+    options = {"num_cpus": cluster.resources["cpu"], "num_gpus": cluster.resources.get("gpu", 0), "max_restarts": 0}
+    actor_class = ray.remote(**options)(BatchWorker)
+    arguments = ray.put(worker_arguments(session))
+    members: list[Member] = []
+    looked_at, slots = -POLL, 0
+    try:
+        while True:
+            if time.monotonic() - looked_at > POLL:
+                looked_at, slots = time.monotonic(), cluster.slots()
+                if not slots:
+                    session.progress.once("no node of the cluster holds an actor now; waiting for one to join")
+            if len(members) < slots and not session.over:
+                actor = actor_class.remote(arguments)
+                members.append(Member(actor, actor.node.remote()))
+            for member in members:
+                if member.node is not None and member.stream is None:
+                    _hand_out(session, member, cluster.batch, slots)
+            if session.over and not any(member.jobs for member in members):
+                return
+            awaited = {member.awaited: member for member in members if member.awaited is not None}
+            if not awaited:
+                time.sleep(POLL)
+                continue
+            ready, _ = ray.wait(list(awaited), num_returns=1, timeout=POLL)
+            for reference in ready:
+                if not _take_in(session, awaited[reference]):
+                    members.remove(awaited[reference])
+    finally:
+        for member in members:
+            ray.kill(member.actor)
+
+
+def _hand_out(session: Session, member: Member, most: int, slots: int) -> None:
+    """Give a batch to an actor: smaller ones where little is left, which all actors are to share."""
+    batch = min(most, math.ceil(session.left / max(1, slots)) or 1)  # what is tried again is not in what is left
+    while len(member.jobs) < batch and (job := session.propose()) is not None:
+        member.jobs.append(job)
+    if member.jobs:
+        session.running(member.jobs[0], member.node)
+        plain = [(job.architecture.to_dict(), job.fidelity) for job in member.jobs]
+        member.stream = member.actor.run.options(num_returns="streaming").remote(plain)
+
+
+def _take_in(session: Session, member: Member) -> bool:
+    """Take what an actor has to say; False when it has died."""
+    try:
+        if member.stream is None:
+            member.node, member.starting = ray.get(member.starting), None
+            return True
+        outcome = Outcome(**ray.get(next(member.stream)))
+    except StopIteration:
+        member.stream = None
+        if not member.jobs:
+            return True
+        ray.kill(member.actor)  # it has lost its GPU
+        _lose(session, member.jobs, member)
+        return False
+    except ray.exceptions.RayError as error:
+        # The first job was being done; the others only waited for their turn.
+        first, *others = [*member.jobs] or [None]
+        if first is None:
+            session.unstarted(death(member.node, str(error)).reason)
+            time.sleep(BACK_OFF)
+        else:
+            session.conclude(first, death(member.node, str(error)))
+        _lose(session, others, member)
+        return False
+    session.conclude(member.jobs.popleft(), outcome)
+    if member.jobs:
+        session.running(member.jobs[0], member.node)
+    return True
+
+
+def _lose(session: Session, jobs, member: Member) -> None:
+    for job in jobs:
+        session.conclude(job, Outcome("lost", reason="the actor that it waited for ended", node=member.node))

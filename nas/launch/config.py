@@ -1,0 +1,298 @@
+"""The search configuration: one validated set of fields, the same in the YAML file and on the command line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from evaluators.evaluator import METRICS, metric_and_device, metric_on
+from evaluators.latency.profile import DeviceProfile
+from search_spaces import InputError, YoloSpace
+from search_spaces.definition import SPACES
+from search_spaces.errors import one_of
+from search_spaces.files import read_yaml
+from search_spaces.validation import first_problem
+
+from ..algorithms import ALGORITHMS
+from ..objectives import Constraint, Objective
+
+Positive = Annotated[int, Field(gt=0)]
+Latency = Annotated[float, Field(gt=0)]
+# Small detectors that train in well under a minute on one core, at the size of the built-in scenes.
+SMALL = {
+    "image_size": [96, 128],
+    "p5_width": [64, 128, 192, 256],
+    "p4_width": [32, 64, 96, 128],
+    "pan_n5_width": [64, 128, 192, 256],
+    "pan_p4_width": [32, 64, 96, 128],
+    "pan_n4_width": [32, 64, 96, 128],
+}
+
+
+RAY_ONLY = ("address", "gpus_per_trial", "max_concurrent", "batch_evaluations")
+# What may change when a run is resumed: nothing that was measured depends on it.
+RESUMABLE = (
+    "max_evaluations",
+    "max_minutes",
+    "trial_minutes",
+    "algorithm",
+    "executor",
+    "address",
+    "cpus_per_trial",
+    "gpus_per_trial",
+    "max_concurrent",
+    "batch_evaluations",
+    "training_device",
+)
+
+
+class SearchConfig(BaseModel):
+    """Everything that `evoyolo search` can be told. Defaults are the built-in demonstration."""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, frozen=True)
+
+    name: str = Field("search", description="names the run; its folder is results/NAME unless `directory` is given")
+    directory: str | None = Field(None, description="the run's folder")
+
+    space: Literal["yolo"] = Field("yolo", description="what is searched")
+    restrict: dict[str, list] = Field(
+        default_factory=lambda: dict(SMALL), description="choices of the space with the values they are restricted to"
+    )
+    references: list[str] = Field(
+        ["yolov8n", "light-recipe", "yolov8-w1/8", "csppc"],
+        description="presets evaluated first, at the smallest image size left in the space; they seed the search "
+        "and are drawn in the picture",
+    )
+
+    data: str = Field(
+        "digits", description="digits (built in), an Ultralytics data.yaml, or COCO json (train.json:val.json)"
+    )
+    epochs: Positive = Field(6, description="epochs of training per architecture")
+    image_size: int | None = Field(
+        None, description="pixels for training and accuracy; none takes each architecture's own"
+    )
+    fraction: Annotated[float, Field(gt=0, le=1)] = Field(1.0, description="share of the training images to use")
+    rungs: list[Positive] = Field(
+        default_factory=list,
+        description="epochs at which trainings are judged, ascending to `epochs`, such as [2, 6, 18]; of those at f the best f/g "
+        "go on to the next rung g, from their checkpoint, and max_evaluations counts whole trainings; none trains each to the end",
+    )
+    batch: Positive = Field(4, description="images per training step; small ones make more steps of a short training")
+    training: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Ultralytics training settings that replace ours, such as {lr0: 0.002, mosaic: 1.0}",
+    )
+    training_device: str = Field("cpu", description="what trains: cpu, or a CUDA device such as 0")
+
+    device: list[str] = Field(
+        default_factory=list,
+        description="device profiles (files, or names that `evoyolo device list` shows) whose latency is predicted; "
+        "without one, latency is measured where each model is trained",
+    )
+
+    objectives: list[str] = Field(
+        ["map50_95:max", "latency_ms:min"],
+        min_length=1,
+        description="metric:direction, the first one leads; with several devices latency_ms stands for that of each, "
+        "and latency_ms@NAME for one",
+    )
+    max_latency_ms: Latency | dict[str, Latency] | None = Field(
+        None, description="hard limit on the latency, of every device or, as {NAME: 8.0}, of some"
+    )
+    max_params: Positive | None = Field(None, description="hard limit on parameters")
+    max_macs: Positive | None = Field(120_000_000, description="hard limit on multiply-accumulates per image")
+    latency_threads: Positive = Field(1, description="threads of the latency measurement where there is no profile")
+
+    start_from: str | None = Field(
+        None, description="folder of another run whose front is evaluated first, on whatever data and device that was"
+    )
+
+    algorithm: str = Field("surrogate", description=f"search algorithm: {one_of(ALGORITHMS)}")
+    seed: Annotated[int, Field(ge=0)] = Field(0, description="seed of the search and of every training")
+    max_evaluations: Positive = Field(14, description="architectures to evaluate")
+    max_minutes: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        None, description="start no evaluation after this many minutes"
+    )
+
+    trial_minutes: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        None, description="stop an evaluation that takes longer than so many minutes, as failed"
+    )
+
+    executor: Literal["ray", "here"] = Field("ray", description="ray, or here: one at a time in this process")
+    address: str | None = Field(None, description="address of a Ray cluster to join; none starts a local one")
+    cpus_per_trial: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        1, description="CPU cores reserved for each trial"
+    )
+    gpus_per_trial: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        0, description="GPUs, or a fraction of one, for each trial"
+    )
+    max_concurrent: Positive | None = Field(None, description="most trials at once; none is what the resources hold")
+
+    batch_evaluations: Positive | None = Field(
+        None,
+        description="evaluations handed at once to a long-lived Ray actor, for short ones; none makes each a trial of Ray Tune",
+    )
+
+    @field_validator("name")
+    @classmethod
+    def _plain_name(cls, name: str) -> str:
+        if not name or name in (".", "..") or "/" in name or "\\" in name:
+            raise ValueError("must be a plain folder name")
+        return name
+
+    @field_validator("objectives")
+    @classmethod
+    def _objectives(cls, texts: list[str]) -> list[str]:
+        for text in texts:
+            name, _, direction = text.partition(":")
+            metric = METRICS.get(metric_and_device(name)[0])
+            if metric is None:
+                raise ValueError(f"{name!r} is not a metric; there are {one_of(METRICS)}")
+            if direction not in ("min", "max"):
+                raise ValueError(f"{text!r} must end in :min or :max, such as {name}:{metric.direction}")
+        return texts
+
+    @field_validator("training_device")
+    @classmethod
+    def _training_device(cls, name: str) -> str:
+        if not re.fullmatch(r"cpu|cuda(:\d+)?|\d+(,\d+)*", name):
+            raise ValueError("must be cpu, or a CUDA device such as 0 or cuda:0")
+        return name
+
+    @field_validator("algorithm")
+    @classmethod
+    def _algorithm(cls, name: str) -> str:
+        if name not in ALGORITHMS:
+            raise ValueError(f"must be {one_of(ALGORITHMS)}")
+        return name
+
+    @model_validator(mode="after")
+    def _space_and_references(self):
+        # InputError is a ValueError: pydantic reports its message
+        smallest = self.make_space()["image_size"].values[0]
+        for name in self.references:
+            YoloSpace().preset(name, image_size=smallest)
+        if self.image_size is not None and (self.image_size < 32 or self.image_size % 32):
+            raise ValueError(f"image_size {self.image_size} must be a multiple of 32")
+        return self
+
+    @model_validator(mode="after")
+    def _rungs_end_at_the_epochs(self):
+        if self.rungs and (self.rungs != sorted(set(self.rungs)) or self.rungs[-1] != self.epochs):
+            raise ValueError(f"rungs must ascend and end at epochs ({self.epochs}), not {self.rungs}")
+        return self
+
+    @model_validator(mode="after")
+    def _devices(self):
+        for source in self.device:
+            if source.isdigit() or source in ("cpu", "cuda"):
+                raise ValueError(f"device: {source!r} is no device profile; what trains is `training_device`")
+        names = [profile.name for profile in self.profiles]
+        if len(set(names)) < len(names):
+            raise ValueError(f"device: two profiles have the same name ({', '.join(names)})")
+        for profile in self.profiles:
+            profile.check_covers(self.make_space())
+        named = [metric_and_device(text.partition(":")[0])[1] for text in self.objectives]
+        if isinstance(self.max_latency_ms, dict):
+            named += list(self.max_latency_ms)
+        for name in named:
+            if name is not None and (name not in names or len(names) < 2):
+                raise ValueError(
+                    f"{name!r} is none of several devices"
+                    + (f"; they are {one_of(names)}" if len(names) > 1 else "; give two or more with `device`")
+                )
+        return self
+
+    # -- what the fields mean -----------------------------------------------------------------------------------
+
+    def make_space(self) -> YoloSpace:
+        space = SPACES[self.space]()
+        return space.restrict(self.restrict) if self.restrict else space
+
+    def reference_architectures(self) -> dict:
+        """Preset name -> architecture, for the references; they need not lie in the restricted space."""
+        smallest = self.make_space()["image_size"].values[0]
+        return {name: YoloSpace().preset(name, image_size=smallest) for name in self.references}
+
+    def make_objectives(self) -> list[Objective]:
+        objectives = []
+        for text in self.objectives:
+            metric, direction = text.split(":")
+            several = metric == "latency_ms" and self.device_names
+            objectives += [Objective(name, direction) for name in (self._on_devices(metric) if several else [metric])]
+        return objectives
+
+    def make_constraints(self) -> list[Constraint]:
+        bounds = {"params": self.max_params, "macs": self.max_macs}
+        if isinstance(self.max_latency_ms, dict):
+            bounds |= {metric_on("latency_ms", name): bound for name, bound in self.max_latency_ms.items()}
+        elif self.max_latency_ms is not None:
+            bounds |= dict.fromkeys(self._on_devices("latency_ms"), self.max_latency_ms)
+        return [Constraint(metric, upper=bound) for metric, bound in bounds.items() if bound is not None]
+
+    @cached_property
+    def profiles(self) -> list[DeviceProfile]:
+        return [DeviceProfile.load(source) for source in self.device]
+
+    @property
+    def device_names(self) -> list[str]:
+        """Names that tell several devices apart; none where there is one device or none."""
+        return [profile.name for profile in self.profiles] if len(self.device) > 1 else []
+
+    def _on_devices(self, metric: str) -> list[str]:
+        return [metric_on(metric, name) for name in self.device_names] or [metric]
+
+    @property
+    def run_directory(self) -> Path:
+        return Path(self.directory) if self.directory else Path("results") / self.name
+
+    def to_dict(self) -> dict[str, Any]:
+        return self.model_dump()
+
+
+def make_config(values: Mapping[str, Any], source: str) -> SearchConfig:
+    """A configuration from field values; `source` names where they are from in messages.
+
+    Raises:
+        InputError: an unknown field or a wrong value; names the source, the field and the value.
+    """
+    try:
+        return SearchConfig(**values)
+    except ValidationError as error:
+        if error.errors()[0]["type"] == "extra_forbidden":
+            field = error.errors()[0]["loc"][0]
+            raise InputError(f"{source}: no field {field!r}; there are {one_of(SearchConfig.model_fields)}") from None
+        raise InputError(f"{source}: {first_problem(error)}") from None
+
+
+def read_settings(path: str | Path) -> dict:
+    """The fields in a YAML file. Raises InputError that names the file and, where it can, the line."""
+    values = read_yaml(path)
+    if values is None:
+        return {}
+    if not isinstance(values, dict) or not all(isinstance(field, str) for field in values):
+        raise InputError(f"{path}: must be a list of `field: value` lines")
+    return values
+
+
+def load_config(path: str | Path, **overrides) -> SearchConfig:
+    """The configuration in a YAML file, with some fields overridden."""
+    return make_config({**read_settings(path), **overrides}, str(path))
+
+
+def commented_yaml(config: SearchConfig | None = None) -> str:
+    """A configuration file with every field, its default or value, and what it means."""
+    values = (config or SearchConfig()).to_dict()
+    lines = ["# Settings of `evoyolo search`; each is an option of the command line too (--max-latency-ms 8)."]
+    for name, field in SearchConfig.model_fields.items():
+        # None lets the dumper write lists in one line, but would do so to a mapping of plain values as well
+        style = None if isinstance(values[name], (list, dict)) else False
+        text = yaml.safe_dump({name: values[name]}, default_flow_style=style, sort_keys=False, width=110).strip()
+        lines += ["", f"# {field.description}", text]
+    return "\n".join(lines) + "\n"

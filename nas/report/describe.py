@@ -1,0 +1,85 @@
+"""One architecture explained layer by layer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from evaluators import complexity
+from evaluators.training.checkpoint import checkpoint_architecture, load_checkpoint
+from search_spaces import Architecture, InputError, YoloSpace, lower
+from search_spaces.build import load_yaml
+from search_spaces.graph import IMAGE
+from search_spaces.trace import trace
+
+from ..storage.run import STORE, load_run
+
+
+def find_architecture(text: str) -> tuple[Architecture, int | None]:
+    """An architecture from what a user writes, and the number of classes where it says one.
+
+    `text` is a preset's name, RUN:KEY (the start of a key will do), a model file (.yaml) or a checkpoint (.pt).
+
+    Raises:
+        InputError: it is none of them.
+    """
+    space = YoloSpace()
+    if text in space.presets:
+        return space.preset(text), None
+    if text.endswith((".yaml", ".yml")):
+        architecture, content = load_yaml(text, space)
+        return architecture, content.get("nc")
+    if text.endswith(".pt"):
+        return checkpoint_architecture(text, space), len(load_checkpoint(text).names)
+    directory, _, key = text.rpartition(":")
+    if directory and (Path(directory) / STORE).exists():
+        run = load_run(directory)
+        found = [e for e in run.all_evaluations if key and e.key.startswith(key)]
+        if len(found) == 1:
+            return found[0].architecture, run.settings.get("num_classes")
+        raise InputError(f"{directory} has {len(found) or 'no'} architectures whose key starts with {key!r}")
+    raise InputError(
+        f"{text!r} is no architecture: give a preset ({', '.join(space.presets)}), RUN:KEY, a model.yaml or a best.pt"
+    )
+
+
+def print_architecture(architecture: Architecture, num_classes: int, image_size, console: Console) -> None:
+    """A table of the layers with their shapes, parameters and MACs; then the totals."""
+    graph = lower(architecture, num_classes, image_size)
+    _, height, width = graph.image
+    total = complexity([architecture], num_classes, (height, width))
+    params, macs, peak = (int(values[0]) for values in (total.params, total.macs, total.peak_activation_bytes))
+    table = Table(
+        title=f"{architecture.space.name}:{architecture.key} at {height} x {width} px, {num_classes} classes",
+        title_justify="left",
+    )
+    for heading in ("layer", "from", "module", "what", "out (C x H x W)"):
+        table.add_column(heading)
+    for heading in ("parameters", "MMACs", "% of MACs"):
+        table.add_column(heading, justify="right")
+    for index, layer in enumerate(graph.layers):
+        steps, _, _ = trace(layer)
+        layer_params, layer_macs = map(sum, zip(*(step.cost for step in steps)))
+        what = ", ".join(
+            f"{name}={value}" for name, value in layer.arguments.items() if name not in ("channels", "num_classes")
+        )
+        shapes = " + ".join("x".join(str(np.asarray(n)) for n in shape) for shape in layer.out_shapes)
+        table.add_row(
+            str(index),
+            ", ".join("image" if source == IMAGE else str(source) for source in layer.inputs),
+            layer.module,
+            what,
+            shapes,
+            f"{layer_params:,}",
+            f"{layer_macs / 1e6:,.1f}",
+            f"{100 * layer_macs / macs:.1f}",
+        )
+    console.print(table)
+    console.print(
+        f"{params:,} parameters, {macs:,} MACs ({2 * macs / 1e9:.2f} GFLOPs), "
+        f"{peak / 2**20:.2f} MiB of FP32 activations at the peak",
+        highlight=False,
+    )

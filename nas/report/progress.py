@@ -1,0 +1,179 @@
+"""Progress of a search: a live table on a terminal, plain lines anywhere else."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from ..objectives import Constraint, Objective, default_reference, front, hypervolume, meets
+from ..storage.store import UNFINISHED, Evaluation
+
+
+def duration(seconds: float) -> str:
+    """12 s, 3 min 20 s, 2 h 05 min."""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60:02d} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
+
+
+def budget(spent: float) -> str:
+    """Whole evaluations as they are printed: with several fidelities they are spent in parts."""
+    return f"{spent:.1f}" if isinstance(spent, float) else f"{spent}"
+
+
+def number(name: str, value: float) -> str:
+    """A metric's value as tables print it."""
+    if name.partition("@")[0].endswith("_percent"):
+        return f"{value:+.0f}"
+    if "_ms" in name or name.endswith("_seconds"):
+        return f"{value:.2f}"
+    if isinstance(value, int) or float(value).is_integer() and abs(value) >= 1000:
+        return f"{int(value):,}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3f}"
+
+
+def best(evaluations: Sequence[Evaluation], objectives: Sequence[Objective]) -> str:
+    """The best value of every objective among some finished evaluations."""
+    values = {o: [e.metrics[o.metric] for e in evaluations] for o in objectives}
+    return ", ".join(
+        f"{o.metric} {number(o.metric, max(v) if o.direction == 'max' else min(v))}" for o, v in values.items() if v
+    )
+
+
+def volume(evaluations: Sequence[Evaluation], objectives: Sequence[Objective]) -> float | None:
+    """Hypervolume of some finished evaluations up to `default_reference`; None where they are fewer than two."""
+    metrics = [e.metrics for e in evaluations]
+    return hypervolume(metrics, objectives, default_reference(metrics, objectives)) if len(metrics) > 1 else None
+
+
+class Progress:
+    """Shows how far a search is. Everything it says was counted or measured at that moment."""
+
+    def __init__(
+        self,
+        objectives: Sequence[Objective],
+        max_evaluations: int,
+        console: Console | None = None,
+        constraints: Sequence[Constraint] = (),
+    ):
+        self.objectives, self.constraints = list(objectives), list(constraints)
+        self.max_evaluations = max_evaluations
+        self.console = console or Console(file=sys.stdout)
+        self.evaluations: dict[str, Evaluation] = {}  # by key, those that have ended or paused
+        self.open = self.costed = 0
+        self.spent = self.spent_before = 0  # whole evaluations; before this process, which say nothing about its speed
+        self.drained = False
+        self._said: set[str] = set()
+        self.started_at = self.ended_at = None
+        self._live: Live | None = None
+
+    def __enter__(self) -> Progress:
+        self.started_at = time.monotonic()
+        if self.console.is_terminal:
+            self._live = Live(console=self.console, refresh_per_second=2, get_renderable=self._table)
+            self._live.start()
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.ended_at = time.monotonic()
+        if self._live:
+            self._live.stop()
+            self._live = None
+
+    def say(self, text: str) -> None:
+        self.console.print(text, highlight=False, soft_wrap=True)
+
+    def once(self, text: str, about: str | None = None) -> None:
+        """Say something that need not be repeated, nor anything else about the same."""
+        if (about or text) not in self._said:
+            self._said.add(about or text)
+            self.say(text)
+
+    def restore(self, evaluations: Sequence[Evaluation], spent: float) -> None:
+        self.evaluations = {e.key: e for e in evaluations if e.status not in UNFINISHED}
+        self.spent = self.spent_before = spent
+        if evaluations:
+            self.say(f"resumed with {self._counted()}")
+
+    def started(self, costed: int, open: int) -> None:
+        self.costed, self.open = costed, open
+
+    def retried(self, key: str, why: str, open: int) -> None:
+        self.open = open
+        self.say(f"{key}  {why}")
+
+    def drain(self, open: int) -> None:
+        self.drained = True
+        wait = f"waiting for what runs ({open}); Ctrl-C again stops at once" if open else "nothing runs"
+        self.say(f"stopping: nothing more is started, {wait}")
+
+    def concluded(self, evaluation: Evaluation, spent: float, open: int) -> None:
+        self.open, self.spent = open, spent
+        self.evaluations[evaluation.key] = evaluation
+        if evaluation.status in ("finished", "paused"):
+            what = ", ".join(f"{o.metric} {number(o.metric, evaluation.metrics[o.metric])}" for o in self.objectives)
+            what += f" at {evaluation.fidelity:g}" if evaluation.fidelity is not None else ""
+        else:
+            what = f"{evaluation.status}: {evaluation.reason}"
+        # A terminal has the table for the state; a log has to say it on every line.
+        state = "" if self._live else f" | {self._counted()}, {self.open} running, {self._ends()}"
+        self.say(f"{evaluation.key}  {what}  ({duration(evaluation.seconds or 0)}){state}")
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds that the search has taken, or took, in this process; 0 if nothing was left to search."""
+        if self.started_at is None:
+            return 0.0
+        return (self.ended_at or time.monotonic()) - self.started_at
+
+    # -- what is said --------------------------------------------------------------------------------------------
+
+    def _counted(self) -> str:
+        """Of the budget; with several fidelities it is spent in parts."""
+        counts = Counter(e.status for e in self.evaluations.values())
+        text = f"{budget(self.spent)}/{self.max_evaluations} evaluated, {counts['failed']} failed"
+        return text + "".join(f", {counts[state]} {state}" for state in ("paused", "rejected") if counts[state])
+
+    def _left(self) -> float | None:
+        done = self.spent - self.spent_before
+        if done <= 0:
+            return None
+        return self.elapsed / done * max(0, self.max_evaluations - self.spent)
+
+    @property
+    def eligible(self) -> list[Evaluation]:
+        """What has finished and meets the constraints."""
+        return [e for e in self.evaluations.values() if e.status == "finished" and meets(e.metrics, self.constraints)]
+
+    def _ends(self) -> str:
+        eligible, left = self.eligible, self._left()
+        added = volume(eligible, self.objectives)
+        parts = [f"best {best(eligible, self.objectives)}"] if eligible else []
+        parts += [f"hypervolume {added:.4g}"] if added is not None else []
+        parts += [f"about {duration(left)} left"] if left is not None else []
+        return ", ".join(parts) or "no result yet"
+
+    def _table(self):
+        table = Table.grid(padding=(0, 2))
+        eligible, left = self.eligible, self._left()
+        added = volume(eligible, self.objectives)
+        on_front = len(front([e.metrics for e in eligible], self.objectives))
+        table.add_row("", ProgressBar(total=self.max_evaluations, completed=self.spent, width=50))
+        table.add_row("evaluated", self._counted())
+        table.add_row("running", f"{self.open}" + (f", {self.costed:,} candidates costed" if self.costed else ""))
+        table.add_row("best", best(eligible, self.objectives) or "-")
+        table.add_row("front", f"{on_front} models" + (f", hypervolume {added:.4g}" if added is not None else ""))
+        table.add_row(
+            "time", f"{duration(self.elapsed)}" + (f", about {duration(left)} left" if left is not None else "")
+        )
+        return table

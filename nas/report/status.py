@@ -1,0 +1,87 @@
+"""How far a run is, read from its store while the search goes on or after it has stopped."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+
+from rich.console import Console
+
+from ..storage.run import STORE, Run
+from ..storage.store import CONFIG, how_to_resume, is_in_use
+from .front import FRONT
+from .progress import best, budget, duration, volume
+
+SHOWN = 20  # jobs that run, and reasons of failures
+
+
+def print_status(directory: str | Path, console: Console) -> bool:
+    """Print it; returns whether a search is writing the run at this moment."""
+    lines, alive = describe_status(directory)
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+    return alive
+
+
+def describe_status(directory: str | Path, now: float | None = None) -> tuple[list[str], bool]:
+    """(lines, whether a search is writing the run). Raises InputError when the folder holds no run."""
+    directory = Path(directory)
+    run = Run(directory)
+    alive = is_in_use(directory / STORE)
+    now = time.time() if now is None else now
+    counts = Counter(e.status for e in run.all_evaluations)
+    lines = [
+        f"{directory}: {'a search is running' if alive else 'no search is running'}; "
+        f"{budget(run.spent)}{f' of {run.max_evaluations}' if run.max_evaluations else ''} evaluated, {counts['failed']} of them failed, "
+        + ", ".join(f"{counts[state]} {state}" for state in ("running", "asked", "paused", "rejected"))
+    ]
+    lines += _running(run, now, alive) + _speed(run, now) + _best(run) + _trouble(run)
+    if not alive and not run.complete:
+        lines.append(f"to go on, {how_to_resume(directory)}")
+    elif not alive and (directory / CONFIG).exists() and not (directory / FRONT).exists():
+        lines.append(f"its front is not exported yet: {how_to_resume(directory)}")
+    return lines, alive
+
+
+def _running(run: Run, now: float, alive: bool) -> list[str]:
+    running = [e for e in run.all_evaluations if e.status == "running"]
+    if not alive:
+        return [f"  running when it stopped, to be started again: {len(running)}"] if running else []
+    lines = []
+    for e in sorted(running, key=lambda e: e.started_at)[:SHOWN]:
+        at = f" at fidelity {e.fidelity:g}" if e.fidelity is not None else ""
+        again = f", attempt {e.attempts}" if e.attempts > 1 else ""
+        lines.append(f"  {e.key} runs on {e.node} for {duration(now - e.started_at)}{at}{again}")
+    nodes = Counter(e.node for e in running)
+    if len(running) > SHOWN:
+        lines.append(f"  and {len(running) - SHOWN} more, on {len(nodes)} nodes in all")
+    return lines
+
+
+def _speed(run: Run, now: float) -> list[str]:
+    took = sorted(e.seconds for e in run.evaluations if e.seconds is not None)
+    if not took:
+        return []
+    hour = sum(e.ended_at is not None and e.ended_at > now - 3600 for e in run.evaluations)
+    text = f"evaluations took {duration(took[0])} to {duration(took[-1])}, half of them under {duration(took[len(took) // 2])}"
+    return [f"{text}; {hour} finished in the last hour"]
+
+
+def _best(run: Run) -> list[str]:
+    if not run.front:
+        return []
+    added = volume(run.eligible, run.objectives)
+    return [
+        f"front: {len(run.front)} of {len(run.evaluations)} finished, best {best(run.front, run.objectives)}"
+        + (f", hypervolume {added:.4g}" if added is not None else "")
+    ]
+
+
+def _trouble(run: Run) -> list[str]:
+    reasons = Counter(e.reason for e in run.all_evaluations if e.status == "failed")
+    lines = [f"failed {count} times: {reason}" for reason, count in reasons.most_common(SHOWN)]
+    retried = [e for e in run.events if e.state == "retried"]
+    if retried:
+        lines.append(f"tried again {len(retried)} times, the last time because {retried[-1].detail}")
+    return lines

@@ -1,0 +1,1 @@
+"""Who decides how far every evaluation goes."""

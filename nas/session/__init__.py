@@ -1,0 +1,1 @@
+"""One running search: what is next, what is open, where every outcome goes."""

@@ -1,0 +1,87 @@
+"""A run: the folder of one search, read back."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from evaluators.latency.profile import DeviceProfile
+from search_spaces import InputError, SearchSpace
+
+from ..objectives import Constraint, Objective, meets, ranks
+from ..schedulers.halving import spent
+from .store import Evaluation, Store
+
+STORE = "store.sqlite"
+DEVICES = "devices"  # folder of the profiles that a run predicts with
+
+
+class Run:
+    """The evaluations of one search and their front, as the store has them now.
+
+    Raises:
+        InputError: the folder holds no run, or one that this version cannot read.
+    """
+
+    def __init__(self, directory: str | Path, space: SearchSpace | None = None):
+        self.directory = Path(directory)
+        path = self.directory / STORE
+        if not path.exists():
+            raise InputError(f"{self.directory} holds no run (there is no {STORE} in it)")
+        with Store.open(path, space, read_only=True) as store:
+            self.space = store.space
+            self.settings = store.get_meta("settings") or {}
+            self.costed = store.get_meta("costed") or 0
+            self.measured = store.get_meta("measured") or {}  # device, or "", -> how its latency was measured
+            self.max_evaluations = store.get_meta("max_evaluations")
+            self.complete = bool(store.get_meta("complete"))  # the search came to its end
+            self.all_evaluations = store.evaluations()
+            self.events = store.events()
+        self.objectives = [Objective(*pair) for pair in self.settings.get("objectives", [])]
+
+    @property
+    def evaluations(self) -> list[Evaluation]:
+        """The finished evaluations, in the order they were asked."""
+        return [e for e in self.all_evaluations if e.status == "finished"]
+
+    @property
+    def spent(self) -> float:
+        """Whole evaluations that were spent, failures included."""
+        return spent(self.events, self.settings.get("fidelities", []))
+
+    @property
+    def protocol(self) -> str:
+        """How the front's latency was measured, in a line."""
+        devices = self.settings.get("devices") or {}
+        parts = [f"predicted for {name} ({protocol})" for name, protocol in devices.items()]
+        parts += [f"measured{f' for {name}' if name else ''}: {text}" for name, text in self.measured.items()]
+        return "; ".join(parts) or "measured during the search"
+
+    @cached_property
+    def profiles(self) -> list[DeviceProfile]:
+        """The profiles that the run predicts with, as it keeps them."""
+        names = self.settings.get("devices") or {}
+        return [DeviceProfile.load(self.directory / DEVICES / f"{name}.json") for name in names]
+
+    @property
+    def eligible(self) -> list[Evaluation]:
+        """The finished evaluations that meet the constraints."""
+        constraints = [Constraint(*fields) for fields in self.settings.get("constraints", [])]
+        return [e for e in self.evaluations if meets(e.metrics, constraints)]
+
+    def ranked(self) -> list[tuple[Evaluation, int]]:
+        """The finished evaluations within the constraints with their non-dominated rank; the front's is 0."""
+        eligible = self.eligible
+        return list(zip(eligible, ranks([e.metrics for e in eligible], self.objectives).tolist()))
+
+    @cached_property
+    def front(self) -> list[Evaluation]:
+        """The non-dominated evaluations within the constraints, best in the first objective first."""
+        members = [e for e, rank in self.ranked() if rank == 0]
+        first = self.objectives[0]
+        return sorted(members, key=lambda e: e.metrics[first.metric], reverse=first.direction == "max")
+
+
+def load_run(directory: str | Path) -> Run:
+    """The run in a folder; it may still be running."""
+    return Run(directory)

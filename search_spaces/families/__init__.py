@@ -1,0 +1,1 @@
+"""Model families: a frame that architectures are built in, with its space, presets, builder and head."""

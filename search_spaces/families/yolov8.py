@@ -1,0 +1,209 @@
+"""The YOLO detector space: backbone, neck, head and input size, each choice per stage; and its named presets."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from ..errors import InputError, one_of
+from ..graph import IMAGE, LayerGraph, Shape
+from ..space import Architecture, Choice, SearchSpace
+
+IMAGE_SIZES = (64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640)
+BLOCKS = ("C2f", "C3k2", "CSPPC")
+DOWNSAMPLERS = ("Conv", "ADown", "HWD")
+DEPTHS = (1, 2, 3)
+STEM_WIDTHS = (8, 16, 24, 32)
+WIDTHS = {  # channels at each level, from 1/16 of YOLOv8's widths to those of YOLOv8s (1/2)
+    "p2": (8, 16, 24, 32, 48, 64),
+    "p3": (16, 32, 48, 64, 96, 128),
+    "p4": (32, 64, 96, 128, 192, 256),
+    "p5": (64, 128, 192, 256, 384, 512),
+}
+LEVELS = tuple(WIDTHS)
+# PAN's four blocks: top-down to P4 and P3, then bottom-up to N4 and N5 (the levels the head reads are P3, N4, N5)
+PAN_BLOCKS = {"pan_p4": "p4", "pan_p3": "p3", "pan_n4": "p4", "pan_n5": "p5"}
+
+
+def _choices() -> list[Choice]:
+    choices = [Choice("image_size", IMAGE_SIZES), Choice("stem_width", STEM_WIDTHS)]
+    for level in LEVELS:
+        choices += [
+            Choice(f"{level}_down", DOWNSAMPLERS),
+            Choice(f"{level}_block", BLOCKS),
+            Choice(f"{level}_depth", DEPTHS),
+            Choice(f"{level}_width", WIDTHS[level]),
+        ]
+    pan, afpn = {"neck": ("PAN",)}, {"neck": ("AFPN",)}
+    choices.append(Choice("neck", ("PAN", "AFPN")))
+    for name, level in PAN_BLOCKS.items():
+        if name in ("pan_n4", "pan_n5"):
+            choices.append(Choice(f"{name}_down", DOWNSAMPLERS, when=pan))
+        choices += [
+            Choice(f"{name}_block", BLOCKS, when=pan),
+            Choice(f"{name}_depth", DEPTHS, when=pan),
+            Choice(f"{name}_width", WIDTHS[level], when=pan),
+        ]
+    choices += [
+        Choice("afpn_levels", ("P3-P5", "P2-P5"), when=afpn),
+        Choice("afpn_width", (32, 64, 96, 128), when=afpn),
+        Choice("afpn_reduction", (4, 8), when=afpn),
+        Choice("head_class_branch", ("full", "depthwise")),
+        Choice("head_reg_max", (1, 16)),
+    ]
+    return choices
+
+
+YOLOV8N = {
+    "image_size": 640,
+    "stem_width": 16,
+    **{f"{level}_down": "Conv" for level in LEVELS},
+    **{f"{level}_block": "C2f" for level in LEVELS},
+    **dict(zip((f"{level}_depth" for level in LEVELS), (1, 2, 2, 1))),
+    **dict(zip((f"{level}_width" for level in LEVELS), (32, 64, 128, 256))),
+    "neck": "PAN",
+    **{f"{name}_block": "C2f" for name in PAN_BLOCKS},
+    **{f"{name}_depth": 1 for name in PAN_BLOCKS},
+    **dict(zip((f"{name}_width" for name in PAN_BLOCKS), (128, 64, 128, 256))),
+    "pan_n4_down": "Conv",
+    "pan_n5_down": "Conv",
+    "head_class_branch": "full",
+    "head_reg_max": 16,
+}
+
+
+def _backbone(part: str, value, levels=LEVELS) -> dict:
+    return {f"{level}_{part}": value for level in levels}
+
+
+def _widths(stem: int, p2: int, p3: int, p4: int, p5: int) -> dict:
+    widths = {"p2": p2, "p3": p3, "p4": p4, "p5": p5}
+    return {
+        "stem_width": stem,
+        **{f"{level}_width": width for level, width in widths.items()},
+        **{f"{name}_width": widths[level] for name, level in PAN_BLOCKS.items()},
+    }
+
+
+def _afpn(levels: str, width: int = 128, reduction: int = 8) -> dict:
+    return {"neck": "AFPN", "afpn_levels": levels, "afpn_width": width, "afpn_reduction": reduction}
+
+
+_CSPPC_NECK = {f"{name}_block": "CSPPC" for name in PAN_BLOCKS}
+_ADOWN_NECK = {"pan_n4_down": "ADown", "pan_n5_down": "ADown"}
+
+# What each preset changes of YOLOv8n. "yolov8-w*" are YOLOv8's widths times that factor, at YOLOv8n's depths.
+PRESETS = {
+    "yolov8n": {},
+    "yolov8s": _widths(32, 64, 128, 256, 512),
+    "yolov8-w1/8": _widths(8, 16, 32, 64, 128),
+    "yolov8-w1/16": _widths(8, 8, 16, 32, 64),
+    "csppc-backbone": _backbone("block", "CSPPC"),
+    "csppc-neck": _CSPPC_NECK,
+    "csppc": {**_backbone("block", "CSPPC"), **_CSPPC_NECK},
+    "adown-p3-p5": _backbone("down", "ADown", LEVELS[1:]),
+    "adown-backbone": _backbone("down", "ADown"),
+    "adown": {**_backbone("down", "ADown"), **_ADOWN_NECK},
+    "hwd-backbone": _backbone("down", "HWD"),
+    "csppc-adown": {**_backbone("block", "CSPPC"), **_CSPPC_NECK, **_backbone("down", "ADown"), **_ADOWN_NECK},
+    "afpn-p2-p5": _afpn("P2-P5"),
+    "afpn-p2-p5-w64": _afpn("P2-P5", 64),
+    "afpn-p3-p5": _afpn("P3-P5"),
+    "csppc-adown-afpn": {**_backbone("block", "CSPPC"), **_backbone("down", "ADown"), **_afpn("P3-P5")},
+    "light-recipe": {**_backbone("block", "CSPPC"), **_backbone("down", "HWD"), **_afpn("P2-P5")},
+    "light-recipe-adown": {**_backbone("block", "CSPPC"), **_backbone("down", "ADown"), **_afpn("P2-P5")},
+}
+
+
+class YoloSpace(SearchSpace):
+    """Detectors in YOLOv8's frame: stem, four stages P2 to P5, SPPF, a PAN or AFPN neck, an anchor-free head."""
+
+    topology_choices = ("neck", "afpn_levels")  # these decide which layers there are; the rest only what they are
+
+    def __init__(self):
+        super().__init__("yolo", _choices())
+
+    @property
+    def presets(self) -> list[str]:
+        """Names that `preset` takes."""
+        return list(PRESETS)
+
+    def preset(self, name: str, **changes) -> Architecture:
+        """A named architecture, with `changes` to its values (``preset("yolov8n", image_size=320)``).
+
+        Raises:
+            InputError: an unknown name, or (in a restricted space) an architecture that the space does not hold.
+        """
+        if name not in PRESETS:
+            raise InputError(f"no preset {name!r}; there are {one_of(PRESETS)}")
+        values = {**YOLOV8N, **PRESETS[name], **changes}
+        if values["neck"] == "AFPN":
+            values = {choice: value for choice, value in values.items() if not choice.startswith("pan_")}
+        try:
+            return self.architecture(**values)
+        except InputError as error:
+            raise InputError(f"preset {name!r}: {error}") from None
+
+    @staticmethod
+    def lower_values(values, num_classes: int, height, width) -> LayerGraph:
+        """The layer graph of one architecture's values, or of columns of many that share their topology."""
+        graph = LayerGraph(Shape(3, height, width), num_classes)
+
+        def block(prefix, source, shortcut):
+            return graph.add(
+                values[f"{prefix}_block"],
+                source,
+                values[f"{prefix}_width"],
+                structure=("repeats",),
+                repeats=values[f"{prefix}_depth"],
+                shortcut=shortcut,
+            )
+
+        x = graph.add("Conv", IMAGE, values["stem_width"], down=2)
+        levels = {}
+        for level in LEVELS:
+            x = graph.add(values[f"{level}_down"], x, values[f"{level}_width"], down=2)
+            levels[level] = x = block(level, x, shortcut=True)
+        levels["p5"] = graph.add("SPPF", x, values["p5_width"], kernel=5)
+
+        if values["neck"] == "PAN":
+            channels = {level: graph.shape(index).channels for level, index in levels.items()}
+            x = graph.add("Upsample", levels["p5"], channels["p5"], up=2)
+            x = graph.add("Concat", (x, levels["p4"]), channels["p5"] + channels["p4"])
+            p4 = block("pan_p4", x, shortcut=False)
+            p4_width = values["pan_p4_width"]
+            x = graph.add("Upsample", p4, p4_width, up=2)
+            x = graph.add("Concat", (x, levels["p3"]), p4_width + channels["p3"])
+            p3 = block("pan_p3", x, shortcut=False)
+            x = graph.add(values["pan_n4_down"], p3, values["pan_p3_width"], down=2)
+            x = graph.add("Concat", (x, p4), values["pan_p3_width"] + p4_width)
+            n4 = block("pan_n4", x, shortcut=False)
+            x = graph.add(values["pan_n5_down"], n4, values["pan_n4_width"], down=2)
+            x = graph.add("Concat", (x, levels["p5"]), values["pan_n4_width"] + channels["p5"])
+            n5 = block("pan_n5", x, shortcut=False)
+            module, sources, neck = "Detect", (p3, n4, n5), {}
+        else:
+            sources = tuple(levels[level] for level in LEVELS[1 if values["afpn_levels"] == "P3-P5" else 0 :])
+            neck = {"width": values["afpn_width"], "reduction": values["afpn_reduction"]}
+            module = "AFPNDetect"
+
+        # Ultralytics' rule for the widths inside the head, from the channels of the finest level
+        finest, reg_max = graph.shape(sources[0]).channels, values["head_reg_max"]
+        graph.add_head(
+            module,
+            sources,
+            structure=("reg_max", "class_branch"),
+            reg_max=reg_max,
+            class_branch=values["head_class_branch"],
+            box_width=_largest(16, finest // 4, 4 * reg_max),
+            class_width=_largest(finest, min(num_classes, 100)),
+            **neck,
+        )
+        return graph
+
+
+def _largest(*numbers):
+    """The largest, entry by entry: an integer for integers, an array where one of them is."""
+    result = functools.reduce(np.maximum, numbers)
+    return result if isinstance(result, np.ndarray) else int(result)

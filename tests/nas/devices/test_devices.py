@@ -1,0 +1,162 @@
+"""The `evoyolo device` commands: profiles made for real (and killed on the way), from results, shown, checked, packed."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from evaluators.latency.profile import DeviceProfile
+from nas.cli.main import main
+from nas.devices import devices
+from search_spaces import YoloSpace
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_profile_of_this_machine_that_was_killed_on_the_way(tmp_path, capsys):
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(Path(__file__).parents[3]),
+        "PYTHONUNBUFFERED": "1",
+    }
+    options = ["--count", "9", "--image-size", "64", "96", "--threads", "1", "--classes", "3"]
+    command = [sys.executable, "-m", "nas.cli", "device", "profile", "here", *options]
+    killed = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True)
+    for line in killed.stdout:
+        if line.startswith("3/9"):
+            break
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    kept = json.loads((tmp_path / "devices" / "here.measuring" / "results.json").read_text())["measurements"]
+    assert len(kept) >= 3
+    assert main(["device", "profile", "here", "--count", "12"]) == 1
+    assert "here.measuring holds a measurement with other settings" in capsys.readouterr().err
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "going on with what devices/here.measuring holds" in done.stdout
+    assert "1/9" not in done.stdout and "9/9" in done.stdout and " left" in done.stdout
+    assert "held-out error (" in done.stdout and "wrote devices/here.json" in done.stdout
+    assert not (tmp_path / "devices" / "here.measuring").exists()
+    profile = DeviceProfile.load("here")
+    assert profile.image_sizes[0] == 64 and profile.image_sizes[1] == 96 and profile.is_here()
+    by_key = {YoloSpace().architecture(**m.architecture).key: m for m in profile.measured}
+    for m in kept:
+        if "failed" not in m and m["name"] in by_key:
+            assert by_key[m["name"]].raw_ms == m["raw_ms"] or m["name"] in done.stdout  # unless it was taken once more
+    assert main(["device", "profile", "here"]) == 1
+    assert "devices/here.json exists" in capsys.readouterr().err
+
+
+def test_fit_list_and_show(results_file, capsys, tmp_path):
+    shutil.copy(results_file, tmp_path / "results.json")
+    assert main(["device", "fit", "results.json", "--name", "pi9"]) == 0
+    output = capsys.readouterr().out
+    assert "wrote devices/pi9.json" in output and "a made-up board, onnxruntime 1.0, FP32, 4 thread(s)" in output
+    profile = DeviceProfile.load("pi9")
+    held = profile.held_out
+    assert f"held-out error (10-fold): {100 * held.within_10:.0f}% of 40 within 10%" in output
+    assert main(["device", "list"]) == 0
+    assert "pi9" in capsys.readouterr().out
+    assert main(["device", "show", "pi9"]) == 0
+    assert "plot pi9.png" in capsys.readouterr().out
+    assert (tmp_path / "pi9.png").read_bytes().startswith(b"\x89PNG")
+    assert main(["device", "fit", "results.json", "--name", "pi9"]) == 1
+    assert "devices/pi9.json exists" in capsys.readouterr().err
+
+
+def test_a_profile_takes_its_name_from_where_the_results_lie(results_file):
+    assert main(["device", "fit", str(results_file)]) == 0
+    name = results_file.parent.name
+    assert DeviceProfile.load(name).name == name
+
+
+def test_list_names_a_file_that_is_no_profile_and_goes_on(board, tmp_path, capsys):
+    (tmp_path / "devices").mkdir()
+    (tmp_path / "devices" / "broken.json").write_text("{")
+    board.save(tmp_path / "devices" / "board.json")
+    assert main(["device", "list"]) == 0
+    output = capsys.readouterr().out
+    assert "devices/broken.json, line 1: not valid JSON" in output and "board" in output
+
+
+class Meter:
+    """Measures what a profile says, times a factor."""
+
+    factor, version = 1.0, "1.0"
+
+    def __init__(self, *settings):
+        self.reference_ms = 3.0
+
+    def measure(self, model, image_size, images=None):
+        class Latency:
+            median_ms = self.figures.pop(0) * self.factor
+
+        return Latency
+
+
+@pytest.mark.parametrize(("factor", "status", "says"), [(1.02, 0, "is still true"), (1.3, 2, "is not true any more")])
+def test_check(board, tmp_path, monkeypatch, capsys, factor, status, says):
+    board.save(tmp_path / "board.json")
+    values = sorted(m.latency_ms for m in board.measured)
+    chosen = [values[round(i * (len(values) - 1) / (devices.CHECKED - 1))] for i in range(devices.CHECKED)]
+    monkeypatch.setattr(Meter, "factor", factor)
+    monkeypatch.setattr(Meter, "figures", chosen, raising=False)
+    monkeypatch.setattr(devices, "LatencyMeter", Meter)
+    monkeypatch.setattr(DeviceProfile, "is_here", lambda self: True)
+    assert main(["device", "check", "board.json"]) == status
+    output = capsys.readouterr().out
+    assert f"typical change {100 * (factor - 1):.1f}%: the profile {says}" in output
+
+
+def test_another_machine_s_profile_cannot_be_checked_here(board, tmp_path, capsys):
+    board.save(tmp_path / "board.json")
+    assert main(["device", "check", "board.json"]) == 1
+    assert "profile board is of a made-up board; this machine is " in capsys.readouterr().err
+
+
+def test_pack_writes_a_zip(tmp_path, capsys):
+    options = ["--count", "5", "--image-size", "64", "--classes", "3"]
+    assert main(["device", "pack", "board.zip", *options]) == 0
+    output = capsys.readouterr().out
+    assert "exported 6/6 models" in output and "`evoyolo device fit results.json --name NAME`" in output
+    with zipfile.ZipFile(tmp_path / "board.zip") as archive:
+        names = archive.namelist()
+    assert {"run.py", "manifest.json", "models/reference.onnx"} <= set(names)
+    assert sum(name.endswith(".onnx") for name in names) == 6
+    assert main(["device", "pack", "board.zip", *options]) == 1
+    assert "board.zip exists" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["pack", "x", "--runtime", "tflite"], "no runtime 'tflite'; there are onnxruntime, openvino, ncnn, pytorch"),
+        (["pack", "x", "--on", "tpu"], "onnxruntime runs on cpu, cuda, tensorrt, not on 'tpu'"),
+        (["pack", "x", "--runtime", "ncnn", "--precision", "INT8"], "ncnn is measured in FP32, FP16, not in INT8"),
+        (["pack", "x", "--count", "2"], "count 2: must be 5 or more"),
+        (["pack", "x", "--threads", "0"], "threads 0: must be 1 or more"),
+        (["pack", "x", "--image-size", "100"], "image size must be a positive multiple of 32"),
+        (["pack", "x", "--adapt-from", "none"], "no device profile 'none'"),
+        (["profile", "x", "--on", "cuda"], "has no provider for 'cuda' here"),
+        (["profile", "my board"], "profile name 'my board': must be letters, digits"),
+        (["pack", "x", "--seed", "-1"], "seed -1: must be 0 or more"),
+        (["pack", "x", "--classes", "0"], "num_classes 0: must be 1 or more"),
+        (["pack", "x", "--precision", "FP16"], "onnxruntime runs these models in FP16 on tensorrt only, not on cpu"),
+        (["fit", "none.json"], "none.json: cannot be read"),
+        (["show", "none"], "no device profile 'none'"),
+    ],
+)
+def test_wrong_input_is_one_line(tmp_path, capsys, arguments, message):
+    assert main(["device", *arguments]) == 1
+    error = capsys.readouterr().err
+    assert message in error and error.startswith("evoyolo: ") and error.count("\n") == 1
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,124 @@
+"""The configuration: what is wrong is named with its file, field and value."""
+
+from dataclasses import replace
+
+import pytest
+import yaml
+
+from nas.launch.config import SearchConfig, commented_yaml, load_config, make_config
+from search_spaces import InputError
+
+
+def test_the_commented_file_is_the_defaults_with_every_field(tmp_path):
+    path = tmp_path / "search.yaml"
+    path.write_text(commented_yaml())
+    assert load_config(path) == SearchConfig()
+    assert list(yaml.safe_load(path.read_text())) == list(SearchConfig.model_fields)
+    assert path.read_text().count("\n# ") == len(SearchConfig.model_fields)
+
+
+def test_a_changed_configuration_survives_its_file(tmp_path):
+    config = make_config(
+        {"max_latency_ms": 8, "restrict": {"neck": ["PAN"]}, "references": [], "training": {"lr0": 0.01}}, "x"
+    )
+    (tmp_path / "s.yaml").write_text(commented_yaml(config))
+    assert load_config(tmp_path / "s.yaml") == config
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"epoch": 3}, "x.yaml: no field 'epoch'; there are name, "),
+        ({"epochs": 0}, "x.yaml: field epochs: 0: .*greater than 0"),
+        ({"epochs": "many"}, "field epochs: 'many': .*integer"),
+        ({"fraction": 1.5}, "field fraction: 1.5: .*less than or equal to 1"),
+        (
+            {"algorithm": "magic"},
+            "field algorithm: 'magic': must be random, evolution, regularized, local, surrogate, optuna-tpe, ",
+        ),
+        ({"objectives": ["speed:max"]}, "'speed' is not a metric; there are map50_95"),
+        ({"objectives": ["latency_ms"]}, "'latency_ms' must end in :min or :max, such as latency_ms:min"),
+        ({"restrict": {"neck": ["FPN"]}}, "'neck' cannot be 'FPN'; it can be PAN or AFPN"),
+        ({"restrict": {"necks": ["PAN"]}}, "no choice 'necks'"),
+        ({"references": ["yolov9"]}, "no preset 'yolov9'"),
+        ({"image_size": 100}, "image_size 100 must be a multiple of 32"),
+        ({"name": "../x"}, "field name: '../x': must be a plain folder name"),
+        ({"space": "resnet"}, "field space: 'resnet': .*yolo"),
+        ({"executor": "slurm"}, "field executor"),
+    ],
+)
+def test_wrong_values_are_named(values, message):
+    with pytest.raises(InputError, match=message):
+        make_config(values, "x.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("epochs: [1\nname: x", "s.yaml, line 2: not valid YAML"), ("- 1", "must be a list of `field: value` lines")],
+)
+def test_wrong_files_are_named(tmp_path, text, message):
+    (tmp_path / "s.yaml").write_text(text)
+    with pytest.raises(InputError, match=message):
+        load_config(tmp_path / "s.yaml")
+    with pytest.raises(InputError, match="none.yaml: cannot be read"):
+        load_config(tmp_path / "none.yaml")
+
+
+def test_yaml_never_makes_objects(tmp_path):
+    (tmp_path / "s.yaml").write_text("name: !!python/object/apply:os.system ['touch hacked']\n")
+    with pytest.raises(InputError, match="not valid YAML"):
+        load_config(tmp_path / "s.yaml")
+
+
+def test_fields_become_objects():
+    config = make_config({"max_params": 2_000_000, "restrict": {"image_size": [96, 128]}, "max_macs": None}, "x")
+    assert [str(c) for c in config.make_constraints()] == ["params <= 2,000,000"]
+    assert [o.metric for o in config.make_objectives()] == ["map50_95", "latency_ms"]
+    assert {a["image_size"] for a in config.reference_architectures().values()} == {96}
+    assert str(config.run_directory) == "results/search"
+
+
+@pytest.fixture
+def boards(board, tmp_path):
+    """Files of two profiles, a and b."""
+    for name in ("a", "b"):
+        board.model_copy(update={"name": name}).save(tmp_path / f"{name}.json")
+    return [str(tmp_path / "a.json"), str(tmp_path / "b.json")]
+
+
+def test_one_device_s_latency_is_the_latency(boards):
+    config = make_config({"device": boards[:1], "max_latency_ms": 5, "max_macs": None}, "x")
+    assert [o.metric for o in config.make_objectives()] == ["map50_95", "latency_ms"]
+    assert [str(c) for c in config.make_constraints()] == ["latency_ms <= 5.0"]
+
+
+def test_several_devices_are_told_apart(boards):
+    config = make_config({"device": boards, "max_latency_ms": {"b": 5.0}, "max_macs": None}, "x")
+    assert [o.metric for o in config.make_objectives()] == ["map50_95", "latency_ms@a", "latency_ms@b"]
+    assert [str(c) for c in config.make_constraints()] == ["latency_ms@b <= 5.0"]
+    config = make_config(
+        {"device": boards, "max_latency_ms": 7, "objectives": ["map50_95:max", "latency_ms@b:min"]}, "x"
+    )
+    assert [o.metric for o in config.make_objectives()] == ["map50_95", "latency_ms@b"]
+    assert {"latency_ms@a <= 7.0", "latency_ms@b <= 7.0"} <= {str(c) for c in config.make_constraints()}
+
+
+def test_devices_that_do_not_fit_are_named(board, boards, tmp_path):
+    kept = [i for i, m in enumerate(board.measurements) if m.architecture["image_size"] <= 256]
+    held = {name: [getattr(board.held_out, name)[i] for i in kept] for name in ("value_ms", "low_ms", "high_ms")}
+    small = {"measurements": [board.measurements[i] for i in kept], "held_out": replace(board.held_out, **held)}
+    board.model_copy(update={"name": "small", **small}).save(tmp_path / "small.json")
+    with pytest.raises(
+        InputError, match="device profile small was measured at image sizes from .* and says nothing of .*640 px"
+    ):
+        make_config({"device": [str(tmp_path / "small.json")], "restrict": {}}, "x")
+    with pytest.raises(InputError, match="device: two profiles have the same name"):
+        make_config({"device": [boards[0], boards[0]]}, "x")
+    with pytest.raises(InputError, match="'c' is none of several devices; they are a or b"):
+        make_config({"device": boards, "max_latency_ms": {"c": 3}}, "x")
+    with pytest.raises(InputError, match="'a' is none of several devices; give two or more"):
+        make_config({"device": boards[:1], "objectives": ["latency_ms@a:min"]}, "x")
+    with pytest.raises(InputError, match="device: '0' is no device profile; what trains is `training_device`"):
+        make_config({"device": ["0"]}, "x")
+    with pytest.raises(InputError, match="no device profile 'none'"):
+        make_config({"device": ["none"]}, "x")
