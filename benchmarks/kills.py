@@ -27,9 +27,8 @@ from pathlib import Path
 from machine import describe
 from rich.console import Console
 
-from nas import Objective, load_run
+from nas import Objective, load_run, search
 from nas.executors.cluster import ENVIRONMENT, Cluster
-from nas.launch import search
 from nas.report.progress import Progress
 from search_spaces import Choice, SearchSpace
 

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from evaluators import Evaluator
-from nas import Objective, pick
+from nas import Objective, pick, search
 from nas.delivery.selection import choose
-from nas.launch import search
 from nas.storage.store import Store
 from search_spaces import Choice, InputError, SearchSpace, YoloSpace
 

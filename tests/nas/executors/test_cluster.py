@@ -11,9 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from nas import Objective, load_run
+from nas import Objective, load_run, search
 from nas.executors.cluster import Cluster
-from nas.launch import search
 from search_spaces import Choice, InputError, SearchSpace
 
 SPACE = SearchSpace("toy", [Choice("a", list(range(12))), Choice("b", list(range(12)))])

@@ -7,8 +7,7 @@ import math
 import pytest
 
 from evaluators import EvaluationError, Evaluator, Rejected
-from nas import Constraint, Objective, load_run, pick
-from nas.launch import search
+from nas import Constraint, Objective, load_run, pick, search
 from nas.storage.store import Store
 from search_spaces import Choice, InputError, SearchSpace
 

@@ -9,9 +9,8 @@ import time
 
 import pytest
 
-from nas import Constraint, Objective
+from nas import Constraint, Objective, search
 from nas.cli.main import main
-from nas.launch import search
 from nas.report.status import describe_status
 from nas.storage.store import Store
 from search_spaces import Choice, InputError, SearchSpace

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from evaluators import Evaluator
-from nas import Constraint, Objective, load_run, make_algorithm
-from nas.launch import search
+from nas import Constraint, Objective, load_run, make_algorithm, search
 from nas.schedulers.halving import SuccessiveHalving
 from nas.session.trial import Job
 from search_spaces import Choice, InputError, SearchSpace
