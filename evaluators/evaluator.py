@@ -71,6 +71,9 @@ class Rejected(Exception):
 class Evaluator:
     """Measures architectures. Must be picklable: it travels to the workers.
 
+    Its life: `prepare` once in the driver, then `setup` once in every process that evaluates, then `evaluate` for one
+    architecture after another; `estimate` may be called in the driver from `prepare` on.
+
     A subclass may say in `metrics` what `evaluate` returns; then a search that wants something else is refused at once.
 
     Attributes:
@@ -81,6 +84,23 @@ class Evaluator:
 
     metrics: tuple[str, ...] = ()
     fidelities: tuple[float, ...] = ()
+
+    def prepare(self, directory: Path) -> None:
+        """What is done once for a search, in the driver, before anything is asked; `directory` is the run's folder.
+
+        Raises:
+            InputError: the search cannot begin.
+        """
+
+    def setup(self) -> None:
+        """What is done once in a process that evaluates, before its first evaluation: data read, models loaded.
+
+        Raises:
+            InputError: nothing can be evaluated here.
+        """
+
+    def discard(self, directory: Path) -> None:
+        """Remove from the folder of an architecture what only going on with it would need: it never will."""
 
     def estimate(self, architectures: Sequence[Architecture]) -> dict[str, np.ndarray]:
         """Metrics that are known without an evaluation, exactly or as a prediction, for many architectures at once: name -> (n,) array.
