@@ -33,7 +33,7 @@ def load_checkpoint(path: str | Path):
 
 def checkpoint_architecture(path: str | Path, space: SearchSpace) -> Architecture:
     """The architecture of a checkpoint; InputError when it was not made by evoyolo."""
-    from search_spaces.build import architecture_of
+    from search_spaces.models import architecture_of
 
     model = load_checkpoint(path)
     try:

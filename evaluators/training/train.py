@@ -25,7 +25,7 @@ from ultralytics.utils import DEFAULT_CFG_DICT, LOGGER
 from ultralytics.utils.torch_utils import strip_optimizer, unwrap_model
 
 from search_spaces import Architecture, InputError, YoloSpace, build_model
-from search_spaces.build import architecture_of
+from search_spaces.models import architecture_of
 from search_spaces.files import write_text
 from search_spaces.graph import check_image_size
 

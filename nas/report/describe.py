@@ -11,7 +11,7 @@ from rich.table import Table
 from evaluators import complexity
 from evaluators.training.checkpoint import checkpoint_architecture, load_checkpoint
 from search_spaces import Architecture, InputError, YoloSpace, lower
-from search_spaces.build import load_yaml
+from search_spaces.models import load_yaml
 from search_spaces.graph import IMAGE
 from search_spaces.trace import trace
 
