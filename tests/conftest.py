@@ -36,7 +36,7 @@ def tiny():
 def checkpoint(small_data, tiny, tmp_path_factory):
     """best.pt of `tiny` after one epoch on `small_data`."""
     from evaluators.data.dataset import load_dataset
-    from evaluators.training.train import Fidelity, train
+    from evaluators.training import Fidelity, train
 
     return train(tiny, load_dataset(small_data), Fidelity(1), tmp_path_factory.mktemp("trained"), batch=8).checkpoint
 

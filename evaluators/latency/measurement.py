@@ -8,14 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from search_spaces import InputError, YoloSpace, build_model
+from search_spaces import Architecture, InputError, build_model
+from search_spaces.families import DEFAULT, family
 
 from ..evaluator import EvaluationError
 from ..formats.formats import export
 from ..locks import machine_lock
 from . import agent
-
-REFERENCE = ("yolov8n", 160)  # the preset and its image size that every measurement is compared with
 
 
 @dataclass(frozen=True)
@@ -63,9 +62,9 @@ class Latency:
         )
 
 
-def reference_architecture():
-    """The architecture of the reference model."""
-    return YoloSpace().preset(REFERENCE[0], image_size=REFERENCE[1])
+def reference_architecture() -> Architecture:
+    """The architecture of the model that every measurement, of whatever family, is compared with."""
+    return family(DEFAULT).reference_architecture()
 
 
 def check_runtime(runtime: str, device: str, precision: str) -> None:
@@ -105,11 +104,12 @@ class LatencyMeter:
         check_runtime(runtime, device, precision)
         self.runtime, self.device, self.precision, self.threads, self.spin = runtime, device, precision, threads, spin
         self._scratch = tempfile.TemporaryDirectory(prefix="evoyolo-latency-")
-        model = build_model(reference_architecture(), num_classes)
+        reference = reference_architecture()
+        model, image_size = build_model(reference, num_classes), reference["image_size"]
         plain = agent.reference_precision(precision)
         try:
-            path = self._export("reference", model, REFERENCE[1], plain)
-            self._reference, self.version = self._load(path, REFERENCE[1], plain)
+            path = self._export("reference", model, image_size, plain)
+            self._reference, self.version = self._load(path, image_size, plain)
             with machine_lock("latency"):
                 self.reference_ms = reference_ms or agent.usual_ms(self._reference)
         except InputError:

@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from search_spaces import Architecture, InputError, SearchSpace
-from search_spaces.definition import SPACES
+from search_spaces.definition import space_named
 from search_spaces.errors import one_of
 from search_spaces.files import write_text
 
@@ -112,7 +112,7 @@ class DeviceProfile(Strict):
             InputError: too few models were measured, or the other profile is of another space.
         """
         check_name(name)
-        space = space_of(results.space)
+        space = space_named(results.space)
         if adapt_from:
             adapt_from.check_same_space(space)
         if not results.figures:
@@ -159,7 +159,7 @@ class DeviceProfile(Strict):
         return [m for m in self.measurements if m.failed is None]
 
     def make_space(self) -> SearchSpace:
-        return space_of(self.space)
+        return space_named(self.space)
 
     @property
     def protocol(self) -> str:
@@ -236,9 +236,3 @@ def _find(source: str | Path) -> Path:
         f"no device profile {str(source)!r}: give a JSON file{f' or {one_of(names)}' if names else ''}; "
         "`evoyolo device profile NAME` measures this machine"
     )
-
-
-def space_of(name: str) -> SearchSpace:
-    if name not in SPACES:
-        raise InputError(f"space {name!r} is not known; there is {one_of(SPACES)}")
-    return SPACES[name]()

@@ -18,7 +18,7 @@ from evaluators.latency import Latency, LatencyMeter, export_onnx
 from evaluators.latency.profile import DeviceProfile
 from evaluators.training.checkpoint import load_checkpoint
 from search_spaces import InputError
-from search_spaces.build import save_yaml
+from search_spaces.models import save_yaml
 
 from ..session.trial import TRIALS
 from ..storage.run import STORE, Run

@@ -23,7 +23,8 @@ from evaluators.latency.pack import pack
 from evaluators.latency.predictor import FEWEST
 from evaluators.latency.profile import DeviceProfile, check_name
 from evaluators.latency.results import read_results
-from search_spaces import InputError, SearchSpace, YoloSpace, build_model
+from search_spaces import InputError, SearchSpace, build_model
+from search_spaces.definition import space_named
 from search_spaces.files import read_text, write_text
 from search_spaces.graph import check_image_size
 
@@ -44,6 +45,7 @@ class Plan:
         num_classes: of the models.
         image_sizes: only these edges, in pixels; None is all of the space.
         data: the dataset that INT8 is calibrated with.
+        name: of the space that the models are of.
     """
 
     runtimes: tuple[str, ...] = ("onnxruntime",)
@@ -55,6 +57,7 @@ class Plan:
     image_sizes: tuple[int, ...] | None = None
     data: str = "digits"
     seed: int = 0
+    name: str = "yolo"
 
     def __post_init__(self) -> None:
         for runtime in self.runtimes:
@@ -68,7 +71,8 @@ class Plan:
         """The space that models are chosen from, restricted to the image sizes. Raises InputError for a wrong size."""
         for size in self.image_sizes or ():
             check_image_size(size)
-        return YoloSpace().restrict({"image_size": self.image_sizes}) if self.image_sizes else YoloSpace()
+        space = space_named(self.name)
+        return space.restrict({"image_size": self.image_sizes}) if self.image_sizes else space
 
 
 def make_pack(plan: Plan, folder: str | Path, say: Say, prior: DeviceProfile | None = None) -> Path:

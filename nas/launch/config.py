@@ -13,9 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from evaluators.evaluator import METRICS, metric_and_device, metric_on
 from evaluators.latency.profile import DeviceProfile
-from search_spaces import InputError, YoloSpace
-from search_spaces.definition import SPACES
+from search_spaces import Architecture, InputError, SearchSpace
+from search_spaces.definition import space_named, space_names
 from search_spaces.errors import one_of
+from search_spaces.families import family_of
 from search_spaces.files import read_yaml
 from search_spaces.validation import first_problem
 
@@ -60,7 +61,7 @@ class SearchConfig(BaseModel):
     name: str = Field("search", description="names the run; its folder is results/NAME unless `directory` is given")
     directory: str | None = Field(None, description="the run's folder")
 
-    space: Literal["yolo"] = Field("yolo", description="what is searched")
+    space: str = Field("yolo", description=f"what is searched: {one_of(space_names())}")
     restrict: dict[str, list] = Field(
         default_factory=lambda: dict(SMALL), description="choices of the space with the values they are restricted to"
     )
@@ -146,6 +147,13 @@ class SearchConfig(BaseModel):
             raise ValueError("must be a plain folder name")
         return name
 
+    @field_validator("space")
+    @classmethod
+    def _space(cls, name: str) -> str:
+        if name not in space_names():
+            raise ValueError(f"must be {one_of(space_names())}")
+        return name
+
     @field_validator("objectives")
     @classmethod
     def _objectives(cls, texts: list[str]) -> list[str]:
@@ -177,7 +185,7 @@ class SearchConfig(BaseModel):
         # InputError is a ValueError: pydantic reports its message
         smallest = self.make_space()["image_size"].values[0]
         for name in self.references:
-            YoloSpace().preset(name, image_size=smallest)
+            family_of(self.make_space()).preset(name, image_size=smallest)
         if self.image_size is not None and (self.image_size < 32 or self.image_size % 32):
             raise ValueError(f"image_size {self.image_size} must be a multiple of 32")
         return self
@@ -211,14 +219,16 @@ class SearchConfig(BaseModel):
 
     # -- what the fields mean -----------------------------------------------------------------------------------
 
-    def make_space(self) -> YoloSpace:
-        space = SPACES[self.space]()
+    def make_space(self) -> SearchSpace:
+        """The space, restricted."""
+        space = space_named(self.space)
         return space.restrict(self.restrict) if self.restrict else space
 
-    def reference_architectures(self) -> dict:
+    def reference_architectures(self) -> dict[str, Architecture]:
         """Preset name -> architecture, for the references; they need not lie in the restricted space."""
-        smallest = self.make_space()["image_size"].values[0]
-        return {name: YoloSpace().preset(name, image_size=smallest) for name in self.references}
+        space = self.make_space()
+        smallest = space["image_size"].values[0]
+        return {name: family_of(space).preset(name, image_size=smallest) for name in self.references}
 
     def make_objectives(self) -> list[Objective]:
         objectives = []

@@ -14,7 +14,7 @@ from evaluators.data.dataset import check_dataset, load_dataset
 from evaluators.detector import DetectorEvaluator
 from evaluators.evaluator import metric_on
 from evaluators.latency import LatencyMeter
-from evaluators.training.train import Fidelity, check_settings
+from evaluators.training import Fidelity, check_settings
 from search_spaces import InputError
 from search_spaces.files import write_text
 

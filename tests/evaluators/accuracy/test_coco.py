@@ -52,7 +52,7 @@ def test_boxes_return_to_the_original_image(small_data, checkpoint):
 def test_it_agrees_with_ultralytics_own_validator(tmp_path):
     """On a model that has learnt something: trained on the images it is judged on."""
     from evaluators.data.digits import DigitsSettings, digits_yaml
-    from evaluators.training.train import Fidelity, train
+    from evaluators.training import Fidelity, train
 
     easy = DigitsSettings(
         image_size=64, train=8, val=24, classes=1, fewest=1, most=2, smallest=24, largest=44, clutter=0
