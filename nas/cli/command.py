@@ -18,11 +18,13 @@ WRONG_INPUT, NOT_TRUE, INTERRUPTED = 1, 2, 130  # exit statuses; a usage error's
 class Command(TyperCommand):
     """A command whose options of several values take them after one flag, and whose errors are one line each."""
 
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+    # the library's contexts have a class of their own, which is not public: hence Any
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         flags = {flag for parameter in self.params if getattr(parameter, "multiple", False) for flag in parameter.opts}
         return super().parse_args(ctx, repeat_flags(args, flags))
 
-    def invoke(self, ctx: typer.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         from search_spaces import InputError
 
         try:

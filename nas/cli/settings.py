@@ -25,14 +25,13 @@ class SettingsCommand(Command):
     They are added when the command is used: what declares them takes longer to import than `evoyolo --help` may.
     """
 
-    def make_context(
-        self, info_name: str | None, args: list[str], parent: typer.Context | None = None, **extra: Any
-    ) -> typer.Context:
-        present = {parameter.name for parameter in self.params}
-        self.params += [option for option in make_options(self.fields()) if option.name not in present]
-        return super().make_context(info_name, args, parent, **extra)
+    defaults = True  # are shown: a run that is resumed has its own
 
-    def invoke(self, ctx: typer.Context) -> Any:
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        self.params += make_options(self.fields(), self.defaults)
+        return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
         fields = self.fields()
         values = {name: ctx.params.pop(name) for name in fields}
         ctx.meta[GIVEN] = fields, {name: value for name, value in values.items() if value not in (None, [], ())}
@@ -48,7 +47,10 @@ class SettingsCommand(Command):
 class ResumeCommand(SettingsCommand):
     """As `SettingsCommand`, of the fields that may change when a run is resumed."""
 
+    defaults = False
+
     def fields(self) -> Mapping[str, FieldInfo]:
+        """Name -> field, of what nothing measured depends on."""
         from ..launch.config import RESUMABLE
 
         return {name: field for name, field in super().fields().items() if name in RESUMABLE}
@@ -64,15 +66,17 @@ def given(ctx: typer.Context) -> dict[str, Any]:
     return {name: _value(name, fields[name].annotation, value) for name, value in values.items()}
 
 
-def make_options(fields: Mapping[str, FieldInfo]) -> list[Any]:
-    """One option of the library for every field: type, choices, default and help are the field's."""
+def make_options(fields: Mapping[str, FieldInfo], defaults: bool) -> list[Any]:
+    """One option of the library for every field: type, choices, help and (if they are to be shown) default are the field's."""
 
     def command(**values: Any) -> None:
         """Never called: it only carries the signature that the library makes options of."""
 
     command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_option(name, field))
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_option(name, field, defaults)
+            )
             for name, field in fields.items()
         ]
     )
@@ -82,13 +86,12 @@ def make_options(fields: Mapping[str, FieldInfo]) -> list[Any]:
     return list(typer.main.get_command(scratch).params)
 
 
-def _option(name: str, field: FieldInfo) -> Any:
+def _option(name: str, field: FieldInfo, defaults: bool) -> Any:
     """The annotation that declares the option of a field."""
     kind, default = _kind(field.annotation), field.get_default(call_default_factory=True)
-    if default is not None and not isinstance(default, dict) and default != []:
-        shown = f" (default: {' '.join(default) if isinstance(default, list) else default})"
-    else:
-        shown = ""
+    shown = ""
+    if defaults and default is not None and default != [] and not isinstance(default, dict):
+        shown = f" (default: {' '.join(map(str, default)) if isinstance(default, list) else default})"
     return Annotated[
         kind or str,
         typer.Option(

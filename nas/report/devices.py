@@ -47,8 +47,8 @@ def describe(profile: DeviceProfile) -> list[str]:
     """What a profile says of itself, line by line."""
     held, failed = profile.held_out, len(profile.measurements) - len(profile.measured)
     low, high = profile.image_sizes
-    values = [m.latency_ms for m in profile.measured]
-    spreads = [(m.q75_ms - m.q25_ms) / m.latency_ms for m in profile.measured]
+    values = [m.latency_ms for m in profile.measured if m.latency_ms]
+    spreads = [(m.q75_ms - m.q25_ms) / m.latency_ms for m in profile.measured if m.latency_ms and m.q25_ms and m.q75_ms]
     lines = [
         f"{profile.name}: {profile.protocol}",
         f"measured {profile.date} on {profile.system}: {len(values)} models of the space {profile.space}, "
