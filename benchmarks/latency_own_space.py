@@ -17,11 +17,12 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LinearRegression, RidgeCV
 
 from evaluators import complexity
-from evaluators.gaussian_process import GaussianProcess, choice_inputs
+from evaluators.gaussian_process import GaussianProcess
+from evaluators.inputs import choice_inputs
 from evaluators.latency import LatencyPredictor, agent
 from evaluators.latency.design import select
 from evaluators.latency.features import operator_work
-from evaluators.latency.predictor import WorkModel
+from evaluators.latency.work_model import WorkModel
 from evaluators.latency.results import read_results
 from search_spaces import YoloSpace
 

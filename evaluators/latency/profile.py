@@ -93,7 +93,7 @@ class DeviceProfile(Strict):
         path = _find(source)
         profile = cls.read(path, "evoyolo_profile", VERSION, "a device profile")
         try:
-            profile.fitted  # noqa: B018 - a predictor that cannot be used is found out now
+            profile.fitted  # noqa: B018 - numbers that are missing or absurd are found out now
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
         return profile
@@ -173,9 +173,18 @@ class DeviceProfile(Strict):
         sizes = [m.architecture["image_size"] for m in self.measured]
         return min(sizes), max(sizes)
 
-    def predict(self, architectures: Sequence[Architecture], num_classes: int | None = None):
-        """(value, low, high) in ms, each (n,); low and high are the ends of a 90% interval."""
-        return self.fitted.predict(architectures, num_classes=num_classes or self.num_classes)
+    def predict(
+        self, architectures: Sequence[Architecture], num_classes: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(value, low, high) in ms, each (n,); low and high are the ends of a 90% interval.
+
+        Raises:
+            InputError: the numbers in the profile make no predictor.
+        """
+        try:
+            return self.fitted.predict(architectures, num_classes=num_classes or self.num_classes)
+        except InputError as error:
+            raise InputError(f"device profile {self.name}: {error}") from None
 
     def check_covers(self, space: SearchSpace) -> None:
         """Refuse a space, or an architecture's image size, far from what was measured.

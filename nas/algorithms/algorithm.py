@@ -10,8 +10,8 @@ import numpy as np
 from search_spaces import Architecture, InputError, SearchSpace
 from search_spaces.space import COUNTABLE
 
+from ..formatting import number
 from ..objectives import Constraint, Objective, check_metrics, meets, order, violation
-from ..report.progress import number
 
 POOL, FEW = 256, 8  # random candidates costed at once, where there is something to choose by and where there is not
 POOLS = 16  # pools without a new feasible architecture before the space is looked through in another way

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 import moocore
 import numpy as np
 
-from evaluators.gaussian_process import GaussianProcess, Inputs, Kernel, choice_inputs, most_telling
+from evaluators.inputs import Inputs, choice_inputs
 from search_spaces import Architecture, InputError
 
 from ..objectives import default_reference, meets, order, points
@@ -80,6 +80,8 @@ class Surrogate(Algorithm):
 
     def _most_telling(self, rng):
         """The candidate that, by the processes' priors, leaves the least variance over all of them."""
+        from evaluators.gaussian_process import Kernel, most_telling
+
         if self._everything:
             new = self.candidates(self._everything)[0]
             new = [new[i] for i in rng.permutation(len(new))[:TELLING]]
@@ -177,6 +179,8 @@ class Surrogate(Algorithm):
 
     def _predict(self, metric, values, kept, inputs):
         """(values believed of the open asks, mean and deviation of the candidates), on the scale of `values`."""
+        from evaluators.gaussian_process import GaussianProcess
+
         mean, spread = values.mean(), max(values.std(), 1e-9)
         parameters = self._hyperparameters(metric, inputs["told"], values)
         process = GaussianProcess(inputs["told"].rows(kept), (values[kept] - mean) / spread, parameters)
@@ -191,6 +195,8 @@ class Surrogate(Algorithm):
 
     def _hyperparameters(self, metric, inputs: Inputs, values) -> np.ndarray:
         """Of the process for `metric`; they depend on the first results only, so that a rebuilt search has the same."""
+        from evaluators.gaussian_process import GaussianProcess
+
         count = self.initial
         while count * REFIT <= len(values):
             count = int(np.ceil(count * REFIT))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import numpy as np
+from ultralytics.nn.tasks import DetectionModel
 
 from evaluators.data.dataset import calibration_images
 from evaluators.detector import CHECKPOINT
 from evaluators.evaluator import metric_on
-from evaluators.latency import LatencyMeter, export_onnx
+from evaluators.latency import Latency, LatencyMeter, export_onnx
 from evaluators.latency.profile import DeviceProfile
 from evaluators.training.checkpoint import load_checkpoint
 from search_spaces import InputError
@@ -18,9 +23,11 @@ from search_spaces.models import save_yaml
 from ..session.trial import TRIALS
 from ..storage.run import STORE, Run
 from ..storage.store import Evaluation, Store
+from .files import model_files
 
 Say = Callable[[str], None]
 Files = dict[str, dict[str, str]]
+Measured = tuple[dict[str, float], Latency, str]  # metrics to record, what they are of, and what to say
 DISTURBED = "; the machine was slower than usual all the while, so this figure may be off"
 
 
@@ -76,7 +83,7 @@ class _InSearch:
     def __init__(self, threads: int, run: Run):
         self.meter = LatencyMeter(threads=threads, num_classes=run.settings["num_classes"], spin=False)
 
-    def __call__(self, evaluation: Evaluation, model):
+    def __call__(self, evaluation: Evaluation, model: DetectionModel) -> Measured:
         latency = self.meter.measure(model, evaluation.architecture["image_size"])
         in_search = evaluation.metrics.get("latency_ms_in_search", evaluation.metrics["latency_ms"])
         metrics = {
@@ -91,7 +98,7 @@ class _InSearch:
 class _Predicted:
     """Measures beside a prediction, by the profile's own protocol."""
 
-    def __init__(self, profile: DeviceProfile, images, several: bool):
+    def __init__(self, profile: DeviceProfile, images: np.ndarray | None, several: bool):
         self.device, self.images = profile.name if several else "", images
         self.meter = LatencyMeter(
             profile.runtime,
@@ -102,7 +109,7 @@ class _Predicted:
             profile.reference_ms,
         )
 
-    def __call__(self, evaluation: Evaluation, model):
+    def __call__(self, evaluation: Evaluation, model: DetectionModel) -> Measured:
         latency = self.meter.measure(model, evaluation.architecture["image_size"], self.images)
         predicted = evaluation.metrics[metric_on("latency_ms", self.device)]
         difference = 100 * (latency.median_ms / predicted - 1)
@@ -129,26 +136,22 @@ def _predicted(profiles: Sequence[DeviceProfile], data: str | None, say: Say) ->
     return found
 
 
-def export_files(run: Run, evaluation: Evaluation):
-    """({"yaml": ..., "checkpoint": ..., "onnx": ...} relative to the run's folder, the model)."""
-    folder = run.directory / "models" / evaluation.key
+def export_files(run: Run, evaluation: Evaluation) -> tuple[dict[str, str], DetectionModel]:
+    """Write the files of one model; whatever interrupts it, each is there whole or not at all.
+
+    Returns:
+        ({"yaml": ..., "checkpoint": ..., "onnx": ...}, paths relative to the run's folder, and the model).
+    """
+    paths = model_files(run, evaluation)
+    folder = paths["yaml"].parent
     folder.mkdir(parents=True, exist_ok=True)
-    paths = {"yaml": folder / "model.yaml", "checkpoint": folder / CHECKPOINT, "onnx": folder / "model.onnx"}
     trained = run.directory / TRIALS / evaluation.key / CHECKPOINT
     model = load_checkpoint(trained)
-    save_yaml(paths["yaml"], evaluation.architecture, len(model.names), model.names)
-    shutil.copyfile(trained, paths["checkpoint"])
-    export_onnx(model, paths["onnx"], evaluation.architecture["image_size"])
+    with tempfile.TemporaryDirectory(prefix="export-", dir=folder) as scratch:
+        made = {kind: Path(scratch) / path.name for kind, path in paths.items()}
+        save_yaml(made["yaml"], evaluation.architecture, len(model.names), model.names)
+        shutil.copyfile(trained, made["checkpoint"])
+        export_onnx(model, made["onnx"], evaluation.architecture["image_size"])
+        for kind, path in paths.items():
+            os.replace(made[kind], path)
     return {kind: str(path.relative_to(run.directory)) for kind, path in paths.items()}, model
-
-
-def hand_over(run: Run, evaluation: Evaluation, folder: Path | None = None) -> dict[str, Path]:
-    """The files of one model of the run, exported anew, and copied into `folder` if one is given."""
-    if not (run.directory / TRIALS / evaluation.key / CHECKPOINT).exists():
-        raise InputError(f"{run.directory} keeps no checkpoint of {evaluation.key}")
-    paths, _ = export_files(run, evaluation)
-    files = {kind: run.directory / path for kind, path in paths.items()}
-    if folder:
-        folder.mkdir(parents=True, exist_ok=True)
-        files = {kind: Path(shutil.copyfile(path, folder / path.name)) for kind, path in files.items()}
-    return files

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import json
-import platform
 import shutil
 from pathlib import Path
 
@@ -22,19 +20,14 @@ from search_spaces.files import write_text
 
 from ..delivery.export import deliver
 from ..executors.cluster import Cluster
+from ..formatting import duration
 from ..report.front import print_front, write_front
-from ..report.progress import Progress, duration
+from ..report.progress import Progress
 from ..storage.run import DEVICES, STORE, Run
 from ..storage.store import CONFIG, how_to_resume
 from .config import RAY_ONLY, RESUMABLE, SearchConfig, commented_yaml, load_config
 from .search import run_here, search
-
-PACKAGES = ("torch", "ultralytics", "ray", "onnxruntime", "pycocotools")
-
-
-def versions() -> dict[str, str]:
-    """What the figures of a run depend on."""
-    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in PACKAGES}}
+from .versions import versions
 
 
 def start(config: SearchConfig, console: Console) -> Run | None:

@@ -14,9 +14,9 @@ from evaluators import METRICS
 from evaluators.evaluator import metric_and_device, metric_on
 from search_spaces.files import write_text
 
+from ..formatting import number
 from ..storage.run import Run
 from ..storage.store import Evaluation
-from .progress import number
 
 FRONT = "front.json"
 

@@ -12,48 +12,9 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from ..objectives import Constraint, Objective, default_reference, front, hypervolume, meets
+from ..formatting import best, budget, duration, number
+from ..objectives import Constraint, Objective, front, meets, own_hypervolume
 from ..storage.store import UNFINISHED, Evaluation
-
-
-def duration(seconds: float) -> str:
-    """12 s, 3 min 20 s, 2 h 05 min."""
-    seconds = round(seconds)
-    if seconds < 60:
-        return f"{seconds} s"
-    if seconds < 3600:
-        return f"{seconds // 60} min {seconds % 60:02d} s"
-    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
-
-
-def budget(spent: float) -> str:
-    """Whole evaluations as they are printed: with several fidelities they are spent in parts."""
-    return f"{spent:.1f}" if isinstance(spent, float) else f"{spent}"
-
-
-def number(name: str, value: float) -> str:
-    """A metric's value as tables print it."""
-    if name.partition("@")[0].endswith("_percent"):
-        return f"{value:+.0f}"
-    if "_ms" in name or name.endswith("_seconds"):
-        return f"{value:.2f}"
-    if isinstance(value, int) or float(value).is_integer() and abs(value) >= 1000:
-        return f"{int(value):,}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3f}"
-
-
-def best(evaluations: Sequence[Evaluation], objectives: Sequence[Objective]) -> str:
-    """The best value of every objective among some finished evaluations."""
-    values = {o: [e.metrics[o.metric] for e in evaluations] for o in objectives}
-    return ", ".join(
-        f"{o.metric} {number(o.metric, max(v) if o.direction == 'max' else min(v))}" for o, v in values.items() if v
-    )
-
-
-def volume(evaluations: Sequence[Evaluation], objectives: Sequence[Objective]) -> float | None:
-    """Hypervolume of some finished evaluations up to `default_reference`; None where they are fewer than two."""
-    metrics = [e.metrics for e in evaluations]
-    return hypervolume(metrics, objectives, default_reference(metrics, objectives)) if len(metrics) > 1 else None
 
 
 class Progress:
@@ -156,22 +117,22 @@ class Progress:
         return [e for e in self.evaluations.values() if e.status == "finished" and meets(e.metrics, self.constraints)]
 
     def _ends(self) -> str:
-        eligible, left = self.eligible, self._left()
-        added = volume(eligible, self.objectives)
-        parts = [f"best {best(eligible, self.objectives)}"] if eligible else []
+        results, left = [e.metrics for e in self.eligible], self._left()
+        added = own_hypervolume(results, self.objectives)
+        parts = [f"best {best(results, self.objectives)}"] if results else []
         parts += [f"hypervolume {added:.4g}"] if added is not None else []
         parts += [f"about {duration(left)} left"] if left is not None else []
         return ", ".join(parts) or "no result yet"
 
     def _table(self):
         table = Table.grid(padding=(0, 2))
-        eligible, left = self.eligible, self._left()
-        added = volume(eligible, self.objectives)
-        on_front = len(front([e.metrics for e in eligible], self.objectives))
+        results, left = [e.metrics for e in self.eligible], self._left()
+        added = own_hypervolume(results, self.objectives)
+        on_front = len(front(results, self.objectives))
         table.add_row("", ProgressBar(total=self.max_evaluations, completed=self.spent, width=50))
         table.add_row("evaluated", self._counted())
         table.add_row("running", f"{self.open}" + (f", {self.costed:,} candidates costed" if self.costed else ""))
-        table.add_row("best", best(eligible, self.objectives) or "-")
+        table.add_row("best", best(results, self.objectives) or "-")
         table.add_row("front", f"{on_front} models" + (f", hypervolume {added:.4g}" if added is not None else ""))
         table.add_row(
             "time", f"{duration(self.elapsed)}" + (f", about {duration(left)} left" if left is not None else "")

@@ -6,22 +6,13 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from rich.console import Console
-
+from ..formatting import best, budget, duration
+from ..objectives import own_hypervolume
 from ..storage.run import STORE, Run
 from ..storage.store import CONFIG, how_to_resume, is_in_use
 from .front import FRONT
-from .progress import best, budget, duration, volume
 
 SHOWN = 20  # jobs that run, and reasons of failures
-
-
-def print_status(directory: str | Path, console: Console) -> bool:
-    """Print it; returns whether a search is writing the run at this moment."""
-    lines, alive = describe_status(directory)
-    for line in lines:
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
-    return alive
 
 
 def describe_status(directory: str | Path, now: float | None = None) -> tuple[list[str], bool]:
@@ -71,9 +62,9 @@ def _speed(run: Run, now: float) -> list[str]:
 def _best(run: Run) -> list[str]:
     if not run.front:
         return []
-    added = volume(run.eligible, run.objectives)
+    added = own_hypervolume([e.metrics for e in run.eligible], run.objectives)
     return [
-        f"front: {len(run.front)} of {len(run.evaluations)} finished, best {best(run.front, run.objectives)}"
+        f"front: {len(run.front)} of {len(run.evaluations)} finished, best {best([e.metrics for e in run.front], run.objectives)}"
         + (f", hypervolume {added:.4g}" if added is not None else "")
     ]
 

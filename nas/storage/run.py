@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from evaluators.latency.profile import DeviceProfile
 from search_spaces import InputError, SearchSpace
 
 from ..objectives import Constraint, Objective, meets, ranks
 from ..schedulers.halving import spent
 from .store import Evaluation, Store
+
+if TYPE_CHECKING:
+    from evaluators.latency.profile import DeviceProfile
 
 STORE = "store.sqlite"
 DEVICES = "devices"  # folder of the profiles that a run predicts with
@@ -60,6 +63,8 @@ class Run:
     @cached_property
     def profiles(self) -> list[DeviceProfile]:
         """The profiles that the run predicts with, as it keeps them."""
+        from evaluators.latency.profile import DeviceProfile  # their checks take time to load, and few look here
+
         names = self.settings.get("devices") or {}
         return [DeviceProfile.load(self.directory / DEVICES / f"{name}.json") for name in names]
 

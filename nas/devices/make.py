@@ -1,4 +1,4 @@
-"""Device profiles for people: make, list, show and check them; pack models for a board, fit what it brings back."""
+"""Device profiles made: models measured here or packed for a board, what it brings back fitted, profiles checked."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from evaluators.data.dataset import calibration_images
 from evaluators.evaluator import EvaluationError
@@ -23,16 +21,17 @@ from evaluators.latency.design import choose
 from evaluators.latency.measurement import LatencyMeter, check_runtime
 from evaluators.latency.pack import pack
 from evaluators.latency.predictor import FEWEST
-from evaluators.latency.profile import PROFILES, DeviceProfile, check_name, profile_paths
+from evaluators.latency.profile import DeviceProfile, check_name
 from evaluators.latency.results import read_results
 from search_spaces import InputError, SearchSpace, build_model
 from search_spaces.definition import space_named
 from search_spaces.files import read_text, write_text
 from search_spaces.graph import check_image_size
 
+from ..report.devices import Check
+
 Say = Callable[[str], None]
-CHECKED = 6  # models that `device check` measures again
-DRIFTED = 0.1  # change of a figure, as a share, above which a profile is not true any more
+CHECKED = 6  # models of a profile that are measured again
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class Plan:
     seed: int = 0
     name: str = "yolo"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for runtime in self.runtimes:
             check_runtime(runtime, self.device, self.precision)
         for name, least in (("threads", 1), ("count", FEWEST), ("num_classes", 1), ("seed", 0)):
@@ -69,6 +68,7 @@ class Plan:
                 raise InputError(f"{name} {value}: must be {least} or more")
 
     def space(self) -> SearchSpace:
+        """The space that models are chosen from, restricted to the image sizes. Raises InputError for a wrong size."""
         for size in self.image_sizes or ():
             check_image_size(size)
         space = space_named(self.name)
@@ -165,99 +165,11 @@ def name_from(results: Path) -> str:
     return "".join(c if c.isalnum() or c in "._-" else "-" for c in stem).lstrip("._-") or "device"
 
 
-def describe(profile: DeviceProfile) -> list[str]:
-    """What a profile says of itself, line by line."""
-    held, failed = profile.held_out, len(profile.measurements) - len(profile.measured)
-    low, high = profile.image_sizes
-    values = [m.latency_ms for m in profile.measured]
-    spreads = [(m.q75_ms - m.q25_ms) / m.latency_ms for m in profile.measured]
-    lines = [
-        f"{profile.name}: {profile.protocol}",
-        f"measured {profile.date} on {profile.system}: {len(values)} models of the space {profile.space}, "
-        f"{low} to {high} px, {profile.num_classes} classes, {min(values):.3g} to {max(values):.3g} ms; "
-        f"interquartile range {100 * np.median(spreads):.1f}% of the median (typical)"
-        + (f"; {failed} models failed" if failed else ""),
-        f"held-out error ({held.folds}-fold): {100 * held.within_10:.0f}% of {held.count} within 10%, median "
-        f"{100 * held.median_error:.1f}%, Spearman {held.spearman:.3f}, 90% intervals cover {100 * held.coverage_90:.0f}%",
-    ]
-    if profile.adapted_from:
-        lines.append(f"adapted from {profile.adapted_from}")
-    return lines
-
-
-def list_profiles(console: Console) -> None:
-    """A table of the profiles in ./devices and of those that ship."""
-    table = Table(title="device profiles", title_justify="left")
-    for heading in ("name", "where", "machine", "runtime", "precision", "threads"):
-        table.add_column(heading)
-    for heading in ("measured", "within 10% (held out)", "date"):
-        table.add_column(heading, justify="right")
-    for path in profile_paths():
-        try:
-            profile = DeviceProfile.load(path)
-        except InputError as error:
-            console.print(f"{error}", highlight=False)
-            continue
-        place = str(path) if path.parent == PROFILES else "ships with evoyolo"
-        table.add_row(
-            profile.name,
-            place,
-            profile.machine,
-            f"{profile.runtime} {profile.version}",
-            profile.precision,
-            str(profile.threads) if profile.device == "cpu" else profile.device,
-            str(len(profile.measured)),
-            f"{100 * profile.held_out.within_10:.0f}%",
-            profile.date,
-        )
-    console.print(table)
-    console.print("`evoyolo device show NAME` explains one; `evoyolo device profile NAME` measures this machine")
-
-
-def draw_profile(profile: DeviceProfile, path: Path) -> None:
-    """Predicted against measured latency, each point predicted without having been seen, with its 90% interval."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    held = profile.held_out
-    measured = np.array([m.latency_ms for m in profile.measured])
-    value, low, high = (np.array(values) for values in (held.value_ms, held.low_ms, held.high_ms))
-    figure, axes = pyplot.subplots(figsize=(6, 5.6), layout="constrained")
-    ends = np.array([min(measured.min(), low.min()) / 1.1, max(measured.max(), high.max()) * 1.1])
-    axes.fill_between(ends, ends / 1.1, ends * 1.1, color="0.9", label="within 10%", zorder=1)
-    axes.plot(ends, ends, color="0.6", lw=1, zorder=2)
-    axes.errorbar(
-        measured,
-        value,
-        [value - low, high - value],
-        fmt="o",
-        ms=4,
-        lw=0.8,
-        color="#1f6fb2",
-        label="model (90% interval)",
-        zorder=3,
-    )
-    axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends, xlabel="measured ms", ylabel="predicted ms, unseen")
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(lambda tick, _: f"{tick:g}")
-    axes.set_title(
-        f"{profile.name}: {profile.runtime} {profile.version}, {profile.precision}, {profile.threads} thread(s)\n"
-        f"{100 * held.within_10:.0f}% of {held.count} within 10%, median error {100 * held.median_error:.1f}%",
-        fontsize=10,
-    )
-    axes.grid(alpha=0.25, which="both")
-    axes.legend(loc="upper left", frameon=False)
-    figure.savefig(path, dpi=130)
-    pyplot.close(figure)
-
-
-def check_profile(profile: DeviceProfile, console: Console) -> bool:
-    """Measure a few of the profile's models again on this machine; whether the profile is still true of it.
+def check_profile(profile: DeviceProfile) -> Check:
+    """Measure a few of the profile's models again on this machine, the fastest and the slowest among them.
 
     Raises:
-        InputError: this is another machine, or the runtime is missing.
+        InputError: this is another machine, the runtime is missing, or none of the models could be measured.
     """
     if not profile.is_here():
         here = agent.accelerator_name(profile.device)
@@ -267,36 +179,17 @@ def check_profile(profile: DeviceProfile, console: Console) -> bool:
     by_latency = sorted(profile.measured, key=lambda m: m.latency_ms)
     chosen = [by_latency[i] for i in np.linspace(0, len(by_latency) - 1, CHECKED).round().astype(int)]
     images = calibration_images("digits") if profile.precision == "INT8" else None  # any will do: only time counts
-    speed = meter.reference_ms / profile.reference_ms
-    table = Table(title=f"{profile.name}, {len(chosen)} of its models measured again", title_justify="left")
-    for heading in ("model", "then ms", "now ms", "change"):
-        table.add_column(heading, justify="right" if heading != "model" else "left")
-    changes = []
+    check = Check(profile, meter.version, meter.reference_ms)
     for measurement in chosen:
         architecture = space.architecture(**measurement.architecture)
         try:
             model = build_model(architecture, profile.num_classes)
             latency = meter.measure(model, architecture["image_size"], images)
         except EvaluationError as error:
-            console.print(f"{architecture.key}: {error}", highlight=False)
+            check.failed[architecture.key] = str(error)
             continue
-        changes.append(latency.median_ms / measurement.latency_ms - 1)
-        table.add_row(
-            architecture.key, f"{measurement.latency_ms:.2f}", f"{latency.median_ms:.2f}", f"{100 * changes[-1]:+.1f}%"
-        )
-    console.print(table)
-    if meter.version != profile.version:
-        console.print(
-            f"the profile is of {profile.runtime} {profile.version}; installed is {meter.version}", highlight=False
-        )
-    if not changes:
-        raise InputError("none of the models could be measured")
-    typical = float(np.median(np.abs(changes)))
-    true = typical <= DRIFTED
-    console.print(
-        f"reference model {meter.reference_ms:.2f} ms, {profile.reference_ms:.2f} ms then ({100 * (speed - 1):+.0f}%); "
-        f"typical change {100 * typical:.1f}%: the profile is {'still true' if true else 'not true any more'}"
-        + ("" if true else "; make a new one with `evoyolo device profile`, on a machine with nothing else to do"),
-        highlight=False,
-    )
-    return true
+        check.latency_ms[architecture.key] = (measurement.latency_ms, latency.median_ms)
+    if not check.latency_ms:
+        reason = next(iter(check.failed.values()))
+        raise InputError(f"none of the models could be measured: {reason}")
+    return check
