@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from search_spaces.graph import check_image_size
 
 OPSET = 17
+ImageSize = int | Sequence[int]  # an edge in pixels, or (height, width)
 
 
-def inference_copy(model):
+def inference_copy(model: nn.Module) -> nn.Module:
     """A fused copy whose head gives decoded boxes and class scores, (1, 4 + classes, anchors)."""
     model = deepcopy(model).float().cpu().eval()
     model.fuse(verbose=False)
@@ -26,7 +29,7 @@ def inference_copy(model):
     return model
 
 
-def export_onnx(model, path: str | Path, image_size) -> Path:
+def export_onnx(model: nn.Module, path: str | Path, image_size: ImageSize) -> Path:
     """Write `model` for one image of `image_size` pixels (an edge or (height, width)); the model is left as it is.
 
     Input "images" (1, 3, height, width), RGB from 0 to 1; output "output0" (1, 4 + classes, anchors): boxes as centre
@@ -68,7 +71,7 @@ def export_onnx(model, path: str | Path, image_size) -> Path:
     return path
 
 
-def stirred(model, seed: int = 0):
+def stirred(model: nn.Module, seed: int = 0) -> nn.Module:
     """A copy whose outputs depend on all of it, for comparing an export of a network that was never trained.
 
     Fresh networks give nearly constant boxes and scores near zero, whatever their weights, so that no difference would
@@ -91,7 +94,7 @@ def stirred(model, seed: int = 0):
     return model.eval()
 
 
-def onnx_difference(model, path: str | Path, image_size, seed: int = 0) -> float:
+def onnx_difference(model: nn.Module, path: str | Path, image_size: ImageSize, seed: int = 0) -> float:
     """Largest difference between the file's outputs in ONNX Runtime and the model's in PyTorch, on a random image.
 
     Boxes, which are in pixels, are divided by the larger side of the image; class scores are taken as they are.
