@@ -12,7 +12,7 @@ from search_spaces import Architecture, build_model
 
 from .accuracy.coco import coco_map
 from .complexity import complexity
-from .data.dataset import Dataset, load_dataset
+from .data import Dataset, load_dataset
 from .evaluator import Evaluator, Rejected, metric_on
 from .latency import LatencyMeter
 from .latency.profile import DeviceProfile

@@ -161,7 +161,9 @@ class LatencyMeter:
             raise EvaluationError(f"latency: {type(error).__name__}: {error}".splitlines()[0]) from None
         kept = ("raw_ms", "reference_ms", "rounds", "repeats", "warmup")
         return Latency(
-            *(figures[name] * self.reference_ms for name in ("ratio", "ratio_q25", "ratio_q75")),
+            median_ms=figures["ratio"] * self.reference_ms,
+            q25_ms=figures["ratio_q25"] * self.reference_ms,
+            q75_ms=figures["ratio_q75"] * self.reference_ms,
             **{name: figures[name] for name in kept},
             device=agent.accelerator_name(self.device),
             runtime=f"{self.runtime} {self.version}",

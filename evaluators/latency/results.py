@@ -77,10 +77,12 @@ class Figures(Evidence):
 
     @model_validator(mode="after")
     def _figures_or_reason(self) -> Figures:
-        figures = (self.ratio, self.ratio_q25, self.ratio_q75, self.raw_ms, self.reference_ms)
-        if self.failed is None and None in figures:
+        if self.failed is not None:
+            return self
+        ratios = [value for value in (self.ratio_q25, self.ratio, self.ratio_q75) if value is not None]
+        if len(ratios) < 3 or self.raw_ms is None or self.reference_ms is None:
             raise ValueError("has neither its figures nor a reason why there are none")
-        if self.failed is None and not self.ratio_q25 <= self.ratio <= self.ratio_q75:
+        if ratios != sorted(ratios):
             raise ValueError("its ratio is not between its quartiles")
         return self
 

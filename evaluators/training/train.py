@@ -29,7 +29,7 @@ from search_spaces.build import architecture_of
 from search_spaces.files import write_text
 from search_spaces.graph import check_image_size
 
-from ..data.dataset import Dataset, load_dataset
+from ..data import Dataset, load_dataset
 from ..evaluator import EvaluationError
 from ..locks import machine_lock
 

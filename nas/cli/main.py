@@ -340,12 +340,12 @@ def _init(args) -> None:
 
 
 def _dataset(args) -> None:
-    from evaluators.data import dataset
+    from evaluators.data import check_dataset, convert_coco, convert_voc, load_dataset
 
     if args.action == "check":
-        print(dataset.check_dataset(dataset.load_dataset(args.data)))
+        print(check_dataset(load_dataset(args.data)))
     else:
-        convert = {"voc": dataset.convert_voc, "coco": dataset.convert_coco}[args.format]
+        convert = {"voc": convert_voc, "coco": convert_coco}[args.format]
         print(convert(args.source, args.output))
 
 

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from evaluators.data.dataset import calibration_images
+from evaluators.data import calibration_images
 from evaluators.detector import CHECKPOINT
 from evaluators.evaluator import metric_on
 from evaluators.latency import LatencyMeter, export_onnx

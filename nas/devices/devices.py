@@ -16,7 +16,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from evaluators.data.dataset import calibration_images
+from evaluators.data import calibration_images
 from evaluators.evaluator import EvaluationError
 from evaluators.latency import agent
 from evaluators.latency.design import choose

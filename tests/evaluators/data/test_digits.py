@@ -7,8 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from evaluators.data.dataset import check_dataset, load_dataset
-from evaluators.data.digits import DigitsSettings, compose, digits_yaml, split_originals, whole_folder
+from evaluators.data import check_dataset, load_dataset
+from evaluators.data.digits import DigitsSettings, compose, digits_yaml, split_originals
+from evaluators.data.folders import whole_folder
 
 SMALL = DigitsSettings(train=6, val=3)
 
@@ -56,7 +57,7 @@ def test_boxes_hold_ink_and_nothing_is_inked_outside_them():
 
 def test_processes_that_race_end_with_one_whole_dataset(tmp_path):
     code = (
-        "from pathlib import Path; from evaluators.digits import *\n"
+        "from pathlib import Path; from evaluators.data.digits import *\n"
         f"print(digits_yaml(DigitsSettings(train=6, val=3), Path({str(tmp_path)!r})))"
     )
     racing = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
