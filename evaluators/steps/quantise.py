@@ -24,7 +24,7 @@ class Quantise(Step):
     images: int = 32
 
     def run(self, piece: Workpiece) -> dict[str, float]:
-        from ..data.images import calibration_images
+        from ..data import calibration_images
         from ..formats.int8 import quantise_onnx, resized
 
         source = piece.artefact("onnx")

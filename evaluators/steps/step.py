@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from search_spaces import Architecture, InputError
 
-from ..data.dataset import Dataset
+from ..data import Dataset
 
 
 @dataclass(frozen=True)
