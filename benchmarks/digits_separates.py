@@ -16,7 +16,7 @@ from pathlib import Path
 from machine import describe
 
 from evaluators.accuracy.coco import coco_map
-from evaluators.data.dataset import load_dataset
+from evaluators.data import load_dataset
 from evaluators.training import Fidelity, train
 from evaluators.training.checkpoint import load_checkpoint
 from nas.launch.config import SearchConfig

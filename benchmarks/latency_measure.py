@@ -16,8 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluators.latency import agent
-from evaluators.latency.pack import pack
+from evaluators.latency.pack import RUNNER, pack
 from search_spaces import YoloSpace
 from search_spaces.files import write_text
 
@@ -45,7 +44,16 @@ def main() -> None:
     for folder, suffix in ((everything, ""), (again, "-again")):
         for runtime in args.runtime:
             output = args.folder / f"{runtime}{suffix}.json"
-            command = [sys.executable, agent.__file__, "--folder", folder, "--runtime", runtime, "--output", output]
+            command = [
+                sys.executable,
+                everything / RUNNER,
+                "--folder",
+                folder,
+                "--runtime",
+                runtime,
+                "--output",
+                output,
+            ]
             subprocess.run(list(map(str, command)), check=True)
 
 

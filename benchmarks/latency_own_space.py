@@ -19,11 +19,12 @@ from sklearn.linear_model import LinearRegression, RidgeCV
 from evaluators import complexity
 from evaluators.gaussian_process import GaussianProcess
 from evaluators.inputs import choice_inputs
-from evaluators.latency import LatencyPredictor, agent
+from evaluators.latency import LatencyPredictor
+from evaluators.latency.agent import protocol
 from evaluators.latency.design import select
 from evaluators.latency.features import operator_work
-from evaluators.latency.work_model import WorkModel
 from evaluators.latency.results import read_results
+from evaluators.latency.work_model import WorkModel
 from search_spaces import YoloSpace
 
 COUNTS = (30, 100)
@@ -148,7 +149,7 @@ def noise_floor(data: Measured, second) -> None:
     for f in second:
         if f.name in data.by_name:
             first = data.by_name[f.name]
-            usual = abs(f.reference_ms / data.reference_ms - 1) <= agent.USUAL
+            usual = abs(f.reference_ms / data.reference_ms - 1) <= protocol.USUAL
             by_state[usual].append((first, abs(f.ratio * data.reference_ms / first - 1)))
     for usual, label in ((True, "in the usual state"), (False, "the second time in a slower state")):
         if by_state[usual]:

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from evaluators.complexity import complexity
-from evaluators.data.dataset import convert_voc
+from evaluators.data import convert_voc
 from evaluators.detector import DetectorEvaluator
 from evaluators.latency.profile import DeviceProfile
 from evaluators.training import Fidelity

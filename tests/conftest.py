@@ -35,7 +35,7 @@ def tiny():
 @pytest.fixture(scope="session")
 def checkpoint(small_data, tiny, tmp_path_factory):
     """best.pt of `tiny` after one epoch on `small_data`."""
-    from evaluators.data.dataset import load_dataset
+    from evaluators.data import load_dataset
     from evaluators.training import Fidelity, train
 
     return train(tiny, load_dataset(small_data), Fidelity(1), tmp_path_factory.mktemp("trained"), batch=8).checkpoint

@@ -14,7 +14,7 @@ from torch import nn
 
 from search_spaces.graph import check_image_size
 
-from ..data.dataset import Dataset, DatasetError, coco_ground_truth
+from ..data import Dataset, DatasetError, coco_ground_truth
 
 # COCOeval.stats in its order
 STATS = ("map50_95", "map50", "map75", "map_small", "map_medium", "map_large")

@@ -1,1 +1,21 @@
 """Datasets: loading, checking and converting them, and the one that is built in."""
+
+from .calibration import calibration_images
+from .check import DatasetSummary, check_dataset
+from .coco_json import convert_coco
+from .dataset import Dataset, load_dataset
+from .errors import DatasetError
+from .ground_truth import coco_ground_truth
+from .voc import convert_voc
+
+__all__ = [
+    "Dataset",
+    "DatasetError",
+    "DatasetSummary",
+    "calibration_images",
+    "check_dataset",
+    "coco_ground_truth",
+    "convert_coco",
+    "convert_voc",
+    "load_dataset",
+]

@@ -7,19 +7,19 @@ clutter (strokes and pieces of digits, unlabelled) vary.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import yaml
+
+from .folders import cache_directory, whole_folder
+
+Corners = tuple[int, int, int, int]  # x1, y1, x2, y2 in pixels
 
 
 @dataclass(frozen=True)
@@ -45,31 +45,6 @@ def split_originals(classes: np.ndarray, settings: DigitsSettings) -> tuple[np.n
     """Disjoint indices of the originals for training (three quarters) and validation."""
     order = np.random.default_rng([settings.seed, 1]).permutation(np.flatnonzero(classes < settings.classes))
     return np.sort(order[: 3 * len(order) // 4]), np.sort(order[3 * len(order) // 4 :])
-
-
-def cache_directory() -> Path:
-    """Where generated and converted datasets are kept: $EVOYOLO_CACHE or ~/.cache/evoyolo."""
-    return Path(os.environ.get("EVOYOLO_CACHE") or Path.home() / ".cache" / "evoyolo")
-
-
-@contextlib.contextmanager
-def whole_folder(root: Path) -> Iterator[Path]:
-    """A temporary folder that becomes `root` when its block ends well; `root` is never seen half made.
-
-    Processes may race: each fills its own folder, the first to finish gives it its place, the others' are dropped.
-    """
-    root.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
-    try:
-        yield temporary
-        os.chmod(temporary, 0o755)  # mkdtemp's folders are for their owner alone
-        try:
-            os.replace(temporary, root)
-        except OSError:
-            if not (root / "data.yaml").exists():  # not another process that was faster
-                raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def digits_yaml(settings: DigitsSettings = DigitsSettings(), directory: str | Path | None = None) -> Path:
@@ -103,13 +78,20 @@ def write_scenes(root: Path, settings: DigitsSettings) -> None:
     (root / "data.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
 
 
-def compose(rng, images, classes, originals, photographs, settings: DigitsSettings) -> tuple[np.ndarray, list]:
+def compose(
+    rng: np.random.Generator,
+    images: np.ndarray,
+    classes: np.ndarray,
+    originals: np.ndarray,
+    photographs: Sequence[np.ndarray],
+    settings: DigitsSettings,
+) -> tuple[np.ndarray, list[tuple[int, float, float, float, float]]]:
     """One scene: a (size, size, 3) uint8 BGR image and its boxes (class, x, y, w, h), centre and size in shares."""
     size = settings.image_size
     scene = _background(rng, photographs, size)
     for _ in range(int(rng.integers(settings.clutter + 1))):
         _clutter(rng, scene, images[rng.choice(originals)])
-    boxes = []
+    boxes: list[tuple[int, Corners]] = []
     for _ in range(int(rng.integers(settings.fewest, settings.most + 1))):
         index = int(rng.choice(originals))
         ink = _warped(rng, images[index], rng.uniform(settings.smallest, settings.largest), settings.rotation_degrees)
@@ -130,7 +112,7 @@ def compose(rng, images, classes, originals, photographs, settings: DigitsSettin
     return scene, labels
 
 
-def _background(rng, photographs, size) -> np.ndarray:
+def _background(rng: np.random.Generator, photographs: Sequence[np.ndarray], size: int) -> np.ndarray:
     photograph = photographs[int(rng.integers(len(photographs)))]
     edge = int(rng.integers(size, min(photograph.shape[:2]) + 1))
     y, x = (int(rng.integers(limit - edge + 1)) for limit in photograph.shape[:2])
@@ -138,7 +120,7 @@ def _background(rng, photographs, size) -> np.ndarray:
     return np.ascontiguousarray(crop[:, ::-1] if rng.random() < 0.5 else crop)
 
 
-def _warped(rng, image, edge, degrees) -> np.ndarray:
+def _warped(rng: np.random.Generator, image: np.ndarray, edge: float, degrees: float) -> np.ndarray:
     """The digit's ink, 0 to 1, scaled to about `edge` pixels, rotated, and cut to what is inked."""
     ink = cv2.resize(image.astype(np.float32) / 16, (int(edge), int(edge)), interpolation=cv2.INTER_CUBIC).clip(0, 1)
     margin = int(edge * 0.25)
@@ -151,7 +133,7 @@ def _warped(rng, image, edge, degrees) -> np.ndarray:
     return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def _shared(box, other) -> float:
+def _shared(box: Corners, other: Corners) -> float:
     """Intersection as a share of the smaller box."""
     width = min(box[2], other[2]) - max(box[0], other[0])
     height = min(box[3], other[3]) - max(box[1], other[1])
@@ -159,7 +141,7 @@ def _shared(box, other) -> float:
     return max(0, width) * max(0, height) / min(areas)
 
 
-def _blend(rng, patch: np.ndarray, ink: np.ndarray) -> None:
+def _blend(rng: np.random.Generator, patch: np.ndarray, ink: np.ndarray) -> None:
     """Ink of one colour, lighter or darker than what is under it by a varying contrast."""
     under = float(patch.mean())
     contrast = rng.uniform(90, 170)
@@ -169,7 +151,7 @@ def _blend(rng, patch: np.ndarray, ink: np.ndarray) -> None:
     patch[:] = (patch * (1 - alpha) + colour * alpha).astype(np.uint8)
 
 
-def _clutter(rng, scene: np.ndarray, image: np.ndarray) -> None:
+def _clutter(rng: np.random.Generator, scene: np.ndarray, image: np.ndarray) -> None:
     """A stroke, or a piece of a digit too small to tell which."""
     size = scene.shape[0]
     if rng.random() < 0.5:

@@ -1,1 +1,51 @@
-"""Files that runtimes read, written from networks."""
+"""Files that runtimes read, written from networks: one module per format, and `export` for several at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from .int8 import quantise_onnx, resized
+from .ncnn import convert_to_ncnn
+from .onnx import ImageSize, export_onnx
+from .torchscript import export_torchscript
+
+__all__ = ["FORMATS", "export"]
+
+FORMATS = {"onnx": ".onnx", "ncnn": ".param", "torchscript": ".torchscript"}
+
+
+def export(
+    model: nn.Module,
+    kinds: Sequence[str],
+    folder: Path,
+    name: str,
+    image_size: ImageSize,
+    precision: str = "FP32",
+    images: np.ndarray | None = None,
+) -> dict[str, str]:
+    """Write `model` in every format of `kinds` under `folder`: kind -> file name.
+
+    Args:
+        precision: INT8 quantises the ONNX file statically, and no other; else it is a setting of the runtime.
+        images: (n, 3, height, width) float32 from 0 to 1, to calibrate INT8 with, of any size.
+
+    Raises:
+        InputError: a converter is not installed or fails, or INT8 has no images.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = {kind: folder / f"{name}{FORMATS[kind]}" for kind in kinds}
+    if "torchscript" in kinds:
+        export_torchscript(model, paths["torchscript"], image_size)
+    if "onnx" in kinds or "ncnn" in kinds:
+        onnx = export_onnx(model, folder / f"{name}.onnx", image_size)
+        if "ncnn" in kinds:
+            convert_to_ncnn(onnx, paths["ncnn"], image_size)
+        if "onnx" not in kinds:
+            onnx.unlink()
+        elif precision == "INT8":
+            quantise_onnx(onnx, resized(images, image_size))
+    return {kind: path.name for kind, path in paths.items()}

@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from search_spaces.graph import check_image_size
 
 OPSET = 17
+ImageSize = int | Sequence[int]  # an edge in pixels, or (height, width)
 
 
-def inference_copy(model):
+def inference_copy(model: nn.Module) -> Any:
     """A fused copy whose head gives decoded boxes and class scores, (1, 4 + classes, anchors)."""
-    model = deepcopy(model).float().cpu().eval()
-    model.fuse(verbose=False)
-    head = model.model[-1]
+    copy: Any = deepcopy(model).float().cpu().eval()
+    copy.fuse(verbose=False)
+    head = copy.model[-1]
     head.export, head.format, head.dynamic = True, "onnx", False
-    for module in model.modules():
+    for module in copy.modules():
         if hasattr(module, "forward_split") and hasattr(module, "c"):
             module.forward = module.forward_split  # as Ultralytics exports C2f: one Split instead of slices
-    return model
+    return copy
 
 
-def export_onnx(model, path: str | Path, image_size) -> Path:
+def export_onnx(model: nn.Module, path: str | Path, image_size: ImageSize) -> Path:
     """Write `model` for one image of `image_size` pixels (an edge or (height, width)); the model is left as it is.
 
     Input "images" (1, 3, height, width), RGB from 0 to 1; output "output0" (1, 4 + classes, anchors): boxes as centre
@@ -43,7 +47,7 @@ def export_onnx(model, path: str | Path, image_size) -> Path:
         prepared(image)  # anchors for this size
         torch.onnx.export(
             prepared,
-            image,
+            (image,),
             str(path),
             opset_version=OPSET,
             input_names=["images"],
@@ -54,10 +58,10 @@ def export_onnx(model, path: str | Path, image_size) -> Path:
     metadata = {
         "description": "evoyolo",
         "task": "detect",
-        "stride": int(max(model.stride)),
+        "stride": int(max(prepared.stride)),
         "batch": 1,
         "imgsz": [height, width],
-        "names": dict(model.names),
+        "names": dict(prepared.names),
         "end2end": False,
         "channels": 3,
     }
@@ -68,30 +72,30 @@ def export_onnx(model, path: str | Path, image_size) -> Path:
     return path
 
 
-def stirred(model, seed: int = 0):
+def stirred(model: nn.Module, seed: int = 0) -> nn.Module:
     """A copy whose outputs depend on all of it, for comparing an export of a network that was never trained.
 
     Fresh networks give nearly constant boxes and scores near zero, whatever their weights, so that no difference would
     be seen. Here the normalisation has the statistics of its own activations and the head's last weights are large.
     """
-    model = deepcopy(model).float().cpu()
+    copy: Any = deepcopy(model).float().cpu()
     generator = torch.Generator().manual_seed(seed)
-    normalisations = [m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    normalisations = [m for m in copy.modules() if isinstance(m, nn.BatchNorm2d)]
     for module in normalisations:
         module.reset_running_stats()
         module.momentum = None  # the plain average over what follows
-    model.train()
+    copy.train()
     with torch.no_grad():
         for _ in range(2):
-            model(torch.rand(4, 3, 128, 128, generator=generator))
-        head = model.model[-1]
+            copy(torch.rand(4, 3, 128, 128, generator=generator))
+        head = copy.model[-1]
         for branch in (*head.cv2, *head.cv3):
             branch[-1].weight.normal_(0, 2 / branch[-1].in_channels ** 0.5, generator=generator)
             branch[-1].bias.zero_()
-    return model.eval()
+    return copy.eval()
 
 
-def onnx_difference(model, path: str | Path, image_size, seed: int = 0) -> float:
+def onnx_difference(model: nn.Module, path: str | Path, image_size: ImageSize, seed: int = 0) -> float:
     """Largest difference between the file's outputs in ONNX Runtime and the model's in PyTorch, on a random image.
 
     Boxes, which are in pixels, are divided by the larger side of the image; class scores are taken as they are.

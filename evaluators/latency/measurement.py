@@ -1,4 +1,4 @@
-"""Measuring networks on this machine, by the protocol of agent.py, with everything that a figure depends on."""
+"""Measuring networks on this machine, by the protocol of the agent, with everything that a figure depends on."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from torch import nn
 
 from search_spaces import Architecture, InputError, build_model
 from search_spaces.families import DEFAULT, family
 
+from .. import runtimes
 from ..evaluator import EvaluationError
-from ..formats.formats import export
+from ..formats import export
 from ..locks import machine_lock
 from . import agent
 
@@ -70,8 +72,8 @@ def reference_architecture() -> Architecture:
 def check_runtime(runtime: str, device: str, precision: str) -> None:
     """Raise InputError unless the runtime is one that has the device and the precision."""
     try:
-        agent.check(runtime, device, precision)
-    except agent.Unavailable as error:
+        runtimes.check(runtime, device, precision)
+    except runtimes.Unavailable as error:
         raise InputError(str(error)) from None
 
 
@@ -79,7 +81,7 @@ class LatencyMeter:
     """Measures networks with one runtime on one device; every figure is taken between slices of a reference model.
 
     Args:
-        runtime, device, precision: of `agent.RUNTIMES`.
+        runtime, device, precision: of `evaluators.runtimes.RUNTIMES`.
         threads: of the runtime, on a CPU.
         num_classes: of the reference model.
         reference_ms: the reference model's latency that figures are corrected to; None measures it now, which is right
@@ -93,14 +95,14 @@ class LatencyMeter:
 
     def __init__(
         self,
-        runtime="onnxruntime",
-        device="cpu",
-        precision="FP32",
-        threads=1,
-        num_classes=80,
-        reference_ms=None,
-        spin=True,
-    ):
+        runtime: str = "onnxruntime",
+        device: str = "cpu",
+        precision: str = "FP32",
+        threads: int = 1,
+        num_classes: int = 80,
+        reference_ms: float | None = None,
+        spin: bool = True,
+    ) -> None:
         check_runtime(runtime, device, precision)
         self.runtime, self.device, self.precision, self.threads, self.spin = runtime, device, precision, threads, spin
         self._scratch = tempfile.TemporaryDirectory(prefix="evoyolo-latency-")
@@ -109,7 +111,8 @@ class LatencyMeter:
         plain = agent.reference_precision(precision)
         try:
             path = self._export("reference", model, image_size, plain)
-            self._reference, self.version = self._load(path, image_size, plain)
+            self._reference = self._open(path, image_size, plain)
+            self.version = self._reference.version
             with machine_lock("latency"):
                 self.reference_ms = reference_ms or agent.usual_ms(self._reference)
         except InputError:
@@ -118,19 +121,25 @@ class LatencyMeter:
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
             raise InputError(f"{runtime} cannot run the reference model on {device} in {precision}: {reason}") from None
 
-    def _export(self, name: str, model, image_size, precision, images=None) -> Path:
+    def _export(
+        self, name: str, model: nn.Module, image_size: int, precision: str, images: np.ndarray | None = None
+    ) -> Path:
         folder = Path(self._scratch.name)
-        kind = agent.RUNTIMES[self.runtime][1]
+        kind = runtimes.runtime(self.runtime).kind
         return folder / export(model, [kind], folder, name, image_size, precision, images)[kind]
 
-    def _load(self, path: Path, image_size: int, precision: str):
+    def _open(self, path: Path, image_size: int, precision: str) -> runtimes.Session:
         shape = (1, 3, image_size, image_size)
         try:
-            return agent.load(self.runtime, path, shape, self.threads, self.device, precision, self.spin)
-        except agent.Unavailable as error:
+            return runtimes.open_session(
+                self.runtime, str(path), shape, self.threads, self.device, precision, self.spin
+            )
+        except runtimes.Unavailable as error:
             raise InputError(str(error)) from None
 
-    def measure(self, model, image_size: int, images: np.ndarray | None = None, *, refuse: bool = True) -> Latency:
+    def measure(
+        self, model: nn.Module, image_size: int, images: np.ndarray | None = None, *, refuse: bool = True
+    ) -> Latency:
         """Latency of a DetectionModel for one image of `image_size` pixels; the model is left as it is.
 
         Args:
@@ -142,18 +151,19 @@ class LatencyMeter:
         """
         expected_ms = self.reference_ms if self.spin else None
         try:
-            run, _ = self._load(
-                self._export("model", model, image_size, self.precision, images), image_size, self.precision
-            )
+            path = self._export("model", model, image_size, self.precision, images)
+            session = self._open(path, image_size, self.precision)
             with machine_lock("latency"):
-                figures = agent.measure(run, self._reference, expected_ms, refuse=refuse)
+                figures = agent.measure(session, self._reference, expected_ms, refuse=refuse)
         except InputError:
             raise
         except Exception as error:  # each runtime has its own way of refusing a model
             raise EvaluationError(f"latency: {type(error).__name__}: {error}".splitlines()[0]) from None
         kept = ("raw_ms", "reference_ms", "rounds", "repeats", "warmup")
         return Latency(
-            *(figures[name] * self.reference_ms for name in ("ratio", "ratio_q25", "ratio_q75")),
+            median_ms=figures["ratio"] * self.reference_ms,
+            q25_ms=figures["ratio_q25"] * self.reference_ms,
+            q75_ms=figures["ratio_q75"] * self.reference_ms,
             **{name: figures[name] for name in kept},
             device=agent.accelerator_name(self.device),
             runtime=f"{self.runtime} {self.version}",

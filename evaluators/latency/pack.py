@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,9 +13,13 @@ import numpy as np
 from search_spaces import Architecture, build_model
 from search_spaces.files import write_text
 
-from ..formats.formats import export
+from ..formats import export
+from ..runtimes import RUNTIMES
 from . import agent
+from .archive import write_archive
 from .measurement import check_runtime, reference_architecture
+
+RUNNER = "run.py"  # what is started on the device
 
 
 def pack(
@@ -35,7 +38,7 @@ def pack(
 
     Args:
         runtimes: whose file formats are written; the first is the one that run.py takes by default.
-        threads: None leaves it to the device (all its cores).
+        threads: None leaves it to the device (all the cores that run.py may use there).
         images: (n, 3, height, width) float32 from 0 to 1, to calibrate INT8 with.
 
     Returns:
@@ -47,7 +50,7 @@ def pack(
     for runtime in runtimes:
         check_runtime(runtime, device, precision)
     folder = Path(folder)
-    kinds = list(dict.fromkeys(agent.RUNTIMES[name][1] for name in runtimes))
+    kinds = list(dict.fromkeys(RUNTIMES[name].kind for name in runtimes))
     space = architectures[0].space
     began, entries = time.monotonic(), []
     for index, architecture in enumerate([reference_architecture(), *architectures]):
@@ -82,5 +85,5 @@ def pack(
     }
     manifest["id"] = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:12]
     write_text(folder / "manifest.json", json.dumps(manifest, indent=1))
-    shutil.copyfile(agent.__file__, folder / "run.py")
+    write_archive(folder / RUNNER)
     return manifest

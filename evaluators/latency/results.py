@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from search_spaces import InputError
 from search_spaces.files import read_json
 from search_spaces.validation import first_problem
 
+from ..runtimes import Unavailable, runtime
 from . import agent
 
 LEAST_MS, MOST_MS = 1e-3, 3.6e6  # outside of it a unit was mistaken
 Milliseconds = Annotated[float, Field(ge=LEAST_MS, le=MOST_MS, allow_inf_nan=False)]
 Ratio = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0)]
+Document = TypeVar("Document", bound="Strict")
 
 
 class Strict(BaseModel):
@@ -25,7 +27,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @classmethod
-    def read(cls, path: str | Path, marker: str, version: int, what: str):
+    def read(cls: type[Document], path: str | Path, marker: str, version: int, what: str) -> Document:
         """The document in a JSON file whose field `marker` has its version.
 
         Raises:
@@ -74,13 +76,22 @@ class Figures(Evidence):
     ratio_q75: Ratio | None = None
 
     @model_validator(mode="after")
-    def _figures_or_reason(self):
-        figures = (self.ratio, self.ratio_q25, self.ratio_q75, self.raw_ms, self.reference_ms)
-        if self.failed is None and None in figures:
+    def _figures_or_reason(self) -> Figures:
+        if self.failed is not None:
+            return self
+        ratios = [value for value in (self.ratio_q25, self.ratio, self.ratio_q75) if value is not None]
+        if len(ratios) < 3 or self.raw_ms is None or self.reference_ms is None:
             raise ValueError("has neither its figures nor a reason why there are none")
-        if self.failed is None and not self.ratio_q25 <= self.ratio <= self.ratio_q75:
+        if ratios != sorted(ratios):
             raise ValueError("its ratio is not between its quartiles")
         return self
+
+
+def _known_runtime(name: str) -> str:
+    try:
+        return runtime(name).name
+    except Unavailable as error:
+        raise ValueError(str(error)) from None
 
 
 class Results(Strict):
@@ -92,7 +103,7 @@ class Results(Strict):
     num_classes: Count
     machine: str
     system: str
-    runtime: Literal["onnxruntime", "openvino", "ncnn", "pytorch"]
+    runtime: Annotated[str, AfterValidator(_known_runtime)]
     version: str
     device: str
     precision: Literal["FP32", "FP16", "INT8"]
@@ -109,13 +120,13 @@ class Results(Strict):
 
     @model_validator(mode="before")
     @classmethod
-    def _sealed(cls, content):
+    def _sealed(cls, content: Any) -> Any:
         if isinstance(content, dict) and agent.checksum(content) != content.get("checksum"):
             raise ValueError("its checksum does not match: it was changed after it was measured; measure again")
         return content
 
     @model_validator(mode="after")
-    def _of_the_pack(self):
+    def _of_the_pack(self) -> Results:
         strange = {m.name for m in self.measurements} - {model.name for model in self.models}
         if strange:
             raise ValueError(f"field measurements: {min(strange)!r} is no model of the pack")

@@ -23,7 +23,7 @@ from search_spaces import Architecture
 from search_spaces.families import Family, family_of
 from search_spaces.files import write_text
 
-from ..data.dataset import Dataset
+from ..data import Dataset
 from ..evaluator import EvaluationError
 from .settings import CONTAINED, SETTINGS, Fidelity
 

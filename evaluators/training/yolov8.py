@@ -19,7 +19,7 @@ from ultralytics.utils.torch_utils import strip_optimizer, unwrap_model
 from search_spaces import Architecture, build_model
 from search_spaces.models import architecture_of
 
-from ..data.dataset import Dataset, load_dataset
+from ..data import Dataset, load_dataset
 from ..locks import machine_lock
 
 

@@ -21,7 +21,7 @@ app = group(
 )
 def check(data: Annotated[str, typer.Argument(metavar="DATA", help="digits, a data.yaml, or COCO json")]) -> None:
     """Find missing images, broken labels, wrong boxes."""
-    from evaluators.data.dataset import check_dataset, load_dataset
+    from evaluators.data import check_dataset, load_dataset
 
     print(check_dataset(load_dataset(data)))
 
@@ -44,6 +44,6 @@ def convert(
     output: Annotated[str, typer.Argument(metavar="OUTPUT", help="folder to write")],
 ) -> None:
     """Turn Pascal VOC or COCO annotations into Ultralytics' layout."""
-    from evaluators.data.dataset import convert_coco, convert_voc
+    from evaluators.data import convert_coco, convert_voc
 
     print({"voc": convert_voc, "coco": convert_coco}[format](source, output))

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from ultralytics.nn.tasks import DetectionModel
 
-from evaluators.data.dataset import calibration_images
-from evaluators.detector import CHECKPOINT
+from evaluators.data import calibration_images
 from evaluators.evaluator import metric_on
 from evaluators.latency import Latency, LatencyMeter, export_onnx
 from evaluators.latency.profile import DeviceProfile
+from evaluators.training import CHECKPOINT
 from evaluators.training.checkpoint import load_checkpoint
 from search_spaces import InputError
 from search_spaces.models import save_yaml

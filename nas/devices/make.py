@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluators.data.dataset import calibration_images
+from evaluators.data import calibration_images
 from evaluators.evaluator import EvaluationError
 from evaluators.latency import agent
 from evaluators.latency.design import choose

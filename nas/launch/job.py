@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from evaluators.data.dataset import check_dataset, load_dataset
+from evaluators.data import check_dataset, load_dataset
 from evaluators.detector import DetectorEvaluator
 from evaluators.evaluator import metric_on
 from evaluators.latency import LatencyMeter

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from evaluators.accuracy.coco import coco_map, detect, score_detections
-from evaluators.data.dataset import coco_ground_truth, load_dataset
+from evaluators.data import coco_ground_truth, load_dataset
 from evaluators.training.checkpoint import checkpoint_architecture, load_checkpoint
 from search_spaces import InputError, YoloSpace
 

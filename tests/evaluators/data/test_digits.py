@@ -7,8 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from evaluators.data.dataset import check_dataset, load_dataset
-from evaluators.data.digits import DigitsSettings, compose, digits_yaml, split_originals, whole_folder
+from evaluators.data import check_dataset, load_dataset
+from evaluators.data.digits import DigitsSettings, compose, digits_yaml, split_originals
+from evaluators.data.folders import whole_folder
 
 SMALL = DigitsSettings(train=6, val=3)
 

@@ -1,14 +1,16 @@
-"""The measurement protocol on made-up clocks, and the runner on a pack, crashes included."""
+"""The measurement protocol on made-up clocks, and the archive's work on a pack, crashes included."""
 
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from evaluators.latency import agent
+from evaluators.latency.agent import protocol
+from evaluators.latency.archive import write_archive
+from evaluators.runtimes import Session
 
 
 class Machine:
@@ -29,17 +31,22 @@ class Machine:
         """One that feels the share `slowed` of what a state slows down."""
         rng = np.random.default_rng(0)
 
+        class Network(Session):
+            def run(self):
+                self.timer()
+
+            def infer(self, image):
+                return image
+
         def timer():
             state = self.states[int(self.now / self.seconds) % len(self.states)]
             took = milliseconds * (1 + slowed * (state - 1)) * np.exp(noise * rng.standard_normal())
             self.now += took / 1000
             return took
 
-        def run():
-            timer()
-
-        run.timer = timer
-        return run
+        network = Network()
+        network.timer = timer
+        return network
 
 
 @pytest.fixture
@@ -48,7 +55,7 @@ def machine(monkeypatch):
 
     def make(*args, **options):
         made = Machine(*args, **options)
-        monkeypatch.setattr(agent, "time", made)
+        monkeypatch.setattr(protocol, "time", made)
         return made
 
     return make
@@ -60,7 +67,7 @@ def test_the_ratio_of_two_steady_networks_is_exact(machine):
     assert figures["ratio"] == pytest.approx(1.5)
     assert figures["ratio_q25"] <= figures["ratio"] <= figures["ratio_q75"]
     assert figures["raw_ms"] == pytest.approx(6.0) and figures["reference_ms"] == pytest.approx(4.0)
-    assert figures["rounds"] >= agent.FEWEST_ROUNDS and figures["repeats"] >= figures["rounds"]
+    assert figures["rounds"] >= protocol.FEWEST_ROUNDS and figures["repeats"] >= figures["rounds"]
 
 
 def test_a_noisy_network_gets_more_rounds(machine):
@@ -92,7 +99,7 @@ def test_a_state_that_does_not_end_is_measured_in_after_a_while(machine):
     slow = machine(states=(1.6,))
     figures = agent.measure(slow.network(6.0), slow.network(4.0), expected_ms=4.0)
     assert figures["reference_ms"] == pytest.approx(6.4) and figures["ratio"] == pytest.approx(1.5)
-    assert slow.now > agent.WAIT_SECONDS
+    assert slow.now > protocol.WAIT_SECONDS
 
 
 def test_the_usual_latency_is_that_of_the_fast_state(machine):
@@ -106,73 +113,61 @@ def test_a_wide_spread_is_refused(machine):
         agent.measure(made.network(6.0), made.network(4.0, slowed=0.0))
 
 
-def test_missing_runtimes_devices_and_precisions_say_what_to_do(monkeypatch):
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(agent.Unavailable, match="pip install onnxruntime"):
-        agent.load("onnxruntime", "x.onnx", (1, 3, 64, 64), 1, "cpu", "FP32")
-    monkeypatch.setitem(sys.modules, "openvino", None)
-    with pytest.raises(agent.Unavailable, match="pip install openvino"):
-        agent.load("openvino", "x.onnx", (1, 3, 64, 64), 1, "cpu", "FP32")
-    monkeypatch.setitem(sys.modules, "ncnn", None)
-    with pytest.raises(agent.Unavailable, match="pip install ncnn"):
-        agent.load("ncnn", "x.param", (1, 3, 64, 64), 1, "cpu", "FP32")
-    with pytest.raises(agent.Unavailable, match="ncnn runs on cpu, not on 'tpu'"):
-        agent.load("ncnn", "x.param", (1, 3, 64, 64), 1, "tpu", "FP32")
-    with pytest.raises(agent.Unavailable, match="FP16 on tensorrt only"):
-        agent.load("onnxruntime", "x.onnx", (1, 3, 64, 64), 1, "cpu", "FP16")
-
-
-def test_the_runner_needs_nothing_but_numpy_and_a_runtime():
-    """It must go to a board alone: no import of ours, no syntax after Python 3.8."""
-    import ast
-
-    tree = ast.parse(Path(agent.__file__).read_text(), feature_version=(3, 8))
-    imported = {n.name for node in ast.walk(tree) if isinstance(node, ast.Import) for n in node.names}
-    imported |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    runtimes = {"onnxruntime", "openvino", "ncnn", "torch"}
-    assert imported <= runtimes | {"numpy"} | sys.stdlib_module_names
-
-
 # A runtime of the tests: the "file" says in ms how long the network takes, or how it goes wrong.
 FAKE = """
-def load_fake(path, shape, threads, device, precision, spin=True):
-    with open(path) as stream:
-        what = stream.read().strip()
-    if what == "crash":
-        os.kill(os.getpid(), 11)
-    if what == "refuse":
-        raise RuntimeError("an operator that is not implemented")
-    def run():
+import os
+from .runtime import Runtime, Session
+
+class FakeSession(Session):
+    version = "1.0"
+    def __init__(self, what):
+        self.timer = lambda: float(what)
+    def run(self):
         pass
-    run.timer = lambda: float(what)
-    return run, "1.0"
+    def infer(self, image):
+        return image
 
-RUNTIMES["ncnn"] = (load_fake, "ncnn", ("cpu",), ("FP32",))
-SLICE_SECONDS = MODEL_SECONDS = WARMUP_SECONDS = USUAL_SECONDS = 0.001
+class Fake(Runtime):
+    name, kind, suffix = "fake", "fake", ""
+    devices, precisions = ("cpu",), ("FP32",)
+    def open(self, path, shape, threads, device, precision, spin=True):
+        with open(path) as stream:
+            what = stream.read().strip()
+        if what == "crash":
+            os.kill(os.getpid(), 11)
+        if what == "refuse":
+            raise RuntimeError("an operator that is not implemented")
+        return FakeSession(what)
+
+RUNTIME = Fake()
 """
+BRIEF = dict.fromkeys(("SLICE_SECONDS", "MODEL_SECONDS", "WARMUP_SECONDS", "USUAL_SECONDS"), 0.001)
 
 
-def fake_pack(folder, models):
-    """A pack of the runner with a runtime of its own."""
-    source = Path(agent.__file__).read_text()
-    head, tail = source.split("# -- the protocol")
-    (folder / "run.py").write_text(head + FAKE + "# -- the protocol" + tail)
-    entries = []
-    for name, content in models.items():
-        (folder / name).write_text(content)
-        entries.append({"name": name, "architecture": {}, "image_size": [64, 64], "files": {"ncnn": name}})
-    settings = {"runtime": "ncnn", "device": "cpu", "precision": "FP32", "threads": 1}
-    manifest = {
-        "evoyolo_pack": agent.VERSION,
-        "space": "toy",
-        "num_classes": 1,
-        "formats": ["ncnn"],
-        "settings": settings,
-        "reference": entries[0],
-        "models": entries[1:],
-        "id": "0123456789ab",
-    }
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+@pytest.fixture
+def fake_pack(tmp_path, alter_archive):
+    """Makes a pack whose archive holds one more runtime; models: name -> what the "file" says, the reference first."""
+
+    def make(models):
+        write_archive(tmp_path / "run.py")
+        alter_archive(tmp_path / "run.py", BRIEF, {"evoyolo_agent/runtimes/fake.py": FAKE})
+        entries = []
+        for name, content in models.items():
+            (tmp_path / name).write_text(content)
+            entries.append({"name": name, "architecture": {}, "image_size": [64, 64], "files": {"fake": name}})
+        manifest = {
+            "evoyolo_pack": agent.VERSION,
+            "space": "toy",
+            "num_classes": 1,
+            "formats": ["fake"],
+            "settings": {"runtime": "fake", "device": "cpu", "precision": "FP32", "threads": 1},
+            "reference": entries[0],
+            "models": entries[1:],
+            "id": "0123456789ab",
+        }
+        (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+
+    return make
 
 
 def run_pack(folder, *arguments):
@@ -180,8 +175,8 @@ def run_pack(folder, *arguments):
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
-def test_a_model_that_is_refused_or_crashes_the_runtime_costs_only_itself(tmp_path):
-    fake_pack(tmp_path, {"reference": "4", "a": "8", "b": "refuse", "c": "crash", "d": "2"})
+def test_a_model_that_is_refused_or_crashes_the_runtime_costs_only_itself(tmp_path, fake_pack):
+    fake_pack({"reference": "4", "a": "8", "b": "refuse", "c": "crash", "d": "2"})
     done = run_pack(tmp_path)
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "results.json").read_text())
@@ -193,8 +188,8 @@ def test_a_model_that_is_refused_or_crashes_the_runtime_costs_only_itself(tmp_pa
     assert agent.checksum(results) == results["checksum"]
 
 
-def test_the_runner_goes_on_where_it_was(tmp_path):
-    fake_pack(tmp_path, {"reference": "4", "a": "8", "b": "2"})
+def test_the_runner_goes_on_where_it_was(tmp_path, fake_pack):
+    fake_pack({"reference": "4", "a": "8", "b": "2"})
     run_pack(tmp_path)
     results = json.loads((tmp_path / "results.json").read_text())
     kept = next(m for m in results["measurements"] if m["name"] == "a")
@@ -207,21 +202,21 @@ def test_the_runner_goes_on_where_it_was(tmp_path):
     assert again[0] == kept and again[1]["ratio"] == pytest.approx(0.5)
 
 
-def test_results_of_other_settings_are_not_mixed(tmp_path):
-    fake_pack(tmp_path, {"reference": "4", "a": "8"})
+def test_results_of_other_settings_are_not_mixed(tmp_path, fake_pack):
+    fake_pack({"reference": "4", "a": "8"})
     assert run_pack(tmp_path).returncode == 0
     other = run_pack(tmp_path, "--threads", "2")
     assert other.returncode == 1 and "other settings" in other.stderr
 
 
-def test_a_pack_without_the_runtime_s_files_says_so(tmp_path):
-    fake_pack(tmp_path, {"reference": "4", "a": "8"})
+def test_a_pack_without_the_runtime_s_files_says_so(tmp_path, fake_pack):
+    fake_pack({"reference": "4", "a": "8"})
     done = run_pack(tmp_path, "--runtime", "openvino")
-    assert done.returncode == 1 and "holds ncnn files, which openvino does not read" in done.stderr
+    assert done.returncode == 1 and "holds fake files, which openvino does not read" in done.stderr
 
 
-def test_a_model_that_was_disturbed_is_taken_once_more(tmp_path):
-    fake_pack(tmp_path, {"reference": "4", "a": "8", "b": "2"})
+def test_a_model_that_was_disturbed_is_taken_once_more(tmp_path, fake_pack):
+    fake_pack({"reference": "4", "a": "8", "b": "2"})
     assert run_pack(tmp_path).returncode == 0
     results = json.loads((tmp_path / "results.json").read_text())
     a, b = results["measurements"]
@@ -236,8 +231,8 @@ def test_a_model_that_was_disturbed_is_taken_once_more(tmp_path):
     assert sorted(again["repeated"]) == ["a", "b"]
 
 
-def test_results_that_were_changed_or_cut_off_are_not_gone_on_with(tmp_path):
-    fake_pack(tmp_path, {"reference": "4", "a": "8"})
+def test_results_that_were_changed_or_cut_off_are_not_gone_on_with(tmp_path, fake_pack):
+    fake_pack({"reference": "4", "a": "8"})
     assert run_pack(tmp_path).returncode == 0
     text = (tmp_path / "results.json").read_text()
     (tmp_path / "results.json").write_text(text.replace('"raw_ms": 8', '"raw_ms": 7'))
@@ -248,14 +243,14 @@ def test_results_that_were_changed_or_cut_off_are_not_gone_on_with(tmp_path):
     assert done.returncode == 1 and "was it cut off?" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_a_runtime_that_crashes_at_once_ends_the_run(tmp_path):
-    fake_pack(tmp_path, {"reference": "crash", "a": "8"})
+def test_a_runtime_that_crashes_at_once_ends_the_run(tmp_path, fake_pack):
+    fake_pack({"reference": "crash", "a": "8"})
     done = run_pack(tmp_path)
     assert done.returncode == 1 and "crashes (status -11) before it measures anything" in done.stderr
 
 
-def test_a_figure_is_not_lost_when_it_is_taken_once_more_in_vain(tmp_path):
-    fake_pack(tmp_path, {"reference": "4", "a": "8"})
+def test_a_figure_is_not_lost_when_it_is_taken_once_more_in_vain(tmp_path, fake_pack):
+    fake_pack({"reference": "4", "a": "8"})
     assert run_pack(tmp_path).returncode == 0
     results = json.loads((tmp_path / "results.json").read_text())
     results["measurements"][0]["reference_ms"] = 6.0

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from evaluators import runtimes
 from evaluators.evaluator import EvaluationError
-from evaluators.formats.formats import export
+from evaluators.formats import export
 from evaluators.latency import LatencyMeter, agent, onnx_difference, stirred
+from evaluators.latency.agent import protocol
 from search_spaces import InputError, YoloSpace, build_model
 
 MODULES = {"onnxruntime": "onnxruntime", "openvino": "openvino", "ncnn": "ncnn", "pytorch": "torch"}
@@ -15,9 +17,9 @@ MODULES = {"onnxruntime": "onnxruntime", "openvino": "openvino", "ncnn": "ncnn",
 @pytest.fixture(autouse=True)
 def brief(monkeypatch):
     for name in ("WARMUP_SECONDS", "MODEL_SECONDS", "USUAL_SECONDS"):
-        monkeypatch.setattr(agent, name, 0.05)
+        monkeypatch.setattr(protocol, name, 0.05)
     for name, value in {"LIMIT_SECONDS": 1.0, "WAIT_SECONDS": 0.2, "WIDEST": 50.0}.items():  # the tests share a machine
-        monkeypatch.setattr(agent, name, value)
+        monkeypatch.setattr(protocol, name, value)
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +28,7 @@ def small():
     return stirred(build_model(YoloSpace().preset("yolov8-w1/16"), 3))
 
 
-@pytest.mark.parametrize("runtime", agent.RUNTIMES)
+@pytest.mark.parametrize("runtime", runtimes.RUNTIMES)
 def test_a_figure_says_what_it_depends_on(runtime, small):
     pytest.importorskip(MODULES[runtime])
     if runtime == "ncnn":
@@ -37,7 +39,7 @@ def test_a_figure_says_what_it_depends_on(runtime, small):
     assert latency.runtime.startswith(f"{runtime} ") and latency.device == agent.device_name()
     assert (latency.precision, latency.threads, latency.batch, latency.image_size) == ("FP32", 1, 1, (64, 64))
     assert "without NMS" in latency.timed
-    assert latency.rounds >= agent.SLOW_ROUNDS and latency.repeats >= latency.rounds and latency.warmup > 0
+    assert latency.rounds >= protocol.SLOW_ROUNDS and latency.repeats >= latency.rounds and latency.warmup > 0
     assert meter.measure(small, 320).median_ms > 2 * latency.median_ms
 
 
@@ -78,7 +80,7 @@ def test_int8_needs_images_and_a_runtime_that_has_it(small):
 
 
 def test_what_is_missing_is_said(monkeypatch):
-    with pytest.raises(InputError, match="no runtime 'tflite'; there are onnxruntime, openvino, ncnn, pytorch"):
+    with pytest.raises(InputError, match="no runtime 'tflite'; there are ncnn, onnxruntime, openvino, pytorch"):
         LatencyMeter("tflite")
     with pytest.raises(InputError, match="ONNX Runtime .* has no provider for 'cuda' here"):
         LatencyMeter(device="cuda")
@@ -90,7 +92,7 @@ def test_a_model_that_the_runtime_refuses_is_an_evaluation_error(small, monkeypa
     def refuse(*arguments):
         raise RuntimeError("no kernel\nand a long story")
 
-    monkeypatch.setattr(agent, "load", refuse)
+    monkeypatch.setattr(runtimes, "open_session", refuse)
     with pytest.raises(EvaluationError, match="^latency: RuntimeError: no kernel$"):
         meter.measure(small, 64)
 

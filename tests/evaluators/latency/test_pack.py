@@ -1,7 +1,6 @@
 """A pack for a board: exported here, run by a process that has nothing but numpy and a runtime, fitted here."""
 
 import json
-import runpy
 import subprocess
 import sys
 
@@ -25,7 +24,7 @@ runpy.run_path({script!r}, run_name="__main__")
 
 
 @pytest.fixture(scope="module")
-def packed(tmp_path_factory):
+def packed(tmp_path_factory, alter_archive):
     """A pack of six small models whose runner takes less care than usual, and its progress lines."""
     folder, lines = tmp_path_factory.mktemp("pack"), []
     space = YoloSpace().restrict({"image_size": [64, 96]})
@@ -34,9 +33,8 @@ def packed(tmp_path_factory):
         a.replace(p4_down="HWD") for a in architectures
     ]
     pack(architectures, folder, threads=1, num_classes=3, progress=lines.append)
-    source = (folder / "run.py").read_text()
-    brief = "\nWARMUP_SECONDS = MODEL_SECONDS = USUAL_SECONDS = WAIT_SECONDS = 0.05\nWIDEST = 50.0\n"
-    (folder / "run.py").write_text(source.replace("\n\nclass Unavailable", brief + "\n\nclass Unavailable", 1))
+    brief = dict.fromkeys(("WARMUP_SECONDS", "MODEL_SECONDS", "USUAL_SECONDS", "WAIT_SECONDS"), 0.05)
+    alter_archive(folder / "run.py", {**brief, "WIDEST": 50.0})
     return folder, architectures, lines
 
 
@@ -72,10 +70,3 @@ def test_it_runs_where_nothing_else_is_and_makes_a_profile(packed, tmp_path):
 def test_other_precisions_than_the_pack_s_are_refused(packed):
     done = run_bare(packed[0], "--precision", "INT8")
     assert done.returncode == 1 and "the files of this pack are made for FP32; make another for INT8" in done.stderr
-
-
-def test_the_runner_s_help_needs_no_pack(capsys):
-    with pytest.raises(SystemExit) as ended:
-        sys.argv = ["run.py", "--help"]
-        runpy.run_path(agent.__file__, run_name="__main__")
-    assert ended.value.code == 0 and "resumes where it stopped" in capsys.readouterr().out

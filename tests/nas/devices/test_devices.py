@@ -139,7 +139,7 @@ def test_pack_writes_a_zip(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["pack", "x", "--runtime", "tflite"], "no runtime 'tflite'; there are onnxruntime, openvino, ncnn, pytorch"),
+        (["pack", "x", "--runtime", "tflite"], "no runtime 'tflite'; there are ncnn, onnxruntime, openvino, pytorch"),
         (["pack", "x", "--on", "tpu"], "onnxruntime runs on cpu, cuda, tensorrt, not on 'tpu'"),
         (["pack", "x", "--runtime", "ncnn", "--precision", "INT8"], "ncnn is measured in FP32, FP16, not in INT8"),
         (["pack", "x", "--count", "2"], "count 2: must be 5 or more"),

@@ -1,0 +1,24 @@
+"""The agent: measures the networks of a pack on whatever device it is started; evoyolo measures with the same functions.
+
+It stands alone, with the runtimes beside it, for Python 3.8+ with numpy and one runtime: `evoyolo device pack` puts both
+into the archive run.py. The protocol is described in docs/latency.md.
+"""
+
+from .machine import accelerator_name, default_threads, device_name
+from .protocol import TIMED, Unstable, is_slow, measure, reference_precision, usual_ms
+from .work import RESULTS, VERSION, checksum
+
+__all__ = [
+    "RESULTS",
+    "TIMED",
+    "VERSION",
+    "Unstable",
+    "accelerator_name",
+    "checksum",
+    "default_threads",
+    "device_name",
+    "is_slow",
+    "measure",
+    "reference_precision",
+    "usual_ms",
+]
