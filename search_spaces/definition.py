@@ -34,3 +34,13 @@ def recall(definition: Mapping) -> SearchSpace:
         )
     except (KeyError, TypeError, AttributeError):
         raise InputError("not the definition of a search space") from None
+
+
+def check_holds(definition: Mapping, space: SearchSpace) -> None:
+    """Raise InputError unless a space has every choice and value of a definition; it may have more values."""
+    for choice in definition["choices"]:
+        if choice["name"] not in space:
+            raise InputError(f"space {space.name!r} has no choice {choice['name']!r}")
+        missing = [value for value in choice["values"] if value not in space[choice["name"]].values]
+        if missing:
+            raise InputError(f"choice {choice['name']!r} of space {space.name!r} has no {missing[0]!r}")

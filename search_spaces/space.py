@@ -137,6 +137,7 @@ class SearchSpace:
 
     def __init__(self, name: str, choices: Iterable[Choice], valid: Callable[[Mapping], bool] | None = None):
         self.name = name
+        self.unrestricted = self  # what `restrict` made it from
         self.choices = tuple(choices)
         self.valid = valid
         self._positions = {}
@@ -391,6 +392,7 @@ class SearchSpace:
             ],
             self.valid,
         )
+        restricted.unrestricted = self.unrestricted
         return restricted
 
     def adopt(self, architecture: Mapping) -> Architecture:

@@ -15,8 +15,7 @@ from evaluators.training.checkpoint import load_checkpoint
 from search_spaces import InputError
 from search_spaces.build import save_yaml
 
-from ..session.trial import TRIALS
-from ..storage.run import STORE, Run
+from ..storage.run import Run
 from ..storage.store import Evaluation, Store
 
 Say = Callable[[str], None]
@@ -47,7 +46,7 @@ def deliver(
     again = [e for e in run.evaluations if e.key in near | references]
     measures = _predicted(profiles, data, say) if profiles else [_InSearch(latency_threads, run)]
     files: Files = {}
-    with Store.open(run.directory / STORE) as store:
+    with Store.open(run.folder.store) as store:
         for number, evaluation in enumerate(again, start=1):
             said = []
             try:
@@ -62,7 +61,7 @@ def deliver(
             say(f"{number}/{len(again)} {evaluation.key}: {'; '.join(said) or 'exported'}")
     run = Run(run.directory, run.space)
     kept = {e.key for e in run.front} | references
-    for folder in (run.directory / "models").glob("*"):  # also what was on the front before the search went on
+    for folder in run.folder.models.glob("*"):  # also what was on the front before the search went on
         if folder.name not in kept:
             shutil.rmtree(folder)
     return run, {key: paths for key, paths in files.items() if key in kept}
@@ -131,10 +130,10 @@ def _predicted(profiles: Sequence[DeviceProfile], data: str | None, say: Say) ->
 
 def export_files(run: Run, evaluation: Evaluation):
     """({"yaml": ..., "checkpoint": ..., "onnx": ...} relative to the run's folder, the model)."""
-    folder = run.directory / "models" / evaluation.key
+    folder = run.folder.model(evaluation.key)
     folder.mkdir(parents=True, exist_ok=True)
     paths = {"yaml": folder / "model.yaml", "checkpoint": folder / CHECKPOINT, "onnx": folder / "model.onnx"}
-    trained = run.directory / TRIALS / evaluation.key / CHECKPOINT
+    trained = run.folder.trial(evaluation.key).path / CHECKPOINT
     model = load_checkpoint(trained)
     save_yaml(paths["yaml"], evaluation.architecture, len(model.names), model.names)
     shutil.copyfile(trained, paths["checkpoint"])
@@ -144,7 +143,7 @@ def export_files(run: Run, evaluation: Evaluation):
 
 def hand_over(run: Run, evaluation: Evaluation, folder: Path | None = None) -> dict[str, Path]:
     """The files of one model of the run, exported anew, and copied into `folder` if one is given."""
-    if not (run.directory / TRIALS / evaluation.key / CHECKPOINT).exists():
+    if not (run.folder.trial(evaluation.key).path / CHECKPOINT).exists():
         raise InputError(f"{run.directory} keeps no checkpoint of {evaluation.key}")
     paths, _ = export_files(run, evaluation)
     files = {kind: run.directory / path for kind, path in paths.items()}
