@@ -7,9 +7,10 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
-from ultralytics.nn.tasks import DetectionModel
+from torch import nn
 
 from evaluators.data import calibration_images
 from evaluators.evaluator import metric_on
@@ -83,7 +84,7 @@ class _InSearch:
     def __init__(self, threads: int, run: Run):
         self.meter = LatencyMeter(threads=threads, num_classes=run.settings["num_classes"], spin=False)
 
-    def __call__(self, evaluation: Evaluation, model: DetectionModel) -> Measured:
+    def __call__(self, evaluation: Evaluation, model: nn.Module) -> Measured:
         latency = self.meter.measure(model, evaluation.architecture["image_size"])
         in_search = evaluation.metrics.get("latency_ms_in_search", evaluation.metrics["latency_ms"])
         metrics = {
@@ -109,7 +110,7 @@ class _Predicted:
             profile.reference_ms,
         )
 
-    def __call__(self, evaluation: Evaluation, model: DetectionModel) -> Measured:
+    def __call__(self, evaluation: Evaluation, model: nn.Module) -> Measured:
         latency = self.meter.measure(model, evaluation.architecture["image_size"], self.images)
         predicted = evaluation.metrics[metric_on("latency_ms", self.device)]
         difference = 100 * (latency.median_ms / predicted - 1)
@@ -129,14 +130,14 @@ def _predicted(profiles: Sequence[DeviceProfile], data: str | None, say: Say) ->
             say(f"{profile.name} is not this machine: its latencies stay predictions")
             continue
         try:
-            images = calibration_images(data) if profile.precision == "INT8" else None
+            images = calibration_images(data or "digits") if profile.precision == "INT8" else None
             found.append(_Predicted(profile, images, len(profiles) > 1))
         except InputError as error:
             say(f"{profile.name}: {error}: its latencies stay predictions")
     return found
 
 
-def export_files(run: Run, evaluation: Evaluation) -> tuple[dict[str, str], DetectionModel]:
+def export_files(run: Run, evaluation: Evaluation) -> tuple[dict[str, str], nn.Module]:
     """Write the files of one model; whatever interrupts it, each is there whole or not at all.
 
     Returns:
@@ -149,7 +150,8 @@ def export_files(run: Run, evaluation: Evaluation) -> tuple[dict[str, str], Dete
     model = load_checkpoint(trained)
     with tempfile.TemporaryDirectory(prefix="export-", dir=folder) as scratch:
         made = {kind: Path(scratch) / path.name for kind, path in paths.items()}
-        save_yaml(made["yaml"], evaluation.architecture, len(model.names), model.names)
+        names = cast(dict[int, str], model.names)
+        save_yaml(made["yaml"], evaluation.architecture, len(names), names)
         shutil.copyfile(trained, made["checkpoint"])
         export_onnx(model, made["onnx"], evaluation.architecture["image_size"])
         for kind, path in paths.items():
