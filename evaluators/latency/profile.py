@@ -18,6 +18,7 @@ from search_spaces.definition import space_named
 from search_spaces.errors import one_of
 from search_spaces.files import write_text
 
+from .. import runtimes
 from . import agent
 from .predictor import FEWEST, HeldOut, LatencyPredictor
 from .results import Count, Evidence, Milliseconds, Results, Strict
@@ -206,8 +207,30 @@ class DeviceProfile(Strict):
         if space.name != self.space:
             raise InputError(f"device profile {self.name} is of the space {self.space!r}, not of {space.name!r}")
 
+    def elsewhere(self) -> str | None:
+        """Why figures of this profile are not those of this machine as it is now; None where they are.
+
+        Looked at are the machine's name, the runtime's version and, on a CPU, the threads.
+        """
+        here = agent.accelerator_name(self.device)
+        if here != self.machine:
+            return f"it is of {self.machine}, and this machine is {here}"
+        installed = runtimes.runtime(self.runtime).installed_version()
+        if installed is None:
+            return f"{self.runtime} is not installed here"
+        # builds of one version ("2.9.1+cu128") are told apart by neither figure
+        if self.version.partition("+")[0] != installed.partition("+")[0]:
+            return f"it is of {self.runtime} {self.version}, and {installed} is installed"
+        if self.device == "cpu" and self.threads > agent.default_threads():
+            return f"it is of {self.threads} threads, and this process may use {agent.default_threads()}"
+        return None
+
     def is_here(self) -> bool:
-        """Whether this machine is, by its name, the one that was measured."""
+        """Whether this machine, with the runtime that is installed and its cores, is the one that was measured."""
+        return self.elsewhere() is None
+
+    def is_of_this_machine(self) -> bool:
+        """Whether this machine is, by its name, the one that was measured, whatever is installed on it now."""
         return agent.accelerator_name(self.device) == self.machine
 
 

@@ -96,8 +96,8 @@ def profile(
     from ..devices.make import Plan, make_profile
 
     prior = _prior(adapt_from)
-    sizes = tuple(image_size) if image_size else None
-    plan = Plan((runtime,), on, precision, threads, count, classes, sizes, data, seed)
+    restrict = {"image_size": image_size} if image_size else {}
+    plan = Plan((runtime,), on, precision, threads, count, classes, restrict, data, seed)
     _write(lambda path: make_profile(name, plan, path, _say, prior), name, output)
 
 
@@ -176,8 +176,8 @@ def pack(
 
     prior = _prior(adapt_from)
     runtimes = tuple(runtime or ("onnxruntime",))
-    sizes = tuple(image_size) if image_size else None
-    plan = Plan(runtimes, on, precision, threads, count, classes, sizes, data, seed)
+    restrict = {"image_size": image_size} if image_size else {}
+    plan = Plan(runtimes, on, precision, threads, count, classes, restrict, data, seed)
     path = make_pack(plan, output, _say, prior)
     adapted = f" --adapt-from {adapt_from}" if prior else ""
     _say(

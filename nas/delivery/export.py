@@ -21,8 +21,7 @@ from evaluators.training.checkpoint import load_checkpoint
 from search_spaces import InputError
 from search_spaces.models import save_yaml
 
-from ..session.trial import TRIALS
-from ..storage.run import STORE, Run
+from ..storage.run import Run
 from ..storage.store import Evaluation, Store
 from .files import model_files
 
@@ -55,7 +54,7 @@ def deliver(
     again = [e for e in run.evaluations if e.key in near | references]
     measures = _predicted(profiles, data, say) if profiles else [_InSearch(latency_threads, run)]
     files: Files = {}
-    with Store.open(run.directory / STORE) as store:
+    with Store.open(run.folder.store) as store:
         for number, evaluation in enumerate(again, start=1):
             said = []
             try:
@@ -70,7 +69,7 @@ def deliver(
             say(f"{number}/{len(again)} {evaluation.key}: {'; '.join(said) or 'exported'}")
     run = Run(run.directory, run.space)
     kept = {e.key for e in run.front} | references
-    for folder in (run.directory / "models").glob("*"):  # also what was on the front before the search went on
+    for folder in run.folder.models.glob("*"):  # also what was on the front before the search went on
         if folder.name not in kept:
             shutil.rmtree(folder)
     return run, {key: paths for key, paths in files.items() if key in kept}
@@ -144,11 +143,10 @@ def export_files(run: Run, evaluation: Evaluation) -> tuple[dict[str, str], nn.M
         ({"yaml": ..., "checkpoint": ..., "onnx": ...}, paths relative to the run's folder, and the model).
     """
     paths = model_files(run, evaluation)
-    folder = paths["yaml"].parent
-    folder.mkdir(parents=True, exist_ok=True)
-    trained = run.directory / TRIALS / evaluation.key / CHECKPOINT
+    paths["yaml"].parent.mkdir(parents=True, exist_ok=True)
+    trained = run.folder.trial(evaluation.key).path / CHECKPOINT
     model = load_checkpoint(trained)
-    with tempfile.TemporaryDirectory(prefix="export-", dir=folder) as scratch:
+    with tempfile.TemporaryDirectory(prefix="export-", dir=run.folder.models) as scratch:
         made = {kind: Path(scratch) / path.name for kind, path in paths.items()}
         names = cast(dict[int, str], model.names)
         save_yaml(made["yaml"], evaluation.architecture, len(names), names)

@@ -12,4 +12,4 @@ FILES = {"yaml": "model.yaml", "checkpoint": "best.pt", "onnx": "model.onnx"}
 
 def model_files(run: Run, evaluation: Evaluation) -> dict[str, Path]:
     """Kind -> where the run keeps that file of the model, whether it is there or not."""
-    return {kind: run.directory / "models" / evaluation.key / name for kind, name in FILES.items()}
+    return {kind: run.folder.model(evaluation.key) / name for kind, name in FILES.items()}

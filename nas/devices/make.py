@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -43,7 +43,7 @@ class Plan:
         threads: None is all cores of the device.
         count: models to measure.
         num_classes: of the models.
-        image_sizes: only these edges, in pixels; None is all of the space.
+        restrict: choices of the space with the values they are restricted to; `image_size` in pixels.
         data: the dataset that INT8 is calibrated with.
         name: of the space that the models are of.
     """
@@ -54,7 +54,7 @@ class Plan:
     threads: int | None = None
     count: int = 60
     num_classes: int = 80
-    image_sizes: tuple[int, ...] | None = None
+    restrict: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     data: str = "digits"
     seed: int = 0
     name: str = "yolo"
@@ -68,11 +68,11 @@ class Plan:
                 raise InputError(f"{name} {value}: must be {least} or more")
 
     def space(self) -> SearchSpace:
-        """The space that models are chosen from, restricted to the image sizes. Raises InputError for a wrong size."""
-        for size in self.image_sizes or ():
+        """The space that models are chosen from. Raises InputError for a wrong size, or values that it does not have."""
+        for size in self.restrict.get("image_size", ()):
             check_image_size(size)
         space = space_named(self.name)
-        return space.restrict({"image_size": self.image_sizes}) if self.image_sizes else space
+        return space.restrict(self.restrict) if self.restrict else space
 
 
 def make_pack(plan: Plan, folder: str | Path, say: Say, prior: DeviceProfile | None = None) -> Path:
@@ -120,10 +120,10 @@ def make_profile(name: str, plan: Plan, output: Path, say: Say, prior: DevicePro
     check_name(name)
     if output.exists():
         raise InputError(f"{output} exists; name another profile, or remove it")
-    threads = plan.threads or os.cpu_count() or 1
+    threads = plan.threads or agent.default_threads()
     plan = replace(plan, threads=threads)
     # found out before anything is exported
-    LatencyMeter(plan.runtimes[0], plan.device, plan.precision, threads)
+    LatencyMeter(plan.runtimes[0], plan.device, plan.precision, threads, reference_ms=1.0)
     folder = output.with_suffix(".measuring")
     asked, request = folder / "request.json", json.dumps({**asdict(plan), "prior": prior.name if prior else None})
     if asked.exists():
@@ -172,7 +172,7 @@ def check_profile(profile: DeviceProfile) -> Check:
     Raises:
         InputError: this is another machine, the runtime is missing, or none of the models could be measured.
     """
-    if not profile.is_here():
+    if not profile.is_of_this_machine():
         here = agent.accelerator_name(profile.device)
         raise InputError(f"profile {profile.name} is of {profile.machine}; this machine is {here}")
     meter = LatencyMeter(profile.runtime, profile.device, profile.precision, profile.threads, profile.num_classes)

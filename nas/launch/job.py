@@ -19,23 +19,25 @@ from search_spaces import InputError
 from search_spaces.files import write_text
 
 from ..delivery.export import deliver
-from ..executors.cluster import Cluster
+from ..executors import Cluster, run_here
 from ..formatting import duration
 from ..report.front import print_front, write_front
 from ..report.progress import Progress
-from ..storage.run import DEVICES, STORE, Run
-from ..storage.store import CONFIG, how_to_resume
+from ..storage.folder import RunFolder
+from ..storage.run import Run
+from ..storage.states import State
 from .config import RAY_ONLY, RESUMABLE, SearchConfig, commented_yaml, load_config
-from .search import run_here, search
+from .search import search
 from .versions import versions
 
 
 def start(config: SearchConfig, console: Console) -> Run | None:
     """Run the search that `config` describes, in a new folder; None when it was stopped before its end."""
     directory = config.run_directory
-    if (directory / STORE).exists():
+    folder = RunFolder(directory)
+    if folder.exists:
         raise InputError(
-            f"{directory} already holds a run; to go on with it, {how_to_resume(directory)}, or give another --name"
+            f"{directory} already holds a run; to go on with it, {folder.how_to_resume()}, or give another --name"
         )
     return _run(config, console, resume=False)
 
@@ -43,17 +45,15 @@ def start(config: SearchConfig, console: Console) -> Run | None:
 def resume(directory: str | Path, console: Console, **changes) -> Run | None:
     """Continue an interrupted run, None when it was stopped again; `changes` replace fields that do not touch what was measured."""
     directory = Path(directory)
-    if not (directory / STORE).exists():
-        raise InputError(f"{directory} holds no run (there is no {STORE} in it)")
     run = Run(directory)
-    kept = [str(directory / DEVICES / f"{profile.name}.json") for profile in run.profiles]
-    config = load_config(directory / CONFIG, **{**changes, "directory": str(directory), "device": kept})
+    kept = [str(run.folder.device(profile.name)) for profile in run.profiles]
+    config = load_config(run.folder.config, **{**changes, "directory": str(directory), "device": kept})
     before = run.settings.get("config", {})
     for name, value in json.loads(json.dumps(config.to_dict())).items():
         # a run of an earlier version may lack a field
         if name not in (*RESUMABLE, "name", "directory", "device") and before.get(name, value) != value:
             raise InputError(
-                f"{directory / CONFIG}: field {name}: is {value!r}, and what this run holds was made with {before[name]!r}; "
+                f"{run.folder.config}: field {name}: is {value!r}, and what this run holds was made with {before[name]!r}; "
                 "put it back, or start a new run"
             )
     return _run(config, console, resume=True)
@@ -174,20 +174,21 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
 def _settings_of_a_run(config: SearchConfig, directory: Path, say):
     """Keep the settings beside the store, unless the search is refused; say how to go on when it is interrupted."""
 
+    folder = RunFolder(directory)
+
     def asked() -> int:
-        exists = (directory / STORE).exists()
-        return sum(event.state == "asked" for event in Run(directory).events) if exists else 0
+        return sum(event.state == State.ASKED for event in Run(directory).events) if folder.exists else 0
 
     asked_before = asked()
     directory.mkdir(parents=True, exist_ok=True)
-    file, is_new = directory / CONFIG, not (directory / STORE).exists()
+    file, is_new = folder.config, not folder.exists
     before = file.read_text(encoding="utf-8") if file.exists() else None
     # the user's own file, with its comments, may be what a new run is started from in its own folder
     if before is None or not is_new or load_config(file) != config:
         write_text(file, commented_yaml(config))
     for profile in config.profiles:  # what the run's latencies mean must not change with a file elsewhere
-        (directory / DEVICES).mkdir(exist_ok=True)
-        profile.save(directory / DEVICES / f"{profile.name}.json")
+        folder.devices.mkdir(exist_ok=True)
+        profile.save(folder.device(profile.name))
     try:
         yield
     except KeyboardInterrupt:
@@ -198,19 +199,19 @@ def _settings_of_a_run(config: SearchConfig, directory: Path, say):
             raise
         if before is not None:
             write_text(file, before)
-        elif is_new and not (directory / STORE).exists():
+        elif is_new and not folder.exists:
             file.unlink()
-            shutil.rmtree(directory / DEVICES, ignore_errors=True)
-            for folder in (directory, directory.parent):
+            shutil.rmtree(folder.devices, ignore_errors=True)
+            for empty in (directory, directory.parent):
                 with contextlib.suppress(OSError):  # not empty, or not ours to remove
-                    folder.rmdir()
+                    empty.rmdir()
         raise
 
 
 def _say_what_came_out(run: Run, files: dict, config: SearchConfig, progress: Progress, say) -> None:
-    failed = sum(e.status == "failed" for e in run.all_evaluations)
+    failed = sum(e.status == State.FAILED for e in run.all_evaluations)
     took = f"; this command searched for {duration(progress.elapsed)}" if progress.elapsed else ""
-    paused = sum(e.status == "paused" for e in run.all_evaluations)
+    paused = sum(e.status == State.PAUSED for e in run.all_evaluations)
     paused = f", {paused} begun and put aside" if paused else ""
     say(f"{run.costed:,} candidates costed, {len(run.evaluations)} models trained{paused}, {failed} failed{took}")
     size = f"{config.image_size} px" if config.image_size else "each model's own image size"
@@ -223,7 +224,7 @@ def _say_what_came_out(run: Run, files: dict, config: SearchConfig, progress: Pr
     for evaluation in run.front:
         if evaluation.key in files:
             say(f"  {run.directory / files[evaluation.key]['checkpoint']}")
-    say(f"picture {run.directory / 'front.png'}, tables {run.directory / 'front.csv'} and front.json")
+    say(f"picture {run.folder.front_png}, tables {run.folder.front_csv} and {run.folder.front_json.name}")
     if run.front:
         best = run.front[0]
         say("next:")
@@ -236,6 +237,6 @@ def _say_what_came_out(run: Run, files: dict, config: SearchConfig, progress: Pr
         name = config.device_names[0] if config.device_names else None
         latency = best.metrics.get(metric_on("latency_high_ms", name), best.metrics.get("latency_ms"))
         if latency is not None:
-            device = f"--device {run.directory / DEVICES / name}.json " if name else ""
+            device = f"--device {run.folder.device(name)} " if name else ""
             say(f"  evoyolo pick {run.directory} {device}--max-latency-ms {latency * 1.005:.3g}")
         say(f"  evoyolo resume {run.directory} --max-evaluations {2 * config.max_evaluations}      search on")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from rich.console import Console
 from rich.table import Table
@@ -16,7 +14,8 @@ from search_spaces.graph import IMAGE
 from search_spaces.models import load_yaml
 from search_spaces.trace import trace
 
-from ..storage.run import STORE, load_run
+from ..storage.folder import RunFolder
+from ..storage.run import load_run
 
 
 def find_architecture(text: str) -> tuple[Architecture, int | None]:
@@ -36,7 +35,7 @@ def find_architecture(text: str) -> tuple[Architecture, int | None]:
     if text.endswith(".pt"):
         return checkpoint_architecture(text), len(load_checkpoint(text).names)
     directory, _, key = text.rpartition(":")
-    if directory and (Path(directory) / STORE).exists():
+    if directory and RunFolder(directory).exists:
         run = load_run(directory)
         found = [e for e in run.all_evaluations if key and e.key.startswith(key)]
         if len(found) == 1:
