@@ -17,8 +17,8 @@ from machine import describe
 
 from evaluators.accuracy import coco_map
 from evaluators.data import load_dataset
+from evaluators.training import Fidelity, train
 from evaluators.training.checkpoint import load_checkpoint
-from evaluators.training.train import Fidelity, train
 from nas.launch.config import SearchConfig
 from search_spaces import YoloSpace
 

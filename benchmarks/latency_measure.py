@@ -44,7 +44,16 @@ def main() -> None:
     for folder, suffix in ((everything, ""), (again, "-again")):
         for runtime in args.runtime:
             output = args.folder / f"{runtime}{suffix}.json"
-            command = [sys.executable, everything / RUNNER, "--folder", folder, "--runtime", runtime, "--output", output]
+            command = [
+                sys.executable,
+                everything / RUNNER,
+                "--folder",
+                folder,
+                "--runtime",
+                runtime,
+                "--output",
+                output,
+            ]
             subprocess.run(list(map(str, command)), check=True)
 
 

@@ -17,13 +17,14 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LinearRegression, RidgeCV
 
 from evaluators import complexity
-from evaluators.gaussian_process import GaussianProcess, choice_inputs
+from evaluators.gaussian_process import GaussianProcess
+from evaluators.inputs import choice_inputs
 from evaluators.latency import LatencyPredictor
 from evaluators.latency.agent import protocol
 from evaluators.latency.design import select
 from evaluators.latency.features import operator_work
-from evaluators.latency.predictor import WorkModel
 from evaluators.latency.results import read_results
+from evaluators.latency.work_model import WorkModel
 from search_spaces import YoloSpace
 
 COUNTS = (30, 100)

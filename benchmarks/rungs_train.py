@@ -23,7 +23,7 @@ from evaluators.complexity import complexity
 from evaluators.data import convert_voc
 from evaluators.detector import DetectorEvaluator
 from evaluators.latency.profile import DeviceProfile
-from evaluators.training.train import Fidelity
+from evaluators.training import Fidelity
 from search_spaces import YoloSpace
 
 RUNGS = (1, 3, 9)

@@ -1,85 +1,110 @@
-"""The detector evaluator: latency, training and COCO mAP of one YOLO architecture on one dataset."""
+"""The detector evaluator: what a detector costs, and how accurate what its recipe makes of it is on one dataset."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from search_spaces import Architecture, build_model
+from search_spaces import Architecture, InputError
 
-from .accuracy.coco import coco_map
+from .accuracy.coco import score_detections
+from .accuracy.detections import detect, open_predictor
 from .complexity import complexity
-from .data import Dataset, load_dataset
-from .evaluator import Evaluator, Rejected, metric_on
-from .latency import LatencyMeter
+from .data import Dataset, coco_ground_truth, load_dataset
+from .evaluator import Evaluator, metric_on
 from .latency.profile import DeviceProfile
-from .training.checkpoint import load_checkpoint
-from .training.train import Fidelity, check_settings, train
+from .recipe import Candidate, Recipe, run_steps, training_only
+from .steps import Bench, Workpiece
+from .training.train import discard_pauses
 
-CHECKPOINT = "best.pt"
+JUDGED = ("onnx", "weights")  # the artefact that is judged is the first of these that a recipe writes
 
 
 class DetectorEvaluator(Evaluator):
-    """Measures what a detector costs and how accurate it is after training at a fidelity.
+    """Carries out a recipe on a detector, and judges what comes out.
 
     Args:
-        data: what `load_dataset` takes.
-        fidelity: epochs, image size and share of the data to train with.
-        profiles: of the devices whose latency is predicted: `latency_ms` and the ends of its interval,
-            `latency_low_ms` and `latency_high_ms`; of several devices `latency_ms@NAME` and so on. Without profiles
-            latency is measured where the architecture is trained, at its own image size.
-        max_latency_ms: an architecture measured above it is rejected before it is trained.
-        latency_threads: of that measurement.
-        reference_ms: the reference model's latency on an idle machine, which that measurement is corrected to.
-        settings: Ultralytics training settings that replace those of `training.SETTINGS`.
+        data: what `load_dataset` takes, or a dataset.
+        epochs, image_size, fraction, batch, seed, settings: of every training, see `Bench`.
         device: of training ("cpu", "0").
-        rungs: epochs at which a training may be judged and paused, the fidelity's own last; none trains to the end at once.
+        threads: of PyTorch, and of the runtime that what was exported is judged with.
+        profiles: of the devices whose latency is predicted: `latency_ms` and the ends of its interval, `latency_low_ms` and
+            `latency_high_ms`; of several devices `latency_ms@NAME` and so on.
+        recipe: what is done to a network; choices of the space named STEP.OPTION replace options. None only trains.
+        rungs: epochs at which a training may be judged and paused, the last one `epochs`; none trains to the end at once.
 
-    Accuracy is COCO mAP by pycocotools on the validation split. The checkpoint stays in the trial's folder.
+    Accuracy is COCO mAP by pycocotools on the validation split, of the very file that the recipe ends with: of an ONNX file
+    in ONNX Runtime, else of the checkpoint in PyTorch. The artefacts stay in the trial's folder.
     """
 
     def __init__(
         self,
-        data: str,
-        fidelity: Fidelity,
+        data: str | Dataset,
+        epochs: int,
         *,
+        image_size: int | None = None,
+        fraction: float = 1.0,
         batch: int = 16,
         device: str = "cpu",
         seed: int = 0,
         threads: int = 1,
         profiles: Sequence[DeviceProfile] = (),
-        latency_threads: int = 1,
-        reference_ms: float | None = None,
-        max_latency_ms: float | None = None,
-        settings: Mapping[str, object] | None = None,
+        settings: Mapping[str, Any] | None = None,
+        recipe: Recipe | None = None,
         rungs: Sequence[int] = (),
-    ):
-        self.data, self.fidelity, self.batch, self.device, self.seed = data, fidelity, batch, device, seed
-        self.threads, self.latency_threads, self.max_latency_ms = threads, latency_threads, max_latency_ms
-        self.profiles, self.reference_ms = tuple(profiles), reference_ms
-        self.settings = dict(settings or {})
-        check_settings(self.settings)
+    ) -> None:
+        dataset = data if isinstance(data, Dataset) else load_dataset(data)
+        self.bench = Bench(dataset, epochs, image_size, fraction, batch, device, threads, seed, dict(settings or {}))
+        self.profiles = tuple(profiles)
+        self.recipe = recipe or training_only()
         self.fidelities = tuple(rungs)
-        self.num_classes = self.dataset().num_classes
+        self._truth: Mapping[str, Any] | None = None  # the validation split's annotations, read once in a process
+
+    @property
+    def num_classes(self) -> int:
+        """Classes of the networks."""
+        return self.bench.dataset.num_classes
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        return ("map50_95", "map50", "train_seconds", *(() if self.profiles else ("latency_ms",)))
+        return "map50_95", "map50", "train_seconds"
 
-    def dataset(self) -> Dataset:
-        return load_dataset(self.data)
+    def prepare(self, directory: Path) -> None:
+        from .training.settings import check_settings
+
+        check_settings(self.bench.settings)
+
+    def setup(self) -> None:
+        self._truth = coco_ground_truth(self.bench.dataset)
+
+    def discard(self, directory: Path) -> None:
+        discard_pauses(directory)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_truth": None}  # a worker reads its own, instead of being sent it
 
     def estimate(self, architectures: Sequence[Architecture]) -> dict[str, np.ndarray]:
-        costs = complexity(architectures, self.num_classes)
+        """Costs, and the latency on every profile's device.
+
+        Raises:
+            InputError: a recipe that ends in another precision than a profile was measured in.
+        """
+        costs = complexity(architectures, self.num_classes, self.bench.image_size)
         known = {
             "params": costs.params,
             "macs": costs.macs,
             "peak_activation_bytes": costs.peak_activation_bytes,
         }
+        precisions = {Candidate.of(a, self.recipe).recipe.precision for a in architectures}
         for profile in self.profiles:
+            if profile.precision != "INT8" and "INT8" in precisions:
+                raise InputError(
+                    f"device profile {profile.name} is of {profile.precision} networks and the recipe makes INT8 ones; "
+                    "measure one with `--precision INT8`"
+                )
             device = profile.name if len(self.profiles) > 1 else None
             names = ("latency_ms", "latency_low_ms", "latency_high_ms")
             values = profile.predict(architectures, self.num_classes)
@@ -87,44 +112,17 @@ class DetectorEvaluator(Evaluator):
         return known
 
     def evaluate(self, architecture: Architecture, directory: Path, fidelity: float | None = None) -> dict[str, float]:
-        dataset = self.dataset()
-        first = fidelity in (None, *self.fidelities[:1])
-        measured = {"latency_ms": self._latency_ms(architecture)} if first and not self.profiles else {}
-        if self.max_latency_ms and measured and measured["latency_ms"] > self.max_latency_ms:
-            raise Rejected(f"latency {measured['latency_ms']:.2f} ms is above {self.max_latency_ms:g} ms", measured)
-        result = train(
-            architecture,
-            dataset,
-            self.fidelity,
-            directory,
-            until=None if fidelity is None else int(fidelity),
-            seed=self.seed,
-            device=self.device,
-            batch=self.batch,
-            threads=self.threads,
-            settings=self.settings,
-        )
-        accuracy = coco_map(
-            load_checkpoint(result.checkpoint),
-            dataset,
-            self.fidelity.image_size or architecture["image_size"],
-            device=self.device,
-        )
-        return {
-            "map50_95": accuracy["map50_95"],
-            "map50": accuracy["map50"],
-            "train_seconds": result.metrics["train_seconds"],
-            **measured,
-        }
+        until = None if fidelity is None else int(fidelity)
+        piece = Workpiece(architecture, directory, self.bench, until)
+        metrics = run_steps(Candidate.of(architecture, self.recipe), piece)
+        accuracy = self._accuracy(piece)
+        return {"map50_95": accuracy["map50_95"], "map50": accuracy["map50"], **metrics}
 
-    def _latency_ms(self, architecture: Architecture) -> float:
-        """Measured before training: latency does not depend on the weights, and nothing expensive is spent yet."""
-        meter = _meter(self.latency_threads, self.num_classes, self.reference_ms)
-        model = build_model(architecture, self.num_classes)
-        return meter.measure(model, architecture["image_size"], refuse=False).median_ms  # trainings run beside it
-
-
-@functools.lru_cache(maxsize=1)
-def _meter(threads: int, num_classes: int, reference_ms: float | None) -> LatencyMeter:
-    """One for all evaluations of a worker: its reference model is exported once."""
-    return LatencyMeter(threads=threads, num_classes=num_classes, reference_ms=reference_ms, spin=False)
+    def _accuracy(self, piece: Workpiece) -> dict[str, float]:
+        if self._truth is None:
+            self.setup()
+        assert self._truth is not None
+        size = self.bench.pixels(piece.architecture)
+        judged = next(piece.artefacts[name] for name in JUDGED if name in piece.artefacts)
+        predictor = open_predictor(judged, device=self.bench.device, threads=self.bench.threads, image_size=size)
+        return score_detections(self._truth, detect(predictor, self.bench.dataset.val, size))

@@ -3,60 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from search_spaces import Architecture
+from .hyperparameters import hyperparameters
+from .inputs import Inputs
 
 JITTER = 1e-8
-NOISE = 0.03  # standard deviation of a measurement, as its prior has it: the values are logarithms
 MOST = 400  # points that hyperparameters are fitted to; further ones are only conditioned on
 CHUNK = 2000  # points that are predicted at once
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """n points: numbers (n, d), standardised, and categories (n, g), as integers from -1 (none)."""
-
-    numbers: np.ndarray
-    categories: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    def rows(self, index) -> Inputs:
-        return Inputs(self.numbers[index], self.categories[index])
-
-    def joined(self, other: Inputs) -> Inputs:
-        """These points, then those of `other`."""
-        return Inputs(
-            np.concatenate([self.numbers, other.numbers]), np.concatenate([self.categories, other.categories])
-        )
-
-
-def choice_inputs(architectures: Sequence[Architecture]) -> Inputs:
-    """Architectures as their choices: numbers (logarithms where all values of a choice are positive) and categories.
-
-    Numbers have zero mean and unit variance over the choice's values; an inactive one is at the mean.
-    """
-    space = architectures[0].space
-    codes = space.code_matrix(architectures)
-    numbers, categories = [], []
-    for position, choice in enumerate(space.choices):
-        if not choice.is_numeric or len(choice.values) < 2:
-            categories.append(codes[:, position])
-            continue
-        values = np.array(choice.values, float)
-        values = np.log(values) if (values > 0).all() else values
-        values = np.append((values - values.mean()) / values.std(), 0.0)  # code -1 is the last
-        numbers.append(values[codes[:, position]])
-    count = len(architectures)
-    return Inputs(
-        np.stack(numbers, axis=1) if numbers else np.zeros((count, 0)),
-        np.stack(categories, axis=1).astype(np.int64) if categories else np.zeros((count, 0), np.int64),
-    )
 
 
 class Kernel:
@@ -83,23 +39,7 @@ class Kernel:
 
     def __init__(self, numbers: int, categories: int, amplitude: float = 1.0, others: int = 0, spread: float = 1.0):
         self.numbers, self.categories, self.others = numbers, categories, others
-        scale, elsewhere = 2 * np.log(amplitude), 2 * np.log(spread)
-        by_category = numbers if categories else 0
-        # name -> (how many, mean and standard deviation of the prior on the logarithm)
-        self.priors = {
-            "noise": (1, elsewhere + np.log(0.1) if others else 2 * np.log(NOISE), 1.5),
-            "constant": (1, elsewhere + np.log(4.0) if others else scale, 1.5),
-            "linear": (numbers, scale + np.log(0.3), 1.5),
-            "curve": (numbers, scale + np.log(0.02), 1.5),
-            "curve_length": (numbers, np.log(1.0), 0.7),
-            "offset": (categories, scale + np.log(0.1), 1.5),
-            "category_linear": (by_category, scale + np.log(0.01), 1.5),
-            "category_curve": (by_category, scale + np.log(0.005), 1.5),
-            "matern": (1, scale + np.log(0.05), 1.5),
-            "length": (numbers, np.log(2.0), 1.0),
-            "category_length": (categories, np.log(1.5), 1.0),
-            "elsewhere": (1 if others else 0, elsewhere, 1.0),
-        }
+        self.priors = hyperparameters(numbers, categories, amplitude, others, spread)
         self.size = sum(count for count, _, _ in self.priors.values())
 
     def prior(self) -> tuple[torch.Tensor, torch.Tensor]:

@@ -148,3 +148,8 @@ def default_reference(metrics: Sequence[Mapping[str, float]], objectives: Sequen
         else max(m[o.metric] for m in metrics)
         for o in objectives
     }
+
+
+def own_hypervolume(metrics: Sequence[Mapping[str, float]], objectives: Sequence[Objective]) -> float | None:
+    """Hypervolume of some results up to their own `default_reference`; None where they are fewer than two."""
+    return hypervolume(metrics, objectives, default_reference(metrics, objectives)) if len(metrics) > 1 else None

@@ -13,20 +13,22 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from evaluators.evaluator import Evaluator, FunctionEvaluator
 from search_spaces import Architecture, InputError, SearchSpace
 
 from .algorithms import Algorithm, make_algorithm
 from .objectives import Objective
-from .report.progress import Progress
+from .schedulers import Job, make_scheduler, usual_scheduler
+from .session.outcome import Ending, Outcome
 from .session.session import Session
-from .session.trial import Job, Outcome, attempt
-from .storage.store import Evaluation, Event, Store
+from .session.trial import attempt
+from .storage.folder import RunFolder
+from .storage.records import Evaluation, Event
+from .storage.store import Store
 
 
 @dataclass(frozen=True)
@@ -68,17 +70,24 @@ class Simulation:
 class _Cluster:
     """The executor: an event for every end of a job and every coming and going of a worker."""
 
-    def __init__(self, clock, workers, seconds, driver_seconds, death_rate, preempted_every, outage, generation, rng):
-        self.clock, self.workers, self.seconds, self.driver_seconds = clock, workers, seconds, driver_seconds
-        self.death_rate, self.preempted_every, self.outage, self.generation = (
-            death_rate,
-            preempted_every,
-            outage,
-            generation,
-        )
-        self.rng, self.report = rng, Simulation()
+    def __init__(
+        self,
+        clock: _Clock,
+        workers: Sequence[SimulatedWorker],
+        seconds: Callable[[Job], float],
+        *,
+        driver_seconds: float,
+        death_rate: float,
+        preempted_every: float | None,
+        outage: float,
+        generation: int | None,
+        rng: np.random.Generator,
+    ):
+        self.clock, self.workers, self.seconds, self.driver_seconds = clock, list(workers), seconds, driver_seconds
+        self.death_rate, self.preempted_every, self.outage = death_rate, preempted_every, outage
+        self.generation, self.rng, self.report = generation, rng, Simulation()
         self._order = itertools.count()
-        self._happenings: list = []
+        self._happenings: list[tuple[Any, ...]] = []  # when, number, what is called, its arguments
         self._free: list[int] = []  # workers that are there and have nothing to do, those that came first in front
         self._busy: dict[int, tuple[Job, float, int]] = {}  # worker -> its job, when that began, its number
         self._there: dict[int, float] = {}  # worker -> since when
@@ -108,12 +117,12 @@ class _Cluster:
             self.report.offered += self.clock.now - self._there[index]
         self.report.seconds = self.clock.now
 
-    def _at(self, when: float, what: Callable, *arguments) -> None:
+    def _at(self, when: float, what: Callable[..., None], *arguments: object) -> None:
         if when < math.inf:
             heapq.heappush(self._happenings, (when, next(self._order), what, *arguments))
 
     def _hand_out(self, session: Session) -> None:
-        if self.generation and not session.open:
+        if self.generation and not session.pending:
             self._left = self.generation
         while self._free and (self._left if self.generation else True):
             job = session.propose()
@@ -131,7 +140,11 @@ class _Cluster:
         takes = self.seconds(job) / self.workers[index].speed
         if self.rng.random() < self.death_rate:
             self._at(
-                self.clock.now + takes * self.rng.random(), self._end, index, number, Outcome("died", reason="it died")
+                self.clock.now + takes * self.rng.random(),
+                self._end,
+                index,
+                number,
+                Outcome(Ending.DIED, reason="it died"),
             )
         else:
             outcome = attempt(session.evaluator, job, session.trial_directory(job), node=f"worker {index}")
@@ -141,7 +154,7 @@ class _Cluster:
         if index not in self._busy or self._busy[index][2] != number:
             return  # its worker was taken away meanwhile
         job, since, _ = self._busy.pop(index)
-        if outcome.status == "died":
+        if outcome.status == Ending.DIED:
             self.report.wasted += self.clock.now - since
         else:
             self.report.useful += outcome.seconds
@@ -159,7 +172,7 @@ class _Cluster:
         if index in self._busy:
             job, since, _ = self._busy.pop(index)
             self.report.wasted += self.clock.now - since
-            session.conclude(job, Outcome("lost", reason=f"worker {index} is gone", node=f"worker {index}"))
+            session.conclude(job, Outcome(Ending.LOST, reason=f"worker {index} is gone", node=f"worker {index}"))
         else:
             self._free.remove(index)
         if self.clock.now + self.outage < self.workers[index].leaves:
@@ -167,6 +180,8 @@ class _Cluster:
 
 
 class _Clock:
+    """Simulated seconds since the beginning."""
+
     now = 0.0
 
     def __call__(self) -> float:
@@ -182,6 +197,8 @@ def simulate(
     seconds: Callable[[Job], float],
     max_evaluations: int,
     algorithm: str | Algorithm = "random",
+    scheduler: str | None = None,
+    scheduler_options: Mapping[str, object] | None = None,
     seed: int = 0,
     driver_seconds: float = 0.0,
     death_rate: float = 0.0,
@@ -195,6 +212,7 @@ def simulate(
         evaluate: a look-up, rather than a training.
         seconds: that a job takes on a worker of speed 1.
         algorithm: a name, or one that is made already.
+        scheduler, scheduler_options: as those of `search`.
         driver_seconds: that one ask with its tell takes; asks are answered one after another.
         death_rate: share of the jobs whose process dies on the way.
         preempted_every: mean seconds until a worker is taken away; it is back after `outage` seconds.
@@ -214,22 +232,25 @@ def simulate(
     clock, started = _Clock(), time.perf_counter()
     rng = np.random.default_rng(seed)
     cluster = _Cluster(
-        clock, list(workers), seconds, driver_seconds, death_rate, preempted_every, outage, generation, rng
+        clock,
+        workers,
+        seconds,
+        driver_seconds=driver_seconds,
+        death_rate=death_rate,
+        preempted_every=preempted_every,
+        outage=outage,
+        generation=generation,
+        rng=rng,
     )
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "store.sqlite"
-        with Store.create(path, space=space, settings={}, clock=clock, durable=False) as store:
-            session = Session(
-                evaluator,
-                objectives,
-                algorithm,
-                store,
-                Path(folder),
-                max_evaluations=max_evaluations,
-                constraints=algorithm.constraints,
-                progress=Progress(objectives, max_evaluations, Console(quiet=True)),
-                clock=clock,
-            )
+    scheduled = make_scheduler(
+        scheduler or usual_scheduler(evaluator.fidelities), algorithm, evaluator.fidelities, **(scheduler_options or {})
+    )
+    with tempfile.TemporaryDirectory() as directory:
+        folder, settings = RunFolder(directory), {"fidelities": scheduled.fidelities}
+        with Store.create(folder.store, space=space, settings=settings, clock=clock, durable=False) as store:
+            evaluator.prepare(folder.path)
+            session = Session(evaluator, scheduled, store, folder, max_evaluations=max_evaluations, clock=clock)
+            evaluator.setup()
             cluster(session)
             if session.error:
                 raise session.error

@@ -2,35 +2,96 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from typing import Any
 
-from .errors import InputError
-from .families.yolov8 import YoloSpace
+from .errors import InputError, one_of
+from .families import families
 from .space import Choice, SearchSpace
 
-SPACES = {"yolo": YoloSpace}  # spaces that are more than their choices
+
+def space_names() -> list[str]:
+    """Names of the spaces of all model families."""
+    return [family.make_space().name for family in families().values()]
 
 
-def define(space: SearchSpace) -> dict:
-    """Name and choices, ready for JSON. A `valid` rule is code and is not part of it."""
+def space_named(name: str) -> SearchSpace:
+    """The whole space of that name. Raises InputError when no model family has one."""
+    for family in families().values():
+        space = family.make_space()
+        if space.name == name:
+            return space
+    raise InputError(f"space {name!r} is not known; there is {one_of(space_names())}")
+
+
+def define(space: SearchSpace) -> dict[str, Any]:
+    """Name, choices and class, ready for JSON. Code (a `valid` rule, a lowering) is named by the class and not part of it."""
     choices = [
         {"name": c.name, "values": list(c.values), "when": {k: list(v) for k, v in c.when.items()}}
         for c in space.choices
     ]
-    return {"name": space.name, "choices": choices}
+    kind = type(space)
+    return {"name": space.name, "choices": choices, "class": f"{kind.__module__}:{kind.__qualname__}"}
 
 
-def recall(definition: Mapping) -> SearchSpace:
+def recall(definition: Mapping[str, Any]) -> SearchSpace:
     """A space that holds every architecture of the defined one (and, for a known space, those it was restricted from).
 
+    It is the space of that name of a model family, or what the named class makes where its owner has imported it; nothing
+    is imported, since a definition may come from anywhere. Else it is a plain space with the same choices, which can do
+    all but what the class would.
+
     Raises:
-        InputError: not a definition.
+        InputError: not a definition, or of a known space with choices or values that this version does not have.
     """
     try:
-        if definition["name"] in SPACES:
-            return SPACES[definition["name"]]()
-        return SearchSpace(
-            definition["name"], [Choice(c["name"], c["values"], c["when"]) for c in definition["choices"]]
-        )
+        name = definition["name"]
+        choices = [Choice(c["name"], c["values"], c["when"]) for c in definition["choices"]]
     except (KeyError, TypeError, AttributeError):
         raise InputError("not the definition of a search space") from None
+    if name in space_names():
+        space = space_named(name)
+    else:
+        space = _of_class(definition) or SearchSpace(name, choices)
+    missing = [choice for choice in choices if choice.name not in space]
+    space = space.extended(missing) if missing else space
+    check_holds(definition, space)
+    return space
+
+
+def _of_class(definition: Mapping[str, Any]) -> SearchSpace | None:
+    """A space made by the owner's class, if the program has it and it needs no arguments."""
+    module, _, path = str(definition.get("class", "")).partition(":")
+    found: Any = sys.modules.get(module)
+    for part in path.split("."):
+        found = getattr(found, part, None)
+    if not (isinstance(found, type) and issubclass(found, SearchSpace)) or found is SearchSpace:
+        return None
+    try:
+        space = found()
+        check_holds(definition, space)
+    except (TypeError, InputError):
+        return None
+    return space
+
+
+def check_holds(definition: Mapping[str, Any], space: SearchSpace) -> None:
+    """Raise InputError unless the space has the name, the choices and all the values of the definition; more values may be."""
+    if space.name != definition["name"]:
+        raise InputError(f"it is of the space {definition['name']!r}, not of {space.name!r}")
+    for choice in definition["choices"]:
+        if choice["name"] not in space:
+            raise InputError(f"space {space.name!r} lacks the choice {choice['name']!r} that it was made with")
+        held = space[choice["name"]]
+        lost = [value for value in choice["values"] if value not in held.values]
+        if lost:
+            raise InputError(
+                f"choice {held.name!r} of space {space.name!r} lacks {one_of(lost)}, which it was made with"
+            )
+        if {k: set(v) for k, v in choice["when"].items()} != {k: set(v) for k, v in held.when.items()}:
+            raise InputError(f"choice {held.name!r} of space {space.name!r} depends on others than it was made with")
+    known = {choice["name"] for choice in definition["choices"]}
+    gained = [choice.name for choice in space.choices if choice.name not in known]
+    if gained:
+        raise InputError(f"space {space.name!r} has the choice {gained[0]!r}, which it was not made with")

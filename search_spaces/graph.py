@@ -47,13 +47,16 @@ class Layer:
     """One module of the network.
 
     Attributes:
-        module: name of the module (a key of `trace.TRACES` and of the builder).
+        name: of the layer, stable over the architectures of a space (`p3.block`): by it weights are shared, channels
+            pruned and features distilled.
+        module: name of its block.
         inputs: indices of the layers it reads, IMAGE for the image.
         in_shapes, out_shapes: the feature maps in and out.
-        arguments: what else the module's trace and constructor take.
+        arguments: what else the block's trace and constructor take.
         structure: names of those arguments, beside the module, that decide *which* operators there are.
     """
 
+    name: str
     module: Any
     inputs: tuple[int, ...]
     in_shapes: tuple[Shape, ...]
@@ -79,6 +82,7 @@ class Layer:
             yield (
                 rows,
                 Layer(
+                    self.name,
                     str(first.get("module", self.module)),
                     self.inputs,
                     tuple(shape.rows(rows) for shape in self.in_shapes),
@@ -96,23 +100,61 @@ class LayerGraph:
     image: Shape
     num_classes: int
     layers: list[Layer] = field(default_factory=list)
+    backbone: int = 0  # layers that belong to the backbone, as model files tell it from what follows
 
-    def add(self, module, inputs: int | Sequence[int], channels, down=1, up=1, structure=(), **arguments) -> int:
-        """Append a layer with one output: `channels` at its first input's size divided by `down`, times `up`."""
+    def end_backbone(self) -> None:
+        """What has been added so far is the backbone."""
+        self.backbone = len(self.layers)
+
+    def add(
+        self,
+        module: Any,
+        inputs: int | Sequence[int],
+        channels: Any,
+        down: int = 1,
+        up: int = 1,
+        structure: Sequence[str] = (),
+        *,
+        name: str | None = None,
+        **arguments: Any,
+    ) -> int:
+        """Append a layer with one output: `channels` at its first input's size divided by `down`, times `up`.
+
+        Args:
+            module: name of its block, or an array of names with one entry per architecture.
+            inputs: indices of the layers that it reads.
+            structure: names of the arguments that decide which operators there are.
+            name: of the layer; None names it by its index, which is only stable where the topology is.
+            arguments: what else the block takes.
+
+        Returns:
+            The index of the layer.
+        """
         inputs = (inputs,) if isinstance(inputs, int) else tuple(inputs)
         in_shapes = tuple(self.shape(index) for index in inputs)
         out_shapes = (Shape(channels, *(size // down * up for size in in_shapes[0][1:])),)
         arguments = {"channels": channels, **arguments}
-        self.layers.append(Layer(module, inputs, in_shapes, out_shapes, arguments, tuple(structure)))
+        self._append(
+            Layer(
+                name or f"layer{len(self.layers)}", module, inputs, in_shapes, out_shapes, arguments, tuple(structure)
+            )
+        )
         return len(self.layers) - 1
 
-    def add_head(self, module: str, inputs: Sequence[int], structure=(), **arguments) -> None:
+    def add_head(
+        self, module: str, inputs: Sequence[int], structure: Sequence[str] = (), *, name: str = "head", **arguments: Any
+    ) -> None:
         """Append the detection head: it gives boxes (4, 1, anchors) and class scores (classes, 1, anchors)."""
         in_shapes = tuple(self.shape(index) for index in inputs)
         anchors = sum(shape.height * shape.width for shape in in_shapes)
         out_shapes = (Shape(4, 1, anchors), Shape(self.num_classes, 1, anchors))
         arguments = {"num_classes": self.num_classes, **arguments}
-        self.layers.append(Layer(module, tuple(inputs), in_shapes, out_shapes, arguments, tuple(structure)))
+        self._append(Layer(name, module, tuple(inputs), in_shapes, out_shapes, arguments, tuple(structure)))
+
+    def _append(self, layer: Layer) -> None:
+        if any(layer.name == other.name for other in self.layers):
+            raise InputError(f"a layer graph has two layers named {layer.name!r}")
+        self.layers.append(layer)
 
     def shape(self, index: int) -> Shape:
         return self.image if index == IMAGE else self.layers[index].out_shapes[0]

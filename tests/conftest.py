@@ -36,7 +36,7 @@ def tiny():
 def checkpoint(small_data, tiny, tmp_path_factory):
     """best.pt of `tiny` after one epoch on `small_data`."""
     from evaluators.data import load_dataset
-    from evaluators.training.train import Fidelity, train
+    from evaluators.training import Fidelity, train
 
     return train(tiny, load_dataset(small_data), Fidelity(1), tmp_path_factory.mktemp("trained"), batch=8).checkpoint
 
@@ -46,7 +46,7 @@ def _made_up_latency(architectures, num_classes=80, noise=0.02, seed=0):
     import numpy as np
 
     from evaluators.latency.features import TERMS, operator_work
-    from evaluators.latency.predictor import WorkModel
+    from evaluators.latency.work_model import WorkModel
 
     rng = np.random.default_rng(seed)
     prices = WorkModel.nominal() * np.exp(0.7 * rng.standard_normal(len(TERMS)))

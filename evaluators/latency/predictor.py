@@ -11,16 +11,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from scipy.optimize import minimize
-from scipy.stats import spearmanr
 
 from search_spaces import Architecture, InputError
 
-from ..gaussian_process import GaussianProcess, Inputs, Kernel, choice_inputs
+from ..hyperparameters import hyperparameters
+from ..inputs import Inputs, choice_inputs
 from .features import TERMS, Work, has_graphs, operator_work
+from .work_model import WorkModel
+
+# torch and scipy take seconds to import: they are, where something is fitted or predicted, not where profiles are read
+if TYPE_CHECKING:
+    from ..gaussian_process import GaussianProcess
 
 FEWEST = 5  # measurements that a predictor can be fitted to
 LEVEL = 0.9  # of the interval
@@ -53,74 +58,8 @@ class HeldOut:
     high_ms: list[float]
 
 
-class WorkModel:
-    """Latency as the sum over kinds of operators of work times a positive price: ms per operator, MAC or value.
-
-    The prices are fitted to whole networks by maximum a posteriori on the logarithm of the latency. Each price has a
-    log-normal prior around a nominal one times the device's speed, or, when `prior` prices are given, around those.
-
-    Args:
-        prices: (len(TERMS),) ms.
-        doubt: covariance of the logarithms of the prices.
-    """
-
-    # ms: 5 us an operator, 20 GMAC/s, 2.5e9 values moved a second
-    NOMINAL = {
-        "count": 5e-3,
-        "macs": 2.5e-8,
-        "lanes": 2.5e-8,
-        "ragged": 2.5e-8,
-        "read": 4e-7,
-        "written": 4e-7,
-        "weights": 4e-7,
-    }
-    SPREAD, PRIOR_SPREAD, NOISE = 1.5, 0.5, 0.08  # standard deviations of logarithms
-
-    def __init__(self, prices: np.ndarray, doubt: np.ndarray):
-        self.prices, self.doubt = np.asarray(prices, float), np.asarray(doubt, float)
-
-    @classmethod
-    def nominal(cls) -> np.ndarray:
-        """The nominal price of every term."""
-        return np.array([cls.NOMINAL[term] for _, term in TERMS])
-
-    @classmethod
-    def fit(cls, work: np.ndarray, latency_ms: np.ndarray, prior: np.ndarray | None = None) -> WorkModel:
-        centre, spread = (cls.nominal(), cls.SPREAD) if prior is None else (prior, cls.PRIOR_SPREAD)
-        scaled = torch.from_numpy(work * centre)
-        target = torch.from_numpy(np.log(latency_ms))
-
-        def loss(values):
-            x = torch.tensor(values, requires_grad=True)  # the speed, then each price relative to it
-            error = (scaled @ (x[0] + x[1:]).exp()).log() - target
-            value = 0.5 * (error**2).sum() / cls.NOISE**2 + 0.5 * (x[1:] ** 2).sum() / spread**2
-            value.backward()
-            return value.item(), x.grad.numpy()
-
-        start = np.zeros(1 + len(TERMS))
-        start[0] = np.mean(np.log(latency_ms) - np.log(scaled.sum(1).numpy()))
-        found = minimize(loss, start, jac=True, method="L-BFGS-B")
-        made = cls(centre * np.exp(found.x[0] + found.x[1:]), np.zeros((len(TERMS), len(TERMS))))
-        # Laplace's approximation, with the Hessian of Gauss and Newton
-        slopes = np.concatenate([np.ones((len(work), 1)), made.shares(work)], axis=1)
-        precision = slopes.T @ slopes / cls.NOISE**2 + np.diag([1e-6, *np.full(len(TERMS), spread**-2)])
-        total = np.concatenate([np.ones((len(TERMS), 1)), np.eye(len(TERMS))], axis=1)  # speed and price
-        made.doubt = total @ np.linalg.solve(precision, total.T)
-        return made
-
-    def predict(self, work: np.ndarray) -> np.ndarray:
-        """(n,) ms of the networks whose work is (n, len(TERMS))."""
-        return work @ self.prices
-
-    def shares(self, work: np.ndarray) -> np.ndarray:
-        """(n, len(TERMS)) shares of the latency: the slopes of its logarithm in the logarithms of the prices."""
-        parts = work * self.prices
-        return parts / parts.sum(1, keepdims=True)
-
-    def variance(self, work: np.ndarray) -> np.ndarray:
-        """(n,) variance of the log latency that the doubt about the prices leaves."""
-        shares = self.shares(work)
-        return ((shares @ self.doubt) * shares).sum(1)
+def _unusable(error: Exception) -> InputError:
+    return InputError(f"field predictor: cannot be used ({type(error).__name__}: {error})".splitlines()[0])
 
 
 def _names() -> list[str]:
@@ -136,7 +75,9 @@ class LatencyPredictor:
 
     def __init__(
         self,
-        process: GaussianProcess,
+        inputs: Inputs,
+        values: np.ndarray,
+        parameters: np.ndarray,
         *,
         offset: float,
         work: WorkModel | None = None,
@@ -147,12 +88,23 @@ class LatencyPredictor:
         num_classes: int = 80,
         held_out: HeldOut | None = None,
     ):
-        self.process, self.work, self.offset = process, work, float(offset)
+        self.inputs, self.values, self.parameters = inputs, values, parameters  # of the process
+        self.work, self.offset = work, float(offset)
         # of the numbers that the process sees beside a work model; those of choices are standardised by their values
         self.centre, self.scale = np.asarray(centre, float), np.asarray(scale, float)
         self.others = list(others)  # predictors of other devices, whose predictions the process sees
         self.width = float(width)  # half of the interval, in standard deviations
         self.num_classes, self.held_out = num_classes, held_out
+
+    @cached_property
+    def process(self) -> GaussianProcess:
+        """The Gaussian process; InputError when the numbers do not make one."""
+        from ..gaussian_process import GaussianProcess
+
+        try:
+            return GaussianProcess(self.inputs, self.values, self.parameters, len(self.others))
+        except Exception as error:  # whatever numbers from a file may do to the linear algebra
+            raise _unusable(error) from None
 
     # -- fitting ------------------------------------------------------------------------------------------------
 
@@ -175,6 +127,8 @@ class LatencyPredictor:
         Raises:
             InputError: fewer than five measurements, lengths that differ, or a latency that is not positive.
         """
+        from scipy.stats import spearmanr
+
         architectures = list(architectures)
         latency_ms = np.asarray(latency_ms, float)
         if latency_ms.shape != (len(architectures),):
@@ -223,6 +177,8 @@ class LatencyPredictor:
     def _fit(
         cls, seen: Work | Seen, latency_ms: np.ndarray, adapt_from: Sequence[LatencyPredictor]
     ) -> LatencyPredictor:
+        from ..gaussian_process import GaussianProcess
+
         has_work = isinstance(seen, Work)
         work = WorkModel.fit(seen.table, latency_ms, _mean_prices(adapt_from)) if has_work else None
         others = () if has_work else adapt_from
@@ -233,11 +189,19 @@ class LatencyPredictor:
         offset = target.mean()
         amplitude, spread = _amplitudes(work, others)
         process = GaussianProcess.fit(inputs, target - offset, amplitude, len(others), spread)
-        return cls(process, offset=offset, work=work, centre=centre, scale=scale, others=others)
+        return cls(
+            inputs,
+            process.values,
+            process.parameters,
+            offset=offset,
+            work=work,
+            centre=centre,
+            scale=scale,
+            others=others,
+        )
 
     def to_dict(self) -> dict:
         """All numbers of the predictor as plain data; `from_dict` is the way back."""
-        inputs = self.process.inputs
         return {
             "num_classes": self.num_classes,
             "prices": None if self.work is None else dict(zip(_names(), self.work.prices.tolist())),
@@ -248,16 +212,21 @@ class LatencyPredictor:
             "width": self.width,
             "others": [other.to_dict() for other in self.others],
             "process": {
-                "parameters": self.process.parameters.tolist(),
-                "numbers": inputs.numbers.tolist(),
-                "categories": inputs.categories.tolist(),
-                "values": self.process.values.tolist(),
+                "parameters": self.parameters.tolist(),
+                "numbers": self.inputs.numbers.tolist(),
+                "categories": self.inputs.categories.tolist(),
+                "values": self.values.tolist(),
             },
         }
 
     @classmethod
     def from_dict(cls, content: dict) -> LatencyPredictor:
-        """The predictor that `to_dict` described; InputError when the numbers do not make one."""
+        """The predictor that `to_dict` described.
+
+        Raises:
+            InputError: a number is missing or absurd. Numbers that only together make no Gaussian process are found out
+                when something is predicted.
+        """
         try:
             prices = content["prices"]
             if prices is not None and set(prices) != set(_names()):
@@ -274,24 +243,29 @@ class LatencyPredictor:
             )
             others = [cls.from_dict(other) for other in content["others"]]
             values, parameters = (np.array(process[name], float) for name in ("values", "parameters"))
+            priors = hyperparameters(
+                inputs.numbers.shape[1] - len(others), inputs.categories.shape[1], others=len(others)
+            )
+            if len(parameters) != sum(count for count, _, _ in priors.values()):
+                raise ValueError(f"{len(parameters)} parameters are not what this process has")
             made = cls(
-                GaussianProcess(inputs, values, parameters, len(others)),
+                inputs,
+                values,
+                parameters,
                 work=work,
                 others=others,
                 num_classes=int(content["num_classes"]),
                 **{name: content[name] for name in ("offset", "centre", "scale", "width")},
             )
-            numbers = (*made.process.parameters, *made.process.values, *inputs.numbers.flat, made.width, made.offset)
+            numbers = (*parameters, *values, *inputs.numbers.flat, made.width, made.offset)
             if not np.isfinite(numbers).all() or not made.width > 0:
                 raise ValueError("a number that is not finite, or a width that is not positive")
             if work and not ((work.prices > 0).all() and np.isfinite(work.doubt).all()):
                 raise ValueError("a price that is not positive, or a doubt that is not finite")
         except InputError:
             raise
-        except Exception as error:  # whatever numbers may do to the linear algebra
-            raise InputError(
-                f"field predictor: cannot be used ({type(error).__name__}: {error})".splitlines()[0]
-            ) from None
+        except Exception as error:  # whatever may stand there instead of numbers
+            raise _unusable(error) from None
         return made
 
     # -- predicting ---------------------------------------------------------------------------------------------
@@ -312,7 +286,7 @@ class LatencyPredictor:
     @property
     def spread(self) -> float:
         """How far the logarithms of the measured latencies vary."""
-        return float(self.process.values.std())
+        return float(self.values.std())
 
     def predict(self, architectures: Sequence[Architecture], num_classes: int | None = None):
         """(value_ms, low_ms, high_ms), each (n,): the prediction and the ends of its 90% interval."""
@@ -399,6 +373,8 @@ def prior_covariance(
 
     These are the priors that `LatencyPredictor.fit` starts from.
     """
+    from ..gaussian_process import Kernel
+
     seen = _seen(architectures, num_classes, adapt_from)
     work, others, of_prices = None, adapt_from, 0.0
     if isinstance(seen, Work):

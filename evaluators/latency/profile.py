@@ -14,10 +14,11 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from search_spaces import Architecture, InputError, SearchSpace
-from search_spaces.definition import SPACES
+from search_spaces.definition import space_named
 from search_spaces.errors import one_of
 from search_spaces.files import write_text
 
+from .. import runtimes
 from . import agent
 from .predictor import FEWEST, HeldOut, LatencyPredictor
 from .results import Count, Evidence, Milliseconds, Results, Strict
@@ -93,13 +94,17 @@ class DeviceProfile(Strict):
         path = _find(source)
         profile = cls.read(path, "evoyolo_profile", VERSION, "a device profile")
         try:
-            profile.fitted  # noqa: B018 - a predictor that cannot be used is found out now
+            profile.fitted  # noqa: B018 - numbers that are missing or absurd are found out now
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
         return profile
 
+    def to_json(self) -> str:
+        """The text of the profile's file."""
+        return json.dumps(self.model_dump(exclude_none=True), indent=1) + "\n"
+
     def save(self, path: str | Path) -> None:
-        write_text(Path(path), json.dumps(self.model_dump(exclude_none=True), indent=1) + "\n")
+        write_text(Path(path), self.to_json())
 
     @classmethod
     def fit(cls, name: str, results: Results, *, adapt_from: DeviceProfile | None = None) -> DeviceProfile:
@@ -112,7 +117,7 @@ class DeviceProfile(Strict):
             InputError: too few models were measured, or the other profile is of another space.
         """
         check_name(name)
-        space = space_of(results.space)
+        space = space_named(results.space)
         if adapt_from:
             adapt_from.check_same_space(space)
         if not results.figures:
@@ -159,7 +164,7 @@ class DeviceProfile(Strict):
         return [m for m in self.measurements if m.failed is None]
 
     def make_space(self) -> SearchSpace:
-        return space_of(self.space)
+        return space_named(self.space)
 
     @property
     def protocol(self) -> str:
@@ -173,9 +178,18 @@ class DeviceProfile(Strict):
         sizes = [m.architecture["image_size"] for m in self.measured]
         return min(sizes), max(sizes)
 
-    def predict(self, architectures: Sequence[Architecture], num_classes: int | None = None):
-        """(value, low, high) in ms, each (n,); low and high are the ends of a 90% interval."""
-        return self.fitted.predict(architectures, num_classes=num_classes or self.num_classes)
+    def predict(
+        self, architectures: Sequence[Architecture], num_classes: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(value, low, high) in ms, each (n,); low and high are the ends of a 90% interval.
+
+        Raises:
+            InputError: the numbers in the profile make no predictor.
+        """
+        try:
+            return self.fitted.predict(architectures, num_classes=num_classes or self.num_classes)
+        except InputError as error:
+            raise InputError(f"device profile {self.name}: {error}") from None
 
     def check_covers(self, space: SearchSpace) -> None:
         """Refuse a space, or an architecture's image size, far from what was measured.
@@ -197,8 +211,30 @@ class DeviceProfile(Strict):
         if space.name != self.space:
             raise InputError(f"device profile {self.name} is of the space {self.space!r}, not of {space.name!r}")
 
+    def elsewhere(self) -> str | None:
+        """Why figures of this profile are not those of this machine as it is now; None where they are.
+
+        Looked at are the machine's name, the runtime's version and, on a CPU, the threads.
+        """
+        here = agent.accelerator_name(self.device)
+        if here != self.machine:
+            return f"it is of {self.machine}, and this machine is {here}"
+        installed = runtimes.runtime(self.runtime).installed_version()
+        if installed is None:
+            return f"{self.runtime} is not installed here"
+        # builds of one version ("2.9.1+cu128") are told apart by neither figure
+        if self.version.partition("+")[0] != installed.partition("+")[0]:
+            return f"it is of {self.runtime} {self.version}, and {installed} is installed"
+        if self.device == "cpu" and self.threads > agent.default_threads():
+            return f"it is of {self.threads} threads, and this process may use {agent.default_threads()}"
+        return None
+
     def is_here(self) -> bool:
-        """Whether this machine is, by its name, the one that was measured."""
+        """Whether this machine, with the runtime that is installed and its cores, is the one that was measured."""
+        return self.elsewhere() is None
+
+    def is_of_this_machine(self) -> bool:
+        """Whether this machine is, by its name, the one that was measured, whatever is installed on it now."""
         return agent.accelerator_name(self.device) == self.machine
 
 
@@ -227,9 +263,3 @@ def _find(source: str | Path) -> Path:
         f"no device profile {str(source)!r}: give a JSON file{f' or {one_of(names)}' if names else ''}; "
         "`evoyolo device profile NAME` measures this machine"
     )
-
-
-def space_of(name: str) -> SearchSpace:
-    if name not in SPACES:
-        raise InputError(f"space {name!r} is not known; there is {one_of(SPACES)}")
-    return SPACES[name]()

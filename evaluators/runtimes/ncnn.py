@@ -42,6 +42,7 @@ class Ncnn(Runtime):
     name = "ncnn"
     kind = "ncnn"
     suffix = ".param"
+    packages = ("ncnn",)
     devices = ("cpu",)
     precisions = ("FP32", "FP16")
 

@@ -32,6 +32,7 @@ class OnnxRuntime(Runtime):
     name = "onnxruntime"
     kind = "onnx"
     suffix = ".onnx"
+    packages = ("onnxruntime", "onnxruntime-gpu")
     devices = ("cpu", "cuda", "tensorrt")
     precisions = ("FP32", "FP16", "INT8")
 

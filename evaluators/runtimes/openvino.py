@@ -33,6 +33,7 @@ class OpenVino(Runtime):
     name = "openvino"
     kind = "onnx"
     suffix = ".onnx"
+    packages = ("openvino",)
     devices = ("cpu", "gpu")
     precisions = ("FP32", "FP16", "INT8")
 

@@ -51,6 +51,7 @@ class PyTorch(Runtime):
     name = "pytorch"
     kind = "torchscript"
     suffix = ".torchscript"
+    packages = ("torch",)
     devices = ("cpu", "cuda")
     precisions = ("FP32", "FP16")
 

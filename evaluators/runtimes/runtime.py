@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
@@ -46,12 +47,14 @@ class Runtime(ABC):
         name: as users write it.
         kind: the file format it reads ("onnx", "ncnn", "torchscript").
         suffix: of such a file.
+        packages: of PyPI that bring it, of which one is installed.
         devices, precisions: what it runs on and in; it need not have every combination.
     """
 
     name: str
     kind: str
     suffix: str
+    packages: tuple[str, ...]
     devices: tuple[str, ...]
     precisions: tuple[str, ...]
 
@@ -61,6 +64,15 @@ class Runtime(ABC):
             raise Unavailable(f"{self.name} runs on {', '.join(self.devices)}, not on {device!r}")
         if precision not in self.precisions:
             raise Unavailable(f"{self.name} is measured in {', '.join(self.precisions)}, not in {precision}")
+
+    def installed_version(self) -> str | None:
+        """The version that is installed, as sessions give it, found without starting the runtime; None without one."""
+        for package in self.packages:
+            try:
+                return importlib.metadata.version(package)
+            except importlib.metadata.PackageNotFoundError:
+                pass
+        return None
 
     @abstractmethod
     def open(

@@ -1,1 +1,17 @@
 """Training detectors with Ultralytics, and reading what that writes."""
+
+from .checkpoint import load_checkpoint
+from .settings import Fidelity, check_settings
+from .train import CHECKPOINT, TrainingResult, train, trainer_of
+from .yolov8 import DetectorTraining
+
+__all__ = [
+    "CHECKPOINT",
+    "DetectorTraining",
+    "Fidelity",
+    "TrainingResult",
+    "check_settings",
+    "load_checkpoint",
+    "train",
+    "trainer_of",
+]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from search_spaces import InputError
+from search_spaces import InputError, SearchSpace
 from search_spaces.errors import one_of
 
+from ..objectives import Objective
+from ..options import check_options, options_of
 from .algorithm import Algorithm, SpaceExhausted
 from .evolution import Evolution
 from .local import LocalSearch
@@ -52,17 +55,21 @@ ALGORITHMS: dict[str, type[Algorithm] | Peer] = {
 }
 
 
-def make_algorithm(name: str, space, objectives, **options) -> Algorithm:
+COMMON = options_of(Algorithm, object)  # seed, constraints and so on, which every algorithm takes
+
+
+def make_algorithm(name: str, space: SearchSpace, objectives: Sequence[Objective], **options: Any) -> Algorithm:
     """The algorithm called `name`; `options` go to its constructor.
 
     Raises:
-        InputError: there is none of that name, or the library that it comes from is not installed.
+        InputError: there is none of that name, it has no such option, or the library that it comes from is not installed.
     """
     if name not in ALGORITHMS:
         raise InputError(f"no algorithm {name!r}; there are {one_of(ALGORITHMS)}")
-    algorithm = ALGORITHMS[name]
-    if isinstance(algorithm, Peer):
-        algorithm = algorithm.load(name)
+    entry = ALGORITHMS[name]
+    algorithm = entry.load(name) if isinstance(entry, Peer) else entry
+    own = {option: value for option, value in options.items() if option not in COMMON}
+    check_options(f"algorithm {name!r}", algorithm, Algorithm, own)
     return algorithm(space, objectives, **options)
 
 

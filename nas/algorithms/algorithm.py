@@ -10,8 +10,8 @@ import numpy as np
 from search_spaces import Architecture, InputError, SearchSpace
 from search_spaces.space import COUNTABLE
 
+from ..formatting import number
 from ..objectives import Constraint, Objective, check_metrics, meets, order, violation
-from ..report.progress import number
 
 POOL, FEW = 256, 8  # random candidates costed at once, where there is something to choose by and where there is not
 POOLS = 16  # pools without a new feasible architecture before the space is looked through in another way
@@ -31,7 +31,7 @@ def signed_logarithm(values) -> np.ndarray:
 
 
 class Algorithm:
-    """Decides what to evaluate next. Several asks may be open at once; no architecture is ever asked twice.
+    """Decides what to evaluate next. Several asks may be pending at once; no architecture is ever asked twice.
 
     Args:
         space: what is searched.
@@ -125,7 +125,7 @@ class Algorithm:
         return [key for key, m in self.told.items() if self.known[key] and meets(m, self.constraints)]
 
     @property
-    def opened(self) -> list[Architecture]:
+    def pending(self) -> list[Architecture]:
         """What is being evaluated."""
         return [a for key, a in self.known.items() if a and key not in self.told and key not in self.ended]
 

@@ -77,7 +77,7 @@ class NNITuner(Algorithm):
 
 
 class NNITPE(NNITuner):
-    """NNI's tree-structured Parzen estimators with its defaults; open asks count as good as the best, NNI's lie."""
+    """NNI's tree-structured Parzen estimators with its defaults; pending asks count as good as the best, NNI's lie."""
 
     def _generator(self, architectures, losses, rng):
         tuner = TpeTuner("minimize", seed=int(rng.integers(2**31)))
@@ -87,7 +87,7 @@ class NNITPE(NNITuner):
         tuner._running_params = dict(enumerate(map(self._parameters, architectures)))
         for i, loss in enumerate(losses):
             tuner.receive_trial_result(i, None, float(loss))
-        tuner._running_params = dict(enumerate(map(self._parameters, self.opened)))
+        tuner._running_params = dict(enumerate(map(self._parameters, self.pending)))
 
         def generate():
             codes = tuner.generate_parameters(-1)

@@ -6,7 +6,7 @@ What differs from `study.optimize`:
       order too, and an ask never waits for one to be full.
     - An ordered number is suggested as its position, any other choice as a category, a conditional one only where it
       is active (TPE models it there; the other two draw it at random, as always where trials differ in parameters).
-    - Open asks are running trials, which TPE and the Gaussian processes keep away from; so are the draws of an ask that
+    - Pending asks are running trials, which TPE and the Gaussian processes keep away from; so are the draws of an ask that
       were repeats or not allowed, until the ask ends.
     - Failed and rejected architectures are left out, as Optuna leaves out failed trials. Results that break a
       constraint go in with how much they break it, which is what all three samplers handle themselves.
@@ -54,7 +54,7 @@ class OptunaSampler(Algorithm):
     def _propose(self, rng):
         self._finish()
         self._study.sampler = self._sampler(int(rng.integers(2**31)))
-        for architecture in self.opened:
+        for architecture in self.pending:
             self._study.add_trial(create_trial(state=TrialState.RUNNING, **self._parameters(architecture)))
         try:
             for _ in range(self.draws):

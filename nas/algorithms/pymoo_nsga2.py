@@ -1,7 +1,7 @@
 """pymoo's NSGA-II behind our protocol: its mating, its survival, its constraint handling.
 
 What differs from pymoo's own loop:
-    - A generation ends with its last result in the order of telling, however many asks are open, and an ask never
+    - A generation ends with its last result in the order of telling, however many asks are pending, and an ask never
       waits: offspring are bred from the same parents until then, more than a generation's worth if they are wanted.
     - Each ask breeds a few offspring and takes the first that is new and allowed, where pymoo breeds a whole
       generation at once.

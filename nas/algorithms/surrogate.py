@@ -1,12 +1,12 @@
 """Surrogate search: a Gaussian process for each expensive objective, expected hypervolume improvement over a bred pool.
 
     told -> processes over (choices, logarithms of what is known in advance) -> value and deviation of every candidate
-    front (what was told, and open asks as they are predicted) -> offspring and random draws = candidates
+    front (what was told, and pending asks as they are predicted) -> offspring and random draws = candidates
     known objectives exactly + predicted ones with their doubt -> expected hypervolume improvement -> the best is asked
 
 Sources: M. Emmerich, K. Giannakoglou, B. Naujoks, "Single- and multiobjective evolutionary optimization assisted by Gaussian
 random field metamodels", IEEE TEC 10(4), 2006 (the criterion); D. Ginsbourger, R. Le Riche, L. Carraro, "Kriging is
-well-suited to parallelize optimization", 2010 (open asks are believed to end as predicted).
+well-suited to parallelize optimization", 2010 (pending asks are believed to end as predicted).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 import moocore
 import numpy as np
 
-from evaluators.gaussian_process import GaussianProcess, Inputs, Kernel, choice_inputs, most_telling
+from evaluators.inputs import Inputs, choice_inputs
 from search_spaces import Architecture, InputError
 
 from ..objectives import default_reference, meets, order, points
@@ -80,6 +80,8 @@ class Surrogate(Algorithm):
 
     def _most_telling(self, rng):
         """The candidate that, by the processes' priors, leaves the least variance over all of them."""
+        from evaluators.gaussian_process import Kernel, most_telling
+
         if self._everything:
             new = self.candidates(self._everything)[0]
             new = [new[i] for i in rng.permutation(len(new))[:TELLING]]
@@ -123,7 +125,7 @@ class Surrogate(Algorithm):
     # -- what is asked ------------------------------------------------------------------------------------------
 
     def _most_promising(self, found, estimates: Mapping[str, np.ndarray], told, rng) -> int:
-        opened = self.opened
+        pending = self.pending
         metrics = [self.told[key] for key in told]
         measured = points(metrics, self.objectives)
         reference = self._reference(metrics)
@@ -131,20 +133,20 @@ class Surrogate(Algorithm):
         kept = self._kept(metrics)
         inputs = {
             "told": self._inputs([self.known[key] for key in told]),
-            "open": self._inputs(opened) if opened else None,
+            "pending": self._inputs(pending) if pending else None,
             "new": self._inputs(found),
         }
         half = rng.standard_normal((DRAWS // 2, 1, len(self.objectives)))
         draws = np.concatenate([half, -half])  # antithetic
         outcomes = np.empty((DRAWS, len(found), len(self.objectives)))
-        believed = np.empty((len(opened), len(self.objectives)))
-        open_estimates = self._estimate(opened) if opened and self._estimate else {}
+        believed = np.empty((len(pending), len(self.objectives)))
+        pending_estimates = self._estimate(pending) if pending and self._estimate else {}
         for j, objective in enumerate(self.objectives):
             sign = -1.0 if objective.direction == "max" else 1.0
             if objective.metric in estimates:
                 outcomes[:, :, j] = sign * np.asarray(estimates[objective.metric], float)
-                if opened:
-                    believed[:, j] = sign * np.asarray(open_estimates[objective.metric], float)
+                if pending:
+                    believed[:, j] = sign * np.asarray(pending_estimates[objective.metric], float)
                 continue
             to, back = _scale(measured[:, j])
             believed[:, j], mean, deviation = self._predict(objective.metric, to(measured[:, j]), kept, inputs)
@@ -176,14 +178,16 @@ class Surrogate(Algorithm):
         return np.sort(np.concatenate([best, rest[np.linspace(0, len(rest) - 1, MOST // 2).astype(int)]]))
 
     def _predict(self, metric, values, kept, inputs):
-        """(values believed of the open asks, mean and deviation of the candidates), on the scale of `values`."""
+        """(values believed of the pending asks, mean and deviation of the candidates), on the scale of `values`."""
+        from evaluators.gaussian_process import GaussianProcess
+
         mean, spread = values.mean(), max(values.std(), 1e-9)
         parameters = self._hyperparameters(metric, inputs["told"], values)
         process = GaussianProcess(inputs["told"].rows(kept), (values[kept] - mean) / spread, parameters)
         believed = np.empty(0)
-        if inputs["open"] is not None:
-            believed = process.predict(inputs["open"], deviation=False)[0]
-            both = process.inputs.joined(inputs["open"])
+        if inputs["pending"] is not None:
+            believed = process.predict(inputs["pending"], deviation=False)[0]
+            both = process.inputs.joined(inputs["pending"])
             process = GaussianProcess(both, np.concatenate([process.values, believed]), parameters)
         value, deviation = process.predict(inputs["new"])
         deviation = np.sqrt(np.maximum(deviation**2 - np.exp(parameters[0]), 0))  # without the noise of measuring
@@ -191,6 +195,8 @@ class Surrogate(Algorithm):
 
     def _hyperparameters(self, metric, inputs: Inputs, values) -> np.ndarray:
         """Of the process for `metric`; they depend on the first results only, so that a rebuilt search has the same."""
+        from evaluators.gaussian_process import GaussianProcess
+
         count = self.initial
         while count * REFIT <= len(values):
             count = int(np.ceil(count * REFIT))

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from evaluators.evaluator import metric_and_device, metric_on
-from evaluators.latency.profile import DeviceProfile
 from search_spaces import InputError
 from search_spaces.errors import one_of
 
-from ..report.progress import number
+from ..formatting import number
 from ..storage.run import Run, load_run
 from ..storage.store import Evaluation
+
+if TYPE_CHECKING:
+    from evaluators.latency.profile import DeviceProfile
 
 
 @dataclass(frozen=True)
@@ -53,14 +56,14 @@ def choose(directory: str | Path, device: str | Path | DeviceProfile | None = No
     run = load_run(directory)
     if not run.evaluations:
         raise InputError(f"{directory} has no finished evaluation to pick from")
-    profile = DeviceProfile.load(device) if isinstance(device, (str, Path)) else device
+    profile = _profile(device) if isinstance(device, (str, Path)) else device
     first = run.objectives[0]
     direction = 1 if first.direction == "max" else -1
 
-    def best(evaluations):
+    def best(evaluations: Sequence[Evaluation]) -> Evaluation:
         return max(evaluations, key=lambda e: direction * e.metrics[first.metric])
 
-    name = next((_name(run, kept) for kept in run.profiles if kept == profile), None)
+    name = next((_name(run, kept) for kept in run.profiles if kept == profile), None) if profile else None
     figures: dict[str, dict[str, Figure]] = {}
     for bound in bounds:
         kind, _, metric = bound.partition("_")
@@ -91,6 +94,12 @@ def choose(directory: str | Path, device: str | Path | DeviceProfile | None = No
             has = number(first.metric, other.metrics[first.metric])
             given_up.append(f"{number(first.metric, lost)} of {first.metric}: {other.key} has {has} and {what} ({at})")
     return Pick(chosen, {bound: known[chosen.key] for bound, known in figures.items()}, given_up)
+
+
+def _profile(source: str | Path) -> DeviceProfile:
+    from evaluators.latency.profile import DeviceProfile  # its checks take time to load, and most picks need none
+
+    return DeviceProfile.load(source)
 
 
 def _name(run: Run, profile: DeviceProfile) -> str:
@@ -132,7 +141,7 @@ def _predictions(run: Run, profile: DeviceProfile, kind: str) -> dict[str, Figur
     }
 
 
-def _nothing(run: Run, fitting, known: Mapping[str, Figure], bound: str, limit: float) -> str:
+def _nothing(run: Run, fitting: Sequence[Evaluation], known: Mapping[str, Figure], bound: str, limit: float) -> str:
     kind, _, metric = bound.partition("_")
     sign = 1 if kind == "max" else -1
     having = [e for e in fitting if e.key in known]

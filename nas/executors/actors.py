@@ -5,13 +5,18 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import ray
 
-from ..session.session import BACK_OFF, Session
-from ..session.trial import Job, Outcome
-from .cluster import Cluster, Worker, death, this_node, worker_arguments
+from ..schedulers import Job
+from ..session.outcome import Ending, Outcome
+from ..session.retries import BACK_OFF
+from ..session.session import Session
+from .nodes import death, this_node
+from .worker import Worker, worker_arguments
 
 POLL = 0.2  # seconds between looks at the cluster
 
@@ -19,53 +24,62 @@ POLL = 0.2  # seconds between looks at the cluster
 class BatchWorker:
     """The actor: a worker that hands back every outcome of a batch as soon as there is one."""
 
-    def __init__(self, arguments: dict):
+    def __init__(self, arguments: dict[str, Any]):
         self.worker = Worker(**arguments)
 
     def node(self) -> str:
+        """The name of the node that it runs on."""
         return this_node()
 
-    def run(self, batch: list[tuple[dict, float | None]]):
+    def run(self, batch: Sequence[tuple[dict[str, Any], float | None]]) -> Iterator[dict[str, Any]]:
+        """Evaluate a batch of architectures, each given as its values and the fidelity."""
         for values, fidelity in batch:
             if self.worker.is_broken:
                 return  # the driver lets it go and gives the rest to others
-            yield asdict(self.worker.run(values, fidelity))
+            yield asdict(self.worker.run(values, fidelity, this_node()))
 
 
 @dataclass
 class Member:
     """One actor with what it has been given."""
 
-    actor: object
-    starting: object | None  # reference to its node's name until that is known
+    actor: Any  # Ray's handle
+    starting: Any  # reference to its node's name until that is known
     node: str | None = None
-    stream: object | None = None
+    stream: Any = None  # of the outcomes of its batch
     jobs: deque[Job] = field(default_factory=deque)
 
     @property
-    def awaited(self):
+    def awaited(self) -> Any:
+        """What Ray is to be asked for next."""
         return self.starting if self.stream is None else self.stream
 
 
-def run_actors(session: Session, cluster: Cluster) -> None:
-    """Run a session's jobs until it is over. Ray is connected."""
-    options = {"num_cpus": cluster.resources["cpu"], "num_gpus": cluster.resources.get("gpu", 0), "max_restarts": 0}
+def run_actors(session: Session, resources: Mapping[str, float], slots: Callable[[], int], batch: int) -> None:
+    """Run a session's jobs until it is over. Ray is connected.
+
+    Args:
+        resources: that each actor takes: "cpu", and maybe "gpu".
+        slots: how many actors the cluster holds now.
+        batch: jobs that an actor is given at once, at most.
+    """
+    options = {"num_cpus": resources["cpu"], "num_gpus": resources.get("gpu", 0), "max_restarts": 0}
     actor_class = ray.remote(**options)(BatchWorker)
     arguments = ray.put(worker_arguments(session))
     members: list[Member] = []
-    looked_at, slots = -POLL, 0
+    looked_at, held = -POLL, 0
     try:
         while True:
             if time.monotonic() - looked_at > POLL:
-                looked_at, slots = time.monotonic(), cluster.slots()
-                if not slots:
-                    session.progress.once("no node of the cluster holds an actor now; waiting for one to join")
-            if len(members) < slots and not session.over:
+                looked_at, held = time.monotonic(), slots()
+                if not held:
+                    session.listener.once("no node of the cluster holds an actor now; waiting for one to join")
+            if len(members) < held and not session.over:
                 actor = actor_class.remote(arguments)
                 members.append(Member(actor, actor.node.remote()))
             for member in members:
                 if member.node is not None and member.stream is None:
-                    _hand_out(session, member, cluster.batch, slots)
+                    _hand_out(session, member, batch, held)
             if session.over and not any(member.jobs for member in members):
                 return
             awaited = {member.awaited: member for member in members if member.awaited is not None}
@@ -122,6 +136,6 @@ def _take_in(session: Session, member: Member) -> bool:
     return True
 
 
-def _lose(session: Session, jobs, member: Member) -> None:
+def _lose(session: Session, jobs: Iterable[Job], member: Member) -> None:
     for job in jobs:
-        session.conclude(job, Outcome("lost", reason="the actor that it waited for ended", node=member.node))
+        session.conclude(job, Outcome(Ending.LOST, reason="the actor that it waited for ended", node=member.node))

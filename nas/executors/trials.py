@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from pathlib import Path
+from typing import Any
 
 from ray import tune
 from ray.tune.search import Searcher
 
+from ..schedulers import Job
+from ..session.outcome import Outcome
 from ..session.session import Session
-from ..session.trial import Job, Outcome
-from .cluster import Cluster, Worker, death, this_node, worker_arguments
+from .nodes import death, this_node
+from .ray_private import StaysHere, trial_error, without_tune_logs
+from .worker import Worker, worker_arguments
 
-TUNE = ".tune-"  # folders for what Tune keeps
+TUNE = ".tune-"  # in the run's folder: folders for what Tune keeps
 
 
-def run_trials(session: Session, cluster: Cluster) -> None:
-    """Run a session's jobs until it is over. Ray is connected."""
-    searcher = SessionSearcher(session, cluster)
-    trial = tune.with_resources(tune.with_parameters(Trial, **worker_arguments(session)), cluster.resources)
+def run_trials(session: Session, resources: Mapping[str, float], slots: Callable[[], int]) -> None:
+    """Run a session's jobs until it is over. Ray is connected.
+
+    Args:
+        resources: that each trial takes, by Tune's names for them.
+        slots: how many trials the cluster holds now.
+    """
+    searcher = SessionSearcher(session, slots)
+    trial = tune.with_resources(tune.with_parameters(Trial, **worker_arguments(session)), dict(resources))
     # Tune's own record of the experiment is not ours: the store is. It is needed only while Tune runs, and every
     # node must see it, as it must see the run's folder.
-    for left in session.directory.glob(f"{TUNE}*"):  # by a search that was killed; the run is ours alone now
+    for left in session.folder.path.glob(f"{TUNE}*"):  # by a search that was killed; the run is ours alone now
         shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=TUNE, dir=session.directory.absolute()) as storage:
+    with tempfile.TemporaryDirectory(prefix=TUNE, dir=session.folder.path.absolute()) as storage:
         tuner = tune.Tuner(
             trial,
             tune_config=tune.TuneConfig(search_alg=searcher, num_samples=-1, reuse_actors=True),
@@ -42,84 +49,63 @@ def run_trials(session: Session, cluster: Cluster) -> None:
                 callbacks=[Deaths(searcher)],
             ),
         )
-        with _quiet():
+        with without_tune_logs():
             tuner.fit()
-
-
-@contextlib.contextmanager
-def _quiet():
-    """Tune tells its own story of every trial; ours is told by Progress."""
-    loggers = [logging.getLogger(name) for name in ("ray", "ray.tune", "ray.train", "ray.data")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR + 1)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels):
-            logger.setLevel(level)
 
 
 class Trial(tune.Trainable):
     """One job. Its process is kept and reused for the next, so that imports are paid once."""
 
-    def setup(self, config, **arguments):
+    def setup(self, config: dict[str, Any], **arguments: Any) -> None:
         self.worker = Worker(**arguments)
         self.config, self.begun = config, False
 
-    def reset_config(self, new_config):
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
         self.config, self.begun = new_config, False
         return True
 
-    def step(self):
+    def step(self) -> dict[str, Any]:
         if not self.begun:  # the first step only tells where it runs
             self.begun = True
             if self.worker.is_broken:  # the trial begins again in another process
                 os._exit(1)
             return {"node": this_node(), "done": False}
-        outcome = self.worker.run(self.config["values"], self.config["fidelity"])
+        outcome = self.worker.run(self.config["values"], self.config["fidelity"], this_node())
         return {"outcome": json.dumps(asdict(outcome)), "done": True}  # text: Tune flattens mappings
 
-    def save_checkpoint(self, checkpoint_dir):
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
         return None
 
-    def load_checkpoint(self, checkpoint):
+    def load_checkpoint(self, checkpoint: object) -> None:
         pass
 
 
-class _StaysHere:
-    """Tune pickles a Tuner's arguments for a restore that we never ask for; a session has a database open."""
+class SessionSearcher(StaysHere, Searcher):
+    """Tune's view of a session, of which Tune is told no more than `slots` jobs at once."""
 
-    def __reduce__(self):
-        return str, ("lives in the driver",)
-
-
-class SessionSearcher(_StaysHere, Searcher):
-    """Tune's view of a session."""
-
-    def __init__(self, session: Session, cluster: Cluster):
+    def __init__(self, session: Session, slots: Callable[[], int]):
         super().__init__()
-        self.session, self.cluster = session, cluster
+        self.session, self.slots = session, slots
         self.jobs: dict[str, Job] = {}  # by trial
         self.nodes: dict[str, str] = {}
 
-    def suggest(self, trial_id):
-        slots = self.cluster.slots()
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        slots = self.slots()
         if not slots:
-            self.session.progress.once("no node of the cluster holds a trial now; waiting for one to join")
+            self.session.listener.once("no node of the cluster holds a trial now; waiting for one to join")
         job = self.session.propose() if len(self.jobs) < slots else None
         if job is None:
-            # What is open may give its evaluation back or be tried again, so there may be more to propose later.
+            # What is pending may give its evaluation back or be tried again, so there may be more to propose later.
             return Searcher.FINISHED if self.session.over else None
         self.jobs[trial_id] = job
         return {"values": job.architecture.to_dict(), "fidelity": job.fidelity}
 
-    def on_trial_result(self, trial_id, result):
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         if "node" in result and trial_id in self.jobs:
             self.nodes[trial_id] = result["node"]
             self.session.running(self.jobs[trial_id], result["node"])
 
-    def on_trial_complete(self, trial_id, result=None, error=False):
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         if error:
             return  # `Deaths` hears of it as well, with the reason
         job = self.jobs.pop(trial_id, None)
@@ -129,38 +115,37 @@ class SessionSearcher(_StaysHere, Searcher):
         # else stopped by the user: it stays unfinished in the store and is asked again on resume
 
     def died(self, trial_id: str, message: str) -> None:
+        """The process or node of a trial went away."""
         job, node = self.jobs.pop(trial_id, None), self.nodes.pop(trial_id, None)
         if job:
             self.session.conclude(job, death(node, message))
 
     # Tune saves searchers with its experiment; ours lives in the store
-    def save(self, checkpoint_path):
+    def save(self, checkpoint_path: str) -> None:
         pass
 
-    def restore(self, checkpoint_path):
+    def restore(self, checkpoint_path: str) -> None:
         pass
 
 
-class Deaths(_StaysHere, tune.Callback):
+class Deaths(StaysHere, tune.Callback):
     """Tells the searcher of trials whose process or node went away."""
 
     def __init__(self, searcher: SessionSearcher):
         self.searcher = searcher
 
-    def on_trial_error(self, iteration, trials, trial, **info):
-        # the file begins with a line of Tune's own
-        text = Path(trial.error_file).read_text(encoding="utf-8") if trial.error_file else ""
-        self.searcher.died(trial.trial_id, text.partition("\n")[2])
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self.searcher.died(trial.trial_id, trial_error(trial))
 
 
-class SessionStopper(_StaysHere, tune.Stopper):
+class SessionStopper(StaysHere, tune.Stopper):
     """Ends the experiment when the session cannot go on (a full disk, say), or starts nothing more and nothing runs."""
 
     def __init__(self, searcher: SessionSearcher):
         self.session, self.nodes = searcher.session, searcher.nodes
 
-    def __call__(self, trial_id, result):
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
 
-    def stop_all(self):
+    def stop_all(self) -> bool:
         return self.session.error is not None or (self.session.ending and not self.nodes)

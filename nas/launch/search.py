@@ -1,59 +1,27 @@
-"""The search: a store, an algorithm and an evaluator put together, and the loop that runs them in this process."""
+"""The search: a store, an algorithm, a scheduler, an evaluator and an executor put together."""
 
 from __future__ import annotations
 
 import contextlib
 import math
-import os
-import platform
-import signal
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from evaluators.evaluator import Evaluator, FunctionEvaluator
 from search_spaces import Architecture, InputError, SearchSpace
 
 from ..algorithms import make_algorithm
+from ..executors import draining_on_interrupt, run_here
 from ..objectives import Constraint, Objective
 from ..report.progress import Progress
+from ..schedulers import make_scheduler, usual_scheduler
+from ..session.listener import Listener
 from ..session.session import Session
-from ..session.trial import TRIALS, Outcome, can_interrupt, outcome_file, run_job
-from ..storage.run import STORE, Run
-from ..storage.store import Store, how_to_resume
-
-
-def run_here(session: Session) -> None:
-    """Evaluate one architecture after another in this process."""
-    while (job := session.propose()) is not None:
-        session.running(job, platform.node())
-        outcome = run_job(session.evaluator, job, session.trial_directory(job), time_limit=session.time_limit)
-        if session.draining and outcome.status == "failed":
-            # Ctrl-C reaches what the evaluator started as well, which is no fault of the architecture
-            outcome_file(session.trial_directory(job), job).unlink(missing_ok=True)
-            outcome = Outcome("lost", reason=f"it failed while it was interrupted: {outcome.reason}")
-        session.conclude(job, outcome)
-
-
-@contextlib.contextmanager
-def draining_on_interrupt(session: Session):
-    """Ctrl-C once: what runs is waited for and nothing more is started. Twice: stop at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    driver = os.getpid()
-
-    def interrupted(signum, frame):
-        if session.draining or os.getpid() != driver:  # a process that the evaluator forked
-            raise KeyboardInterrupt
-        session.drain()
-
-    before = signal.signal(signal.SIGINT, interrupted)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+from ..session.time_limits import can_interrupt
+from ..storage.folder import RunFolder
+from ..storage.run import Run
+from ..storage.store import Store
 
 
 def search(
@@ -63,6 +31,9 @@ def search(
     *,
     max_evaluations: int = 100,
     algorithm: str = "surrogate",
+    algorithm_options: Mapping[str, object] | None = None,
+    scheduler: str | None = None,
+    scheduler_options: Mapping[str, object] | None = None,
     seed: int = 0,
     directory: str | Path,
     constraints: Sequence[Constraint] = (),
@@ -72,8 +43,8 @@ def search(
     time_limit: float | None = None,
     executor: Callable[[Session], None] = run_here,
     resume: bool = False,
-    settings: Mapping | None = None,
-    progress: Progress | None = None,
+    settings: Mapping[str, object] | None = None,
+    progress: Listener | None = None,
 ) -> Run:
     """Search `space` for the front of `objectives`.
 
@@ -81,6 +52,11 @@ def search(
         evaluate: a function from an architecture to its metrics, or an `Evaluator`.
         max_evaluations: architectures to evaluate, failures included, those of an interrupted run counted in. Where the
             evaluator has several fidelities, each costs its share: 10 architectures put aside after a tenth count as 1.
+        algorithm, algorithm_options: what decides which architecture is tried next: its name and what it may be told, such as
+            ``{"initial": 12}``.
+        scheduler, scheduler_options: what decides how far each evaluation goes: "halving", which stops at every fidelity of
+            the evaluator and goes on with the best, or "fifo", to the end; None is halving where there are fidelities. A run
+            that is resumed goes on with those it was begun with.
         directory: the run's folder; it must not hold a run unless `resume`.
         constraints: hard bounds; those on metrics that the evaluator can estimate are respected before evaluating.
         references: architectures asked first, whatever is known in advance of the constraints on them.
@@ -89,8 +65,9 @@ def search(
             over. A run that is resumed goes on with those it was begun with.
         max_seconds: start no evaluation after so long.
         time_limit: seconds after which an evaluation is stopped and recorded as failed.
-        executor: what runs a session's evaluations: `run_here`, or `nas.cluster.Cluster(...)` for Ray.
+        executor: what runs a session's evaluations: `run_here`, or `nas.executors.Cluster(...)` for Ray.
         settings: kept in the store, for the record.
+        progress: who is told what happens; None prints it.
 
     Returns:
         The run, with `evaluations` and `front`. After Ctrl-C it is what there was by then, and `resume` goes on.
@@ -109,84 +86,94 @@ def search(
         raise InputError("a time_limit without Ray works in the main thread of a Unix system only")
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise InputError(f"seed must be an integer of at least 0, not {seed!r}")
-    directory = Path(directory)
-    seeds = _front_of(start_from, space) if start_from is not None and not resume else []
-    evaluator = evaluate if isinstance(evaluate, Evaluator) else FunctionEvaluator(evaluate)
     objectives = list(objectives)
     if not objectives:
         raise InputError("a search needs at least one objective")
-    path = directory / STORE
+    evaluator = evaluate if isinstance(evaluate, Evaluator) else FunctionEvaluator(evaluate)
+    estimates = type(evaluator).estimate is not Evaluator.estimate
+    decides = make_algorithm(
+        algorithm,
+        space,
+        objectives,
+        seed=seed,
+        constraints=constraints,
+        estimate=evaluator.estimate if estimates else None,
+        **(algorithm_options or {}),
+    )
+    scheduler, scheduler_options = scheduler or usual_scheduler(evaluator.fidelities), dict(scheduler_options or {})
+    first = [space.unrestricted.adopt(architecture) for architecture in references]
+    always = [architecture.key for architecture in first]
+    scheduled = make_scheduler(scheduler, decides, evaluator.fidelities, always=always, **scheduler_options)
+    seeds = _front_of(start_from, space) if start_from is not None and not resume else []
+    folder = RunFolder(directory)
     sought = {
         "objectives": [[o.metric, o.direction] for o in objectives],
         "constraints": [[c.metric, c.upper, c.lower] for c in constraints],
-        "fidelities": list(evaluator.fidelities),
+        "fidelities": scheduled.fidelities,
+        "scheduler": scheduler,
+        "scheduler_options": scheduler_options,
     }
     if resume:
-        store = Store.open(path, space)
-    elif path.exists():
-        raise InputError(
-            f"{directory} already holds a run; to go on with it, {how_to_resume(directory)}, or name another folder"
-        )
+        store = Store.open(folder.store, space)
     else:
-        if (directory / TRIALS).exists():  # their outcomes would be taken for those of this search
-            raise InputError(
-                f"{directory} holds the trials of a run whose {STORE} is gone; remove them or name another folder"
-            )
-        directory.mkdir(parents=True, exist_ok=True)
-        store = Store.create(
-            path,
-            space=space,
-            settings={**(settings or {}), **sought, "start_from": [architecture.to_dict() for architecture in seeds]},
-        )
+        kept = {**(settings or {}), **sought, "start_from": [architecture.to_dict() for architecture in seeds]}
+        store = _new_store(folder, space, kept)
     try:
         with store:
             kept = store.get_meta("settings")
-            _check_same(directory, kept, sought)
-            estimates = type(evaluator).estimate is not Evaluator.estimate
+            _check_same(folder, kept, sought)
+            evaluator.prepare(folder.path)
             session = Session(
                 evaluator,
-                objectives,
-                make_algorithm(
-                    algorithm,
-                    space,
-                    objectives,
-                    seed=seed,
-                    constraints=constraints,
-                    estimate=evaluator.estimate if estimates else None,
-                ),
+                scheduled,
                 store,
-                directory,
+                folder,
                 max_evaluations=max_evaluations,
-                constraints=constraints,
-                first=references,
+                first=first,
                 also=[space.architecture(**values) for values in kept.get("start_from", [])],
                 max_seconds=max_seconds,
                 time_limit=time_limit,
-                progress=progress,
+                listener=progress or Progress(objectives, max_evaluations, constraints=constraints),
             )
             store.set_meta("max_evaluations", max_evaluations)  # of this time; `resume` may raise it
             store.set_meta("complete", False)
-            if session.spent < max_evaluations:  # nothing is started for a search that only has to be finished off
-                with session.progress, draining_on_interrupt(session):
+            if not session.complete:  # nothing is started for a search that only has to be finished off
+                with session.listener, draining_on_interrupt(session):
                     executor(session)
-            store.set_meta("costed", (store.get_meta("costed") or 0) + session.algorithm.costed)
+            store.set_meta("costed", (store.get_meta("costed") or 0) + decides.costed)
             if session.error:
                 raise session.error
             store.set_meta("complete", session.complete)
     except Exception:
-        if not resume and not Run(directory, space).all_evaluations:  # nothing happened: free for another try
-            for file in directory.glob(f"{STORE}*"):
+        if not resume and not Run(folder.path, space).all_evaluations:  # nothing happened: free for another try
+            for file in folder.path.glob(f"{folder.store.name}*"):
                 file.unlink()
         raise
-    return Run(directory, space)
+    return Run(folder.path, space)
 
 
-def _check_same(directory: Path, kept: Mapping, sought: Mapping) -> None:
+def _new_store(folder: RunFolder, space: SearchSpace, settings: Mapping[str, object]) -> Store:
+    """A store in a folder that holds no run yet, which is made. Raises InputError where it holds one, or what is left of one."""
+    if folder.exists:
+        raise InputError(
+            f"{folder.path} already holds a run; to go on with it, {folder.how_to_resume()}, or name another folder"
+        )
+    if folder.trials.exists():  # their outcomes would be taken for those of this search
+        raise InputError(
+            f"{folder.path} holds the trials of a run whose {folder.store.name} is gone; remove them or name another folder"
+        )
+    folder.path.mkdir(parents=True, exist_ok=True)
+    return Store.create(folder.store, space=space, settings=settings)
+
+
+def _check_same(folder: RunFolder, kept: Mapping[str, Any], sought: Mapping[str, object]) -> None:
     """Raise InputError when a run was made for something else than what is sought now."""
+    fidelities = kept.get("fidelities", [])
+    # what a run of an earlier version does not say
+    kept = {"fidelities": [], "scheduler": usual_scheduler(fidelities), "scheduler_options": {}, **kept}
     for name, value in sought.items():
-        before = kept.get(name, [])  # a run of an earlier version has no fidelities
-        if before != value:
-            raise InputError(f"{directory} was searched with {name} {before}; it cannot go on with {value}")
+        if kept[name] != value:
+            raise InputError(f"{folder.path} was searched with {name} {kept[name]}; it cannot go on with {value}")
 
 
 def _front_of(source: str | Path | Run, space: SearchSpace) -> list[Architecture]:

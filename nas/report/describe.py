@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from evaluators import complexity
 from evaluators.training.checkpoint import checkpoint_architecture, load_checkpoint
-from search_spaces import Architecture, InputError, YoloSpace, lower
-from search_spaces.build import load_yaml
+from search_spaces import Architecture, InputError, lower
+from search_spaces.families import families
 from search_spaces.graph import IMAGE
+from search_spaces.models import load_yaml
 from search_spaces.trace import trace
 
-from ..storage.run import STORE, load_run
+from ..storage.folder import RunFolder
+from ..storage.run import load_run
 
 
 def find_architecture(text: str) -> tuple[Architecture, int | None]:
@@ -26,23 +26,23 @@ def find_architecture(text: str) -> tuple[Architecture, int | None]:
     Raises:
         InputError: it is none of them.
     """
-    space = YoloSpace()
-    if text in space.presets:
-        return space.preset(text), None
+    presets = {name: family for family in families().values() for name in family.presets}
+    if text in presets:
+        return presets[text].preset(text), None
     if text.endswith((".yaml", ".yml")):
-        architecture, content = load_yaml(text, space)
+        architecture, content = load_yaml(text)
         return architecture, content.get("nc")
     if text.endswith(".pt"):
-        return checkpoint_architecture(text, space), len(load_checkpoint(text).names)
+        return checkpoint_architecture(text), len(load_checkpoint(text).names)
     directory, _, key = text.rpartition(":")
-    if directory and (Path(directory) / STORE).exists():
+    if directory and RunFolder(directory).exists:
         run = load_run(directory)
         found = [e for e in run.all_evaluations if key and e.key.startswith(key)]
         if len(found) == 1:
             return found[0].architecture, run.settings.get("num_classes")
         raise InputError(f"{directory} has {len(found) or 'no'} architectures whose key starts with {key!r}")
     raise InputError(
-        f"{text!r} is no architecture: give a preset ({', '.join(space.presets)}), RUN:KEY, a model.yaml or a best.pt"
+        f"{text!r} is no architecture: give a preset ({', '.join(presets)}), RUN:KEY, a model.yaml or a best.pt"
     )
 
 

@@ -14,11 +14,9 @@ from evaluators import METRICS
 from evaluators.evaluator import metric_and_device, metric_on
 from search_spaces.files import write_text
 
+from ..formatting import number
 from ..storage.run import Run
 from ..storage.store import Evaluation
-from .progress import number
-
-FRONT = "front.json"
 
 HEADINGS = {
     "params": "parameters",
@@ -123,10 +121,10 @@ def write_front(run: Run, files: Mapping[str, Mapping[str, str]] | None = None) 
         "settings": run.settings,
         "front": records,
     }
-    write_text(run.directory / FRONT, json.dumps(document, indent=1))
+    write_text(run.folder.front_json, json.dumps(document, indent=1))
     names = columns(run, run.front)
     choices = [choice.name for choice in run.space.choices]
-    with open(run.directory / "front.csv", "w", newline="", encoding="utf-8") as stream:
+    with open(run.folder.front_csv, "w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(["key", "name", *names, *choices])
         for record in records:
@@ -134,7 +132,7 @@ def write_front(run: Run, files: Mapping[str, Mapping[str, str]] | None = None) 
             writer.writerow(
                 [record["key"], record["name"] or "", *metrics, *(record["architecture"].get(c, "") for c in choices)]
             )
-    draw_front(run, run.directory / "front.png")
+    draw_front(run, run.folder.front_png)
 
 
 def draw_front(run: Run, path: Path) -> None:

@@ -12,52 +12,15 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from ..objectives import Constraint, Objective, default_reference, front, hypervolume, meets
-from ..storage.store import UNFINISHED, Evaluation
+from ..formatting import best, budget, duration, number
+from ..objectives import Constraint, Objective, front, meets, own_hypervolume
+from ..session.listener import Listener
+from ..storage.records import Evaluation
+from ..storage.states import UNFINISHED, State
 
 
-def duration(seconds: float) -> str:
-    """12 s, 3 min 20 s, 2 h 05 min."""
-    seconds = round(seconds)
-    if seconds < 60:
-        return f"{seconds} s"
-    if seconds < 3600:
-        return f"{seconds // 60} min {seconds % 60:02d} s"
-    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
-
-
-def budget(spent: float) -> str:
-    """Whole evaluations as they are printed: with several fidelities they are spent in parts."""
-    return f"{spent:.1f}" if isinstance(spent, float) else f"{spent}"
-
-
-def number(name: str, value: float) -> str:
-    """A metric's value as tables print it."""
-    if name.partition("@")[0].endswith("_percent"):
-        return f"{value:+.0f}"
-    if "_ms" in name or name.endswith("_seconds"):
-        return f"{value:.2f}"
-    if isinstance(value, int) or float(value).is_integer() and abs(value) >= 1000:
-        return f"{int(value):,}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3f}"
-
-
-def best(evaluations: Sequence[Evaluation], objectives: Sequence[Objective]) -> str:
-    """The best value of every objective among some finished evaluations."""
-    values = {o: [e.metrics[o.metric] for e in evaluations] for o in objectives}
-    return ", ".join(
-        f"{o.metric} {number(o.metric, max(v) if o.direction == 'max' else min(v))}" for o, v in values.items() if v
-    )
-
-
-def volume(evaluations: Sequence[Evaluation], objectives: Sequence[Objective]) -> float | None:
-    """Hypervolume of some finished evaluations up to `default_reference`; None where they are fewer than two."""
-    metrics = [e.metrics for e in evaluations]
-    return hypervolume(metrics, objectives, default_reference(metrics, objectives)) if len(metrics) > 1 else None
-
-
-class Progress:
-    """Shows how far a search is. Everything it says was counted or measured at that moment."""
+class Progress(Listener):
+    """Shows on a terminal, or says in a log, how far a search is. Everything it says was counted or measured at that moment."""
 
     def __init__(
         self,
@@ -70,7 +33,7 @@ class Progress:
         self.max_evaluations = max_evaluations
         self.console = console or Console(file=sys.stdout)
         self.evaluations: dict[str, Evaluation] = {}  # by key, those that have ended or paused
-        self.open = self.costed = 0
+        self.pending = self.costed = 0
         self.spent = self.spent_before = 0  # whole evaluations; before this process, which say nothing about its speed
         self.drained = False
         self._said: set[str] = set()
@@ -105,28 +68,28 @@ class Progress:
         if evaluations:
             self.say(f"resumed with {self._counted()}")
 
-    def started(self, costed: int, open: int) -> None:
-        self.costed, self.open = costed, open
+    def started(self, costed: int, pending: int) -> None:
+        self.costed, self.pending = costed, pending
 
-    def retried(self, key: str, why: str, open: int) -> None:
-        self.open = open
+    def retried(self, key: str, why: str, pending: int) -> None:
+        self.pending = pending
         self.say(f"{key}  {why}")
 
-    def drain(self, open: int) -> None:
+    def drain(self, pending: int) -> None:
         self.drained = True
-        wait = f"waiting for what runs ({open}); Ctrl-C again stops at once" if open else "nothing runs"
+        wait = f"waiting for what runs ({pending}); Ctrl-C again stops at once" if pending else "nothing runs"
         self.say(f"stopping: nothing more is started, {wait}")
 
-    def concluded(self, evaluation: Evaluation, spent: float, open: int) -> None:
-        self.open, self.spent = open, spent
+    def concluded(self, evaluation: Evaluation, spent: float, pending: int) -> None:
+        self.pending, self.spent = pending, spent
         self.evaluations[evaluation.key] = evaluation
-        if evaluation.status in ("finished", "paused"):
+        if evaluation.status in (State.FINISHED, State.PAUSED):
             what = ", ".join(f"{o.metric} {number(o.metric, evaluation.metrics[o.metric])}" for o in self.objectives)
             what += f" at {evaluation.fidelity:g}" if evaluation.fidelity is not None else ""
         else:
             what = f"{evaluation.status}: {evaluation.reason}"
         # A terminal has the table for the state; a log has to say it on every line.
-        state = "" if self._live else f" | {self._counted()}, {self.open} running, {self._ends()}"
+        state = "" if self._live else f" | {self._counted()}, {self.pending} running, {self._ends()}"
         self.say(f"{evaluation.key}  {what}  ({duration(evaluation.seconds or 0)}){state}")
 
     @property
@@ -141,8 +104,8 @@ class Progress:
     def _counted(self) -> str:
         """Of the budget; with several fidelities it is spent in parts."""
         counts = Counter(e.status for e in self.evaluations.values())
-        text = f"{budget(self.spent)}/{self.max_evaluations} evaluated, {counts['failed']} failed"
-        return text + "".join(f", {counts[state]} {state}" for state in ("paused", "rejected") if counts[state])
+        text = f"{budget(self.spent)}/{self.max_evaluations} evaluated, {counts[State.FAILED]} failed"
+        return text + "".join(f", {counts[state]} {state}" for state in (State.PAUSED, State.REJECTED) if counts[state])
 
     def _left(self) -> float | None:
         done = self.spent - self.spent_before
@@ -153,25 +116,27 @@ class Progress:
     @property
     def eligible(self) -> list[Evaluation]:
         """What has finished and meets the constraints."""
-        return [e for e in self.evaluations.values() if e.status == "finished" and meets(e.metrics, self.constraints)]
+        return [
+            e for e in self.evaluations.values() if e.status == State.FINISHED and meets(e.metrics, self.constraints)
+        ]
 
     def _ends(self) -> str:
-        eligible, left = self.eligible, self._left()
-        added = volume(eligible, self.objectives)
-        parts = [f"best {best(eligible, self.objectives)}"] if eligible else []
+        results, left = [e.metrics for e in self.eligible], self._left()
+        added = own_hypervolume(results, self.objectives)
+        parts = [f"best {best(results, self.objectives)}"] if results else []
         parts += [f"hypervolume {added:.4g}"] if added is not None else []
         parts += [f"about {duration(left)} left"] if left is not None else []
         return ", ".join(parts) or "no result yet"
 
     def _table(self):
         table = Table.grid(padding=(0, 2))
-        eligible, left = self.eligible, self._left()
-        added = volume(eligible, self.objectives)
-        on_front = len(front([e.metrics for e in eligible], self.objectives))
+        results, left = [e.metrics for e in self.eligible], self._left()
+        added = own_hypervolume(results, self.objectives)
+        on_front = len(front(results, self.objectives))
         table.add_row("", ProgressBar(total=self.max_evaluations, completed=self.spent, width=50))
         table.add_row("evaluated", self._counted())
-        table.add_row("running", f"{self.open}" + (f", {self.costed:,} candidates costed" if self.costed else ""))
-        table.add_row("best", best(eligible, self.objectives) or "-")
+        table.add_row("running", f"{self.pending}" + (f", {self.costed:,} candidates costed" if self.costed else ""))
+        table.add_row("best", best(results, self.objectives) or "-")
         table.add_row("front", f"{on_front} models" + (f", hypervolume {added:.4g}" if added is not None else ""))
         table.add_row(
             "time", f"{duration(self.elapsed)}" + (f", about {duration(left)} left" if left is not None else "")

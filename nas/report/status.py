@@ -6,46 +6,37 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from rich.console import Console
-
-from ..storage.run import STORE, Run
-from ..storage.store import CONFIG, how_to_resume, is_in_use
-from .front import FRONT
-from .progress import best, budget, duration, volume
+from ..formatting import best, budget, duration
+from ..objectives import own_hypervolume
+from ..storage.locks import is_in_use
+from ..storage.run import Run
+from ..storage.states import RETRIED, State
 
 SHOWN = 20  # jobs that run, and reasons of failures
-
-
-def print_status(directory: str | Path, console: Console) -> bool:
-    """Print it; returns whether a search is writing the run at this moment."""
-    lines, alive = describe_status(directory)
-    for line in lines:
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
-    return alive
 
 
 def describe_status(directory: str | Path, now: float | None = None) -> tuple[list[str], bool]:
     """(lines, whether a search is writing the run). Raises InputError when the folder holds no run."""
     directory = Path(directory)
     run = Run(directory)
-    alive = is_in_use(directory / STORE)
+    alive = is_in_use(run.folder.store)
     now = time.time() if now is None else now
     counts = Counter(e.status for e in run.all_evaluations)
     lines = [
         f"{directory}: {'a search is running' if alive else 'no search is running'}; "
-        f"{budget(run.spent)}{f' of {run.max_evaluations}' if run.max_evaluations else ''} evaluated, {counts['failed']} of them failed, "
-        + ", ".join(f"{counts[state]} {state}" for state in ("running", "asked", "paused", "rejected"))
+        f"{budget(run.spent)}{f' of {run.max_evaluations}' if run.max_evaluations else ''} evaluated, {counts[State.FAILED]} of them failed, "
+        + ", ".join(f"{counts[state]} {state}" for state in (State.RUNNING, State.ASKED, State.PAUSED, State.REJECTED))
     ]
     lines += _running(run, now, alive) + _speed(run, now) + _best(run) + _trouble(run)
     if not alive and not run.complete:
-        lines.append(f"to go on, {how_to_resume(directory)}")
-    elif not alive and (directory / CONFIG).exists() and not (directory / FRONT).exists():
-        lines.append(f"its front is not exported yet: {how_to_resume(directory)}")
+        lines.append(f"to go on, {run.folder.how_to_resume()}")
+    elif not alive and run.folder.config.exists() and not run.folder.front_json.exists():
+        lines.append(f"its front is not exported yet: {run.folder.how_to_resume()}")
     return lines, alive
 
 
 def _running(run: Run, now: float, alive: bool) -> list[str]:
-    running = [e for e in run.all_evaluations if e.status == "running"]
+    running = [e for e in run.all_evaluations if e.status == State.RUNNING]
     if not alive:
         return [f"  running when it stopped, to be started again: {len(running)}"] if running else []
     lines = []
@@ -71,17 +62,17 @@ def _speed(run: Run, now: float) -> list[str]:
 def _best(run: Run) -> list[str]:
     if not run.front:
         return []
-    added = volume(run.eligible, run.objectives)
+    added = own_hypervolume([e.metrics for e in run.eligible], run.objectives)
     return [
-        f"front: {len(run.front)} of {len(run.evaluations)} finished, best {best(run.front, run.objectives)}"
+        f"front: {len(run.front)} of {len(run.evaluations)} finished, best {best([e.metrics for e in run.front], run.objectives)}"
         + (f", hypervolume {added:.4g}" if added is not None else "")
     ]
 
 
 def _trouble(run: Run) -> list[str]:
-    reasons = Counter(e.reason for e in run.all_evaluations if e.status == "failed")
+    reasons = Counter(e.reason for e in run.all_evaluations if e.status == State.FAILED)
     lines = [f"failed {count} times: {reason}" for reason, count in reasons.most_common(SHOWN)]
-    retried = [e for e in run.events if e.state == "retried"]
+    retried = [e for e in run.events if e.state == RETRIED]
     if retried:
         lines.append(f"tried again {len(retried)} times, the last time because {retried[-1].detail}")
     return lines

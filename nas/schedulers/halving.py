@@ -8,24 +8,11 @@ from search_spaces import Architecture, InputError
 
 from ..algorithms import Algorithm, SpaceExhausted
 from ..objectives import meets, order
-from ..session.trial import Job
-from ..storage.store import Event
+from .job import Job
+from .scheduler import Scheduler
 
 
-def spent(events: Iterable[Event], fidelities: Sequence[float]) -> float:
-    """Whole evaluations that the events of a store stand for, failures included; of several fidelities each counts its share."""
-    return sum(share(fidelities, event.fidelity) for event in events if event.state in ("finished", "paused", "failed"))
-
-
-def share(fidelities: Sequence[float], fidelity: float | None) -> float:
-    """What an evaluation at one of the fidelities adds to the one before, as a share of a whole evaluation."""
-    if not fidelities:
-        return 1
-    below = max((f for f in fidelities if f < fidelity), default=0)
-    return (fidelity - below) / fidelities[-1]
-
-
-class SuccessiveHalving:
+class SuccessiveHalving(Scheduler):
     """Asynchronous successive halving over an algorithm that knows nothing of it.
 
     A result at fidelity f of the rungs f < g goes on to g when it is among the best f/g of its rung, so that about as much is
@@ -34,36 +21,38 @@ class SuccessiveHalving:
     for its stragglers. The algorithm is told the results of the first rung, which all architectures have and which compare
     like with like.
 
-    Without fidelities it only passes on what the algorithm asks and is told.
-
     Sources: L. Li et al., "A system for massively parallel hyperparameter tuning", MLSys 2020; R. Schmucker et al.,
     "Multi-objective asynchronous successive halving", 2021.
 
     Args:
-        fidelities: ascending amounts of work, the last one of which is all.
+        fidelities: ascending amounts of work, the rungs, the last one of which is all.
         always: keys of architectures that go on whatever their results.
+        keep: share of every rung that goes on, instead of f/g.
+
+    Raises:
+        InputError: there are no fidelities, or they do not ascend, or `keep` is no share.
     """
 
-    def __init__(self, algorithm: Algorithm, fidelities: Sequence[float] = (), always: Iterable[str] = ()):
-        fidelities = list(fidelities)
-        if fidelities != sorted(set(fidelities)) or any(f <= 0 for f in fidelities):
-            raise InputError(f"fidelities must ascend from above 0, not {', '.join(map(str, fidelities))}")
-        self.algorithm, self.fidelities, self.always = algorithm, fidelities, set(always)
+    def __init__(
+        self,
+        algorithm: Algorithm,
+        fidelities: Sequence[float],
+        always: Iterable[str] = (),
+        *,
+        keep: float | None = None,
+    ):
+        super().__init__(algorithm, fidelities, always)
+        if not self.fidelities:
+            raise InputError(
+                "scheduler 'halving' needs an evaluator with several fidelities; this one has none: use 'fifo'"
+            )
+        if keep is not None and not 0 < keep <= 1:
+            raise InputError(f"scheduler 'halving': option keep must be a share above 0, up to 1, not {keep!r}")
+        self.keep = keep
         # of every rung: key -> metrics, in the order of telling
-        self._told: list[dict[str, dict]] = [{} for _ in fidelities]
-        self._gone_on: list[set[str]] = [set() for _ in fidelities]  # from a rung to the next
+        self._told: list[dict[str, dict[str, float]]] = [{} for _ in self.fidelities]
+        self._gone_on: list[set[str]] = [set() for _ in self.fidelities]  # from a rung to the next
         self._architectures: dict[str, Architecture] = {}
-
-    @property
-    def first(self) -> float | None:
-        return self.fidelities[0] if self.fidelities else None
-
-    def is_last(self, job: Job) -> bool:
-        return not self.fidelities or job.fidelity >= self.fidelities[-1]
-
-    def cost(self, job: Job) -> float:
-        """What a job adds, as a share of a whole evaluation."""
-        return share(self.fidelities, job.fidelity)
 
     def _rung(self, job: Job) -> int:
         if job.fidelity not in self.fidelities:
@@ -78,7 +67,7 @@ class SuccessiveHalving:
         if (job := self._promotion()) is not None:
             return job
         try:
-            return Job(self.algorithm.ask(), self.first)
+            return self.first_job(self.algorithm.ask())
         except SpaceExhausted:
             if (job := self._promotion(everything=True)) is not None:
                 return job
@@ -97,7 +86,7 @@ class SuccessiveHalving:
         for key in told:
             if key in self.always and key not in gone:
                 return key
-        ratio = 1 if everything else self.fidelities[rung] / self.fidelities[rung + 1]
+        ratio = 1 if everything else self.keep or self.fidelities[rung] / self.fidelities[rung + 1]
         count = int(len(told) * ratio + 1e-9)
         if not count:
             return None
@@ -106,25 +95,18 @@ class SuccessiveHalving:
         return next((keys[i] for i in best if keys[i] not in gone), None)
 
     def expect(self, job: Job) -> None:
-        """Take note that a job is being done though it was not asked for."""
-        self.algorithm.expect(job.architecture)
+        """Take note that a job is being done though it was not asked for: its architecture has gone on to its rung."""
+        super().expect(job)
         self._architectures[job.key] = job.architecture
-        for rung, fidelity in enumerate(self.fidelities):
-            if fidelity < job.fidelity:
-                self._gone_on[rung].add(job.key)
+        for rung in range(self._rung(job)):
+            self._gone_on[rung].add(job.key)
 
     def tell(self, job: Job, metrics: Mapping[str, float]) -> None:
-        """The metrics of an architecture at a fidelity."""
+        """The metrics of an architecture at a fidelity; it is done where that was the last, or where they break a constraint."""
         self.expect(job)
-        if self.fidelities:
-            self._told[self._rung(job)][job.key] = dict(metrics)
+        self._told[self._rung(job)][job.key] = dict(metrics)
         if job.fidelity == self.first:
             self.algorithm.tell(job.architecture, metrics)
-
-    def tell_failure(self, job: Job, reason: str) -> None:
-        self.expect(job)
-        self.algorithm.tell_failure(job.architecture, reason)
-
-    def tell_rejected(self, job: Job, metrics: Mapping[str, float]) -> None:
-        self.expect(job)
-        self.algorithm.tell_rejected(job.architecture, metrics)
+        may_go_on = job.key in self.always or meets(metrics, self.algorithm.constraints)
+        if self.is_last(job) or not may_go_on:
+            self._done.add(job.key)

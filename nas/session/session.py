@@ -1,60 +1,59 @@
-"""One running search: what is to be done next, what is open, and the way of every outcome into the store and the algorithm.
+"""One running search: what is to be done next, what is pending, and the way of every outcome into the store and the scheduler.
 
-    algorithm.ask --> Session.propose --> store: asked --> an executor runs the job
-    algorithm.tell <-- Session.conclude <-- store: finished / paused / failed / rejected / retried <-- Outcome
+    scheduler.ask --> Session.propose --> store: asked --> an executor runs the job
+    scheduler.tell <-- Session.conclude <-- store: finished / paused / failed / rejected / retried <-- Outcome
 
-The store hears of a result before the algorithm does, and a session is rebuilt from the store alone.
+The store hears of a result before the scheduler does, and a session is rebuilt from the store alone.
 """
 
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from evaluators.evaluator import Evaluator
-from search_spaces import Architecture, InputError, SearchSpace
-from search_spaces.errors import one_of
+from search_spaces import Architecture, InputError
 
-from ..algorithms import Algorithm, SpaceExhausted
-from ..objectives import Constraint, Objective, check_metrics, is_number
-from ..report.progress import Progress
-from ..schedulers.halving import SuccessiveHalving, spent
-from ..storage.store import UNFINISHED, Store, how_to_resume
-from .trial import TRIALS, Job, Outcome, hung
+from ..algorithms import SpaceExhausted
+from ..schedulers import Job, Scheduler
+from ..storage.folder import RunFolder
+from ..storage.records import Evaluation, Event
+from ..storage.states import RETRIED, UNFINISHED, State
+from ..storage.store import Store
+from .limits import FAILURES, Failures, Rejections, Starts, nothing_fits
+from .listener import Listener
+from .metrics import check_measured, checked, estimates_of
+from .outcome import Ending, Outcome
+from .retries import Retries
+from .time_limits import hung
 
-# A search whose hard constraints reject this many architectures for every evaluation it may spend gives up.
-REJECTIONS_PER_EVALUATION = 5
-
-# How often a job is tried again when its process died, which may be the architecture's doing, and when its node went away,
-# which is not; and after how long, doubled every time.
-RETRIES = {"died": 2, "lost": 20}
-BACK_OFF, LONGEST = 1.0, 60.0  # seconds
 STOPPED = "the search was stopped"  # why what was running is asked again on resume
-# Workers in a row that do not come up until the search gives up: before anything has run, where others may still be coming
-# up for some seconds, and later.
-STARTS, LATER_STARTS = 4, 100
-START_SECONDS = 30.0
-# Evaluations that fail alike, from the first on, until the search gives up: then it is not the architectures.
-FAILURES = 5
+OFTEN = 3  # stops at each of which an architecture was running, until it is named
 
 
 class Session:
-    """What is still to be asked, what is open, and what has ended.
+    """What is still to be asked, what is pending, and what has ended.
 
     Args:
-        evaluator, objectives, constraints: of the search.
-        algorithm: what decides; a new one, which is told what the store has.
+        evaluator: what measures; it was prepared.
+        scheduler: what decides, over the algorithm whose objectives and constraints count; both are new and are told what
+            the store has.
         store: of the run, open for writing.
-        directory: the run's folder.
-        first: architectures asked before anything else, whatever the constraints.
-        also: architectures asked after those where they meet the constraints that can be estimated.
+        folder: of the run.
+        first: architectures of the store's space that are asked before anything else, whatever the constraints.
+        also: architectures that are asked after those where they meet the constraints that can be estimated.
         max_evaluations: whole evaluations to spend, failures included.
         max_seconds: after which none is started.
         time_limit: seconds that one may take.
+        listener: who is told what happens.
         clock: what tells the time, in seconds.
+
+    Attributes:
+        pending: the jobs that were handed out and have not ended, by key; those that wait to be tried again are not.
+        error: what ends the search early, raised once the executor has wound down.
+        draining: whether nothing more is started because somebody said so.
 
     Raises:
         InputError: the evaluator does not measure what is wanted, or the constraints leave nothing.
@@ -63,85 +62,61 @@ class Session:
     def __init__(
         self,
         evaluator: Evaluator,
-        objectives: Sequence[Objective],
-        algorithm: Algorithm,
+        scheduler: Scheduler,
         store: Store,
-        directory: Path,
+        folder: RunFolder,
         *,
         max_evaluations: int,
-        constraints: Sequence[Constraint] = (),
         first: Iterable[Architecture] = (),
         also: Iterable[Architecture] = (),
         max_seconds: float | None = None,
         time_limit: float | None = None,
-        progress: Progress | None = None,
+        listener: Listener | None = None,
         clock: Callable[[], float] = time.time,
     ):
-        self.evaluator, self.algorithm, self.store, self.directory = evaluator, algorithm, store, directory
-        self.objectives, self.constraints = list(objectives), list(constraints)
+        self.evaluator, self.scheduler, self.store, self.folder = evaluator, scheduler, store, folder
+        self.algorithm = scheduler.algorithm
         self.max_evaluations, self.time_limit, self.clock = max_evaluations, time_limit, clock
         self.deadline = clock() + max_seconds if max_seconds else None
-        self.progress = progress or Progress(objectives, max_evaluations, constraints=constraints)
-        self.error: Exception | None = None  # what ends the search early, raised once the executor has wound down
-        self.draining = False  # nothing more is started
-        self.open: dict[str, Job] = {}  # by key; those to be retried are not open
-        self.spent, self.rejected = 0, 0
+        self.listener = listener or Listener()
+        self.error: Exception | None = None
+        self.draining = False
+        self.pending: dict[str, Job] = {}
         self._exhausted = False  # nothing new is left, and nothing has ended since that was found
         self._dry = False  # the last proposal was none, and nothing has ended since
-        self._retries: list[tuple[float, Job]] = []  # when, what
-        self._started = False  # something ran in this session
-        self._unstarted, self._first_unstarted = 0, None  # how many in a row, and when the first was
-        self._failures: list[str] | None = []  # reasons in this session, until anything else has happened
-        self._deaths: dict[str, Counter] = {}  # key -> how often it died or was lost
-        self._check_metrics(algorithm.space)
-        algorithm.check_feasible()
-        # before anything is paid for
-        first = [store.space.adopt(architecture) for architecture in first]
-        self.halving = SuccessiveHalving(algorithm, evaluator.fidelities, always=[a.key for a in first])
-        self._waiting = self._restore(first, list(also))
-
-    def _check_metrics(self, space: SearchSpace) -> None:
-        """An evaluator that says what it measures must measure what is optimised and bounded."""
-        if not self.evaluator.metrics:
-            return
-        given = [*self.evaluator.metrics, *self.evaluator.estimate([space.sample(0)])]
-        for wanted in (*self.objectives, *self.constraints):
-            if wanted.metric not in given:
-                raise InputError(f"the evaluator does not measure {wanted.metric}; it measures {one_of(given)}")
+        self._retries, self._starts = Retries(clock), Starts(clock)
+        rejected = len(store.evaluations(State.REJECTED))
+        self._rejections, self._failures = Rejections(max_evaluations, rejected), Failures()
+        self._wanted = [*self.algorithm.objectives, *self.algorithm.constraints]
+        check_measured(evaluator, self.algorithm.space, self._wanted)
+        self.algorithm.check_feasible()
+        self._waiting = self._restore(list(first), list(also))
 
     def _restore(self, first: list[Architecture], also: list[Architecture]) -> list[Job]:
-        """Take up what the store has; returns what is to be asked before the algorithm is."""
+        """Take up what the store has; returns what is to be asked before the scheduler is."""
         earlier = {e.key: e for e in self.store.evaluations()}
-        events = self.store.events()  # in the order in which the algorithm was told
-        for event in events:
-            evaluation = earlier[event.key]
-            job = Job(evaluation.architecture, event.fidelity)
-            if event.state == "finished":
-                self.halving.tell(job, evaluation.metrics)  # as they are now: some are measured again at the end
-            elif event.state == "paused":
-                self.halving.tell(job, event.metrics)
-            elif event.state == "failed":
-                self.halving.tell_failure(job, evaluation.reason)
-            elif event.state == "rejected":
-                self.halving.tell_rejected(job, evaluation.metrics)
-                self.rejected += 1
-        self.spent = spent(events, self.halving.fidelities)
-        self.progress.restore(list(earlier.values()), self.spent)
+        events = self.store.events()
+        self.scheduler.restore(list(earlier.values()), events)
+        self.listener.restore(list(earlier.values()), self.spent)
         for e in earlier.values():
-            if e.status == "running":
-                self.store.retried(e.architecture, STOPPED, node=e.node)
-                times = 1 + sum(
-                    (event.key, event.state, event.detail) == (e.key, "retried", STOPPED) for event in events
-                )
-                if times >= 3:
-                    self.progress.say(
-                        f"{e.key} was running each of the {times} times that the search was stopped; should it be what ends "
-                        "the process, a worker of Ray's contains that"
-                    )
+            if e.status == State.RUNNING:
+                self._restart(e, events)
+            self._discard(e.key)
         unfinished = [Job(e.architecture, e.fidelity) for e in earlier.values() if e.status in UNFINISHED]
         new = [a for a in {a.key: a for a in first}.values() if a.key not in earlier]
         also = self.algorithm.candidates(a for a in also if a.key not in earlier and a not in new)[0]
-        return [*unfinished, *(Job(architecture, self.halving.first) for architecture in [*new, *also])]
+        return [*unfinished, *map(self.scheduler.first_job, [*new, *also])]
+
+    def _restart(self, evaluation: Evaluation, events: list[Event]) -> None:
+        """What was running when the search was stopped is to be asked again."""
+        self.store.retried(evaluation.architecture, STOPPED, node=evaluation.node)
+        stops = [(event.key, event.state, event.detail) for event in events]
+        times = 1 + stops.count((evaluation.key, RETRIED, STOPPED))
+        if times >= OFTEN:
+            self.listener.say(
+                f"{evaluation.key} was running each of the {times} times that the search was stopped; should it be what ends "
+                "the process, a worker of Ray's contains that"
+            )
 
     # -- what is next -------------------------------------------------------------------------------------------
 
@@ -154,31 +129,23 @@ class Session:
     def _next(self) -> Job | None:
         if self.ending:
             return None
-        for entry in sorted(self._retries, key=lambda entry: entry[0]):
-            if entry[0] <= self.clock():
-                self._retries.remove(entry)
-                return self._begin(entry[1])
+        if (job := self._retries.take()) is not None:
+            return self._begin(job)
         if self.left <= 1e-9:
             return None
-        if self.rejected > REJECTIONS_PER_EVALUATION * self.max_evaluations:
-            if not self.algorithm.feasible:
-                self.error = InputError(self._nothing_fits())
-            else:
-                self.progress.once(
-                    f"{self.rejected} architectures were rejected: the search ends with what it has", about="the end"
-                )
-                self._exhausted = True
+        if self._rejections.are_too_many:
+            self._give_up_on_rejections()
             return None
         if self._waiting:
             job = self._waiting.pop(0)
-            self.halving.expect(job)
+            self.scheduler.expect(job)
             return self._begin(job)
         if self._exhausted:
             return None
         try:
-            job = self.halving.ask()
+            job = self.scheduler.ask()
         except SpaceExhausted:
-            self.progress.once("there is no architecture left that meets the constraints and was not asked yet")
+            self.listener.once("there is no architecture left that meets the constraints and was not asked yet")
             self._exhausted = True
             return None
         except Exception as error:
@@ -186,16 +153,32 @@ class Session:
             return None
         return None if self.ending else self._begin(job)  # an ask takes its time
 
+    def _give_up_on_rejections(self) -> None:
+        if not self.algorithm.feasible:
+            rejected = self.store.evaluations(State.REJECTED)
+            self.error = InputError(nothing_fits(rejected, self.algorithm.constraints))
+            return
+        count = self._rejections.count
+        self.listener.once(
+            f"{count} architectures were rejected: the search ends with what it has", about="the end of the search"
+        )
+        self._exhausted = True
+
+    @property
+    def spent(self) -> float:
+        """Whole evaluations that were paid for, of all times, as the store counts them."""
+        return self.store.spent
+
     @property
     def left(self) -> float:
         """Whole evaluations that are neither spent nor under way."""
-        pending = [*self.open.values(), *(job for _, job in self._retries)]
-        return max(0, self.max_evaluations - self.spent - sum(map(self.halving.cost, pending)))
+        under_way = [*self.pending.values(), *self._retries.jobs]
+        return max(0, self.max_evaluations - self.spent - sum(map(self.scheduler.cost, under_way)))
 
     @property
     def over(self) -> bool:
-        """Whether nothing is open and nothing more will be proposed."""
-        return not self.open and (self.ending or ((self._dry or self.complete) and not self._retries))
+        """Whether nothing is pending and nothing more will be proposed."""
+        return not self.pending and (self.ending or ((self._dry or self.complete) and not self._retries.jobs))
 
     @property
     def ending(self) -> bool:
@@ -211,141 +194,120 @@ class Session:
     @property
     def next_retry(self) -> float | None:
         """When, by the clock, a job that died is due again."""
-        return min((due for due, _ in self._retries), default=None)
+        return self._retries.next_at
 
     def _begin(self, job: Job) -> Job | None:
         try:
-            estimates = {name: values[0] for name, values in self.evaluator.estimate([job.architecture]).items()}
-            for name, value in estimates.items():
-                if not is_number(value):
-                    raise InputError(f"the evaluator estimates {name} as {value!r}, not a finite number")
-                estimates[name] = value.item() if hasattr(value, "item") else value
-            self.store.asked(job.architecture, estimates, fidelity=job.fidelity)
+            self.store.asked(job.architecture, estimates_of(self.evaluator, job.architecture), fidelity=job.fidelity)
         except Exception as error:
             self.error = error
             return None
-        self.open[job.key] = job
-        self.progress.started(costed=self.algorithm.costed, open=len(self.open))
+        self.pending[job.key] = job
+        self.listener.started(costed=self.algorithm.costed, pending=len(self.pending))
         return job
-
-    def _nothing_fits(self) -> str:
-        tried = self.store.evaluations("rejected")
-        parts = []
-        for constraint in self.constraints:
-            values = [e.metrics[constraint.metric] for e in tried if constraint.metric in e.metrics]
-            if values and min(map(constraint.violation, values)) > 0:
-                nearest = min(values, key=constraint.violation)
-                parts.append(f"none met {constraint}; the nearest of {len(values)} tried has {nearest:g}")
-        why = ", ".join(parts) or f"the last because: {tried[-1].reason}"
-        return f"{self.rejected} architectures were rejected, and nothing that meets the constraints was found: {why}"
 
     # -- what has happened --------------------------------------------------------------------------------------
 
     def running(self, job: Job, node: str | None) -> None:
         """A job has started on a node."""
-        self._started, self._unstarted, self._first_unstarted = True, 0, None
+        self._starts.succeeded()
         try:
             self.store.running(job.architecture, node=node)
         except Exception as error:  # a full disk, say
-            self.error = self.error or error
+            self.end_with(error)
 
-    def unstarted(self, reason: str) -> None:
+    def unstarted(self, reason: str | None) -> None:
         """A worker did not come up. Where none ever has, a few such are enough to know that it is not the fault of a node."""
-        self._unstarted += 1
-        self._first_unstarted = self.clock() if self._first_unstarted is None else self._first_unstarted
-        many = self._unstarted >= (LATER_STARTS if self._started else STARTS)
-        if many and self.clock() >= self._first_unstarted + START_SECONDS:
-            self.error = self.error or InputError(f"workers cannot start: {reason}")
+        if self._starts.failed():
+            self.end_with(InputError(f"workers cannot start: {reason}"))
+
+    def end_with(self, error: Exception) -> None:
+        """End the search early; of several errors, the first is its reason."""
+        self.error = self.error or error
 
     def conclude(self, job: Job, outcome: Outcome) -> None:
-        """Record how a job ended, then tell the algorithm; or see to it that it is tried again."""
-        self.open.pop(job.key, None)
+        """Record how a job ended, then tell the scheduler; or see to it that it is tried again."""
+        self.pending.pop(job.key, None)
         self._dry = self._exhausted = False
-        if outcome.status == "unfinished":
-            self.error = self.error or InputError(
-                f"{outcome.reason}; every result is safe: free space, then {how_to_resume(self.directory)}"
-            )
+        if outcome.status == Ending.UNFINISHED:
+            how = self.folder.how_to_resume()
+            self.end_with(InputError(f"{outcome.reason}; every result is safe: free space, then {how}"))
             return
-        if outcome.status == "unstarted":
+        if outcome.status == Ending.REFUSED:
+            self.end_with(InputError(outcome.reason))
+            return
+        if outcome.status == Ending.UNSTARTED:
             self.unstarted(outcome.reason)
-            outcome = replace(outcome, status="lost")
+            outcome = replace(outcome, status=Ending.LOST)
         try:
-            if outcome.status in RETRIES:
-                late = hung(self.trial_directory(job), self.time_limit)
-                outcome = replace(late, node=outcome.node) if late else self._try_again(job, outcome)
-            if outcome is not None:
-                self._record(job, self._checked(job, outcome))
+            ended: Outcome | None = outcome
+            if outcome.status in (Ending.DIED, Ending.LOST):
+                late = hung(self.folder.trial(job.key), self.time_limit)
+                ended = replace(late, node=outcome.node) if late else self._try_again(job, outcome)
+            if ended is not None:
+                known = self.store.evaluation(job.architecture).metrics
+                self._record(job, checked(ended, known, self._wanted, self.listener))
         except Exception as error:  # a full disk, say; the outcome stays in the trial's folder
-            self.error = self.error or error
+            self.end_with(error)
 
     def _try_again(self, job: Job, outcome: Outcome) -> Outcome | None:
         """Queue a job whose process is gone; the failure to record when that has been too often."""
-        deaths = self._deaths.setdefault(job.key, Counter())
-        deaths[outcome.status] += 1
-        count, most = deaths[outcome.status], RETRIES[outcome.status]
-        if count > most:
-            return Outcome("failed", reason=f"{outcome.reason} ({count} times)", node=outcome.node)
-        self.store.retried(job.architecture, outcome.reason, node=outcome.node)
-        seconds = min(LONGEST, BACK_OFF * 2 ** (count - 1))
-        self._retries.append((self.clock() + seconds, job))
-        when = "it is tried again on resume" if self.ending else f"retry {count} of {most} in {seconds:g} s"
-        self.progress.retried(job.key, f"{outcome.reason}; {when}", len(self.open))
+        attempt = self._retries.add(job, outcome.status)
+        if attempt is None:
+            times = self._retries.count(job, outcome.status)
+            return Outcome(Ending.FAILED, reason=f"{outcome.reason} ({times} times)", node=outcome.node)
+        self.store.retried(job.architecture, outcome.reason or "", node=outcome.node)
+        when = "it is tried again on resume" if self.ending else str(attempt)
+        self.listener.retried(job.key, f"{outcome.reason}; {when}", len(self.pending))
         return None
 
-    def _checked(self, job: Job, outcome: Outcome) -> Outcome:
-        """The outcome, as a failure where a metric that is needed is missing or no finite number."""
-        if outcome.status != "finished":
-            return outcome
-        metrics = {**self.store.evaluation(job.architecture).metrics, **outcome.metrics}
-        wanted = [*self.objectives, *self.constraints]
-        for name, text in outcome.ignored.items():
-            if name in {each.metric for each in wanted}:
-                return replace(outcome, status="failed", reason=f"metric {name} is {text}, not a finite number")
-            self.progress.once(f"metric {name} is not recorded: {text} is not a finite number", about=name)
-        try:
-            check_metrics(metrics, wanted)
-        except InputError as error:
-            return replace(outcome, status="failed", reason=str(error))
-        return replace(outcome, metrics=metrics)
-
     def _record(self, job: Job, outcome: Outcome) -> None:
-        architecture, ended = job.architecture, {"seconds": outcome.seconds, "node": outcome.node}
-        if outcome.status != "failed":
-            self._failures = None
-        if outcome.status == "finished":
-            if self.halving.is_last(job):
-                self.store.finished(architecture, outcome.metrics, **ended)
-            else:
-                self.store.paused(architecture, outcome.metrics, **ended)
-            self.halving.tell(job, outcome.metrics)
-        elif outcome.status == "rejected":
-            self.store.rejected(architecture, outcome.metrics, outcome.reason, **ended)
-            self.halving.tell_rejected(job, outcome.metrics)
-            self.rejected += 1
+        architecture, seconds, node = job.architecture, outcome.seconds, outcome.node
+        if outcome.status == Ending.FINISHED:
+            record = self.store.finished if self.scheduler.is_last(job) else self.store.paused
+            record(architecture, outcome.metrics, seconds=seconds, node=node)
+            self.scheduler.tell(job, outcome.metrics)
+            self._failures.otherwise()
+        elif outcome.status == Ending.REJECTED:
+            self.store.rejected(architecture, outcome.metrics, outcome.reason, seconds=seconds, node=node)
+            self.scheduler.tell_rejected(job, outcome.metrics)
+            self._rejections.add()
+            self._failures.otherwise()
         else:
-            self.store.failed(architecture, outcome.reason, **ended)
-            self.halving.tell_failure(job, outcome.reason)
-            self._failed(outcome.reason)
-        self.spent += self.halving.cost(job) if outcome.status != "rejected" else 0
-        self.progress.concluded(self.store.evaluation(architecture), self.spent, len(self.open))
+            reason = outcome.reason or "no reason is known"
+            self.store.failed(architecture, reason, seconds=seconds, node=node)
+            self.scheduler.tell_failure(job, reason)
+            if self._failures.add(reason):
+                self.end_with(InputError(self._all_failed(reason)))
+        self._discard(job.key)
+        self.listener.concluded(self.store.evaluation(architecture), self.spent, len(self.pending))
 
-    def _failed(self, reason: str) -> None:
-        """Give up where all fail alike: a wrong setting would spend the budget and blame every architecture."""
-        if self._failures is None:
+    def _all_failed(self, reason: str) -> str:
+        return (
+            f"the first {FAILURES} evaluations all failed, because: {reason}; "
+            f"{self.folder.trials} tells more. Mend the cause and start anew in another folder: what failed is not tried again"
+        )
+
+    def _discard(self, key: str) -> None:
+        """Let the evaluator remove what only going on with an architecture would need, once it never will."""
+        directory = self.folder.trial(key).path
+        if not self.scheduler.is_done(key) or not directory.exists():
             return
-        self._failures.append(reason)
-        if len(self._failures) >= FAILURES and len(set(self._failures)) == 1:
-            self.error = self.error or InputError(
-                f"the first {len(self._failures)} evaluations all failed, because: {reason}; {self.directory / TRIALS} tells "
-                "more. Mend the cause and start anew in another folder: what failed is not tried again"
+        try:
+            self.evaluator.discard(directory)
+        except OSError as error:  # it costs room and nothing else
+            why = error.strerror or error
+            self.listener.once(
+                f"{directory}: what is not needed any more could not be removed ({why})", about="removal"
             )
 
     # -- the end ------------------------------------------------------------------------------------------------
 
     def drain(self) -> None:
-        """Start nothing more; what is open is waited for."""
+        """Start nothing more; what is pending is waited for."""
         self.draining = True
-        self.progress.drain(len(self.open))
+        self.listener.drain(len(self.pending))
 
     def trial_directory(self, job: Job) -> Path:
-        return self.directory / TRIALS / job.key
+        """The folder that a job is evaluated in."""
+        return self.folder.trial(job.key).path

@@ -4,31 +4,38 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from evaluators.latency.profile import DeviceProfile
-from search_spaces import InputError, SearchSpace
+from search_spaces import SearchSpace
 
 from ..objectives import Constraint, Objective, meets, ranks
-from ..schedulers.halving import spent
+from .folder import RunFolder
+from .states import State
 from .store import Evaluation, Store
 
-STORE = "store.sqlite"
-DEVICES = "devices"  # folder of the profiles that a run predicts with
+if TYPE_CHECKING:
+    from evaluators.latency.profile import DeviceProfile
 
 
 class Run:
     """The evaluations of one search and their front, as the store has them now.
+
+    Args:
+        space: what was searched; without it, architectures are of a space with the recorded choices, which lacks what is code
+            in the user's own.
+
+    Attributes:
+        spent: whole evaluations that were paid for, failures included.
 
     Raises:
         InputError: the folder holds no run, or one that this version cannot read.
     """
 
     def __init__(self, directory: str | Path, space: SearchSpace | None = None):
-        self.directory = Path(directory)
-        path = self.directory / STORE
-        if not path.exists():
-            raise InputError(f"{self.directory} holds no run (there is no {STORE} in it)")
-        with Store.open(path, space, read_only=True) as store:
+        self.folder = RunFolder(directory)
+        self.directory = self.folder.path
+        self.folder.check_exists()
+        with Store.open(self.folder.store, space, read_only=True) as store:
             self.space = store.space
             self.settings = store.get_meta("settings") or {}
             self.costed = store.get_meta("costed") or 0
@@ -37,17 +44,13 @@ class Run:
             self.complete = bool(store.get_meta("complete"))  # the search came to its end
             self.all_evaluations = store.evaluations()
             self.events = store.events()
+            self.spent = store.spent
         self.objectives = [Objective(*pair) for pair in self.settings.get("objectives", [])]
 
     @property
     def evaluations(self) -> list[Evaluation]:
         """The finished evaluations, in the order they were asked."""
-        return [e for e in self.all_evaluations if e.status == "finished"]
-
-    @property
-    def spent(self) -> float:
-        """Whole evaluations that were spent, failures included."""
-        return spent(self.events, self.settings.get("fidelities", []))
+        return [e for e in self.all_evaluations if e.status == State.FINISHED]
 
     @property
     def protocol(self) -> str:
@@ -60,8 +63,10 @@ class Run:
     @cached_property
     def profiles(self) -> list[DeviceProfile]:
         """The profiles that the run predicts with, as it keeps them."""
+        from evaluators.latency.profile import DeviceProfile  # their checks take time to load, and few look here
+
         names = self.settings.get("devices") or {}
-        return [DeviceProfile.load(self.directory / DEVICES / f"{name}.json") for name in names]
+        return [DeviceProfile.load(self.folder.device(name)) for name in names]
 
     @property
     def eligible(self) -> list[Evaluation]:
@@ -82,6 +87,6 @@ class Run:
         return sorted(members, key=lambda e: e.metrics[first.metric], reverse=first.direction == "max")
 
 
-def load_run(directory: str | Path) -> Run:
-    """The run in a folder; it may still be running."""
-    return Run(directory)
+def load_run(directory: str | Path, space: SearchSpace | None = None) -> Run:
+    """The run in a folder; it may still be running. Arguments and errors are those of `Run`."""
+    return Run(directory, space)

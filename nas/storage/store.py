@@ -3,122 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import math
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from filelock import FileLock, Timeout
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
+from filelock import FileLock
 
 from search_spaces import Architecture, InputError, SearchSpace
-from search_spaces.definition import define, recall
+from search_spaces.definition import check_holds, define, recall
 
-VERSION = 2
-APPLICATION_ID = 0x45564F59  # "EVOY"
-
-CONFIG = "search.yaml"  # beside the store, where a command started the run
-UNFINISHED = ("asked", "running")
-
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE evaluations (
-    id INTEGER PRIMARY KEY,          -- order of asking
-    key TEXT NOT NULL UNIQUE,        -- of the architecture
-    architecture TEXT NOT NULL,      -- its values, JSON
-    status TEXT NOT NULL CHECK (status IN ('asked', 'running', 'paused', 'finished', 'failed', 'rejected')),
-    fidelity REAL,                   -- asked for or reached, where there are several
-    metrics TEXT NOT NULL,           -- JSON; estimates from the start, measurements when they are there
-    reason TEXT,
-    asked_at REAL NOT NULL,          -- seconds since 1970; of the latest time, as started_at and ended_at
-    started_at REAL,
-    ended_at REAL,
-    seconds REAL,                    -- the evaluation itself, of all fidelities together
-    node TEXT,
-    attempts INTEGER NOT NULL DEFAULT 1
-);
-CREATE TABLE events (                -- every change of state, in order
-    id INTEGER PRIMARY KEY,
-    at REAL NOT NULL,
-    key TEXT NOT NULL,
-    state TEXT NOT NULL,             -- a status, or retried
-    fidelity REAL,
-    node TEXT,
-    detail TEXT                      -- why, or the metrics that were told (JSON)
-);
-"""
-
-COLUMNS = "architecture, status, metrics, reason, asked_at, ended_at, seconds, node, attempts"
-EVENT_COLUMNS = "at, key, state, fidelity, node, detail"
-
-# Version 1 had no events, nothing ran or paused, and there was one fidelity. What it tells of events, in order:
-EVENTS_1 = f"""
-SELECT {EVENT_COLUMNS} FROM (
-    SELECT asked_at AS at, key, 'asked' AS state, NULL AS fidelity, NULL AS node, NULL AS detail FROM evaluations
-    UNION ALL
-    SELECT ended_at, key, status, NULL, node, coalesce(reason, metrics) FROM evaluations WHERE status != 'asked'
-) ORDER BY at
-"""
-FROM_VERSION_1 = f"""
-CREATE TEMPORARY TABLE known AS SELECT * FROM evaluations;
-CREATE TEMPORARY TABLE happened AS {EVENTS_1};
-DROP TABLE evaluations;
-{SCHEMA}
-INSERT INTO evaluations (id, key, {COLUMNS}) SELECT id, key, {COLUMNS} FROM known;
-INSERT INTO events ({EVENT_COLUMNS}) SELECT {EVENT_COLUMNS} FROM happened;
-DROP TABLE known;
-DROP TABLE happened;
-"""
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """One architecture with what is recorded about it.
-
-    `status` is asked, running, paused (judged at a lower fidelity and put aside), finished, failed or rejected; times are
-    seconds since 1970.
-    """
-
-    architecture: Architecture
-    status: str
-    metrics: dict[str, float]
-    reason: str | None = None
-    asked_at: float = 0.0
-    ended_at: float | None = None
-    seconds: float | None = None
-    node: str | None = None
-    attempts: int = 1
-    fidelity: float | None = None
-    started_at: float | None = None
-
-    @property
-    def key(self) -> str:
-        return self.architecture.key
-
-
-@dataclass(frozen=True)
-class Event:
-    """One change of state; `state` is a status of an evaluation, or retried. `detail` says why it failed or was retried."""
-
-    at: float
-    key: str
-    state: str
-    fidelity: float | None = None
-    node: str | None = None
-    detail: str | None = None
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """What was told when it paused or finished."""
-        return json.loads(self.detail) if self.state in ("paused", "finished") else {}
+from . import schema
+from .folder import RunFolder
+from .locks import write_lock
+from .records import Evaluation, Event
+from .schema import COLUMNS, EVENT_COLUMNS, EVENTS_1, NEW_COLUMNS, VERSION, quoted
+from .spending import share
+from .states import ENDED, RETRIED, SPENDING, State
 
 
 class Store:
@@ -127,6 +32,10 @@ class Store:
     Every method that changes something has made it durable when it returns: the journal is a write-ahead log that is
     synchronised at every commit, so neither a killed process nor a power cut loses what was acknowledged. An
     evaluation takes seconds at least; a synchronisation takes milliseconds.
+
+    Attributes:
+        space: that every recorded architecture is of: the one that was given, without its restrictions, or else one that is
+            made from the record.
     """
 
     def __init__(
@@ -139,8 +48,12 @@ class Store:
     ):
         self.path, self.space, self.clock = path, space, clock
         self._connection, self._lock = connection, lock
-        self._is_old = connection.execute("PRAGMA user_version").fetchone()[0] < VERSION  # and only read
-        self._columns = COLUMNS + ("" if self._is_old else ", fidelity, started_at")
+        is_old = schema.application_and_version(connection)[1] < VERSION  # and only read
+        self._columns = COLUMNS if is_old else COLUMNS + NEW_COLUMNS
+        self._events = EVENTS_1 if is_old else f"SELECT {EVENT_COLUMNS} FROM events ORDER BY id"
+        self._fidelities: list[float] = (self.get_meta("settings") or {}).get("fidelities", [])
+        ended = f"SELECT fidelity, count(*) FROM ({self._events}) WHERE state IN ({quoted(SPENDING)}) GROUP BY fidelity"
+        self._ended: Counter[float | None] = Counter(dict(connection.execute(ended)))  # by fidelity, what was paid for
 
     # -- opening ------------------------------------------------------------------------------------------------
 
@@ -154,54 +67,60 @@ class Store:
         clock: Callable[[], float] = time.time,
         durable: bool = True,
     ) -> Store:
-        """A new store. Raises InputError when the file exists or the folder cannot be written.
+        """A new store of a search of `space`.
 
         Args:
+            settings: what JSON holds, for the record; its `fidelities`, where there are several, tell what an evaluation costs.
             clock: what tells the time of every change, in seconds.
             durable: False leaves synchronising to the system: for records that cost nothing to make again.
+
+        Raises:
+            InputError: the file exists, the folder cannot be written, or the settings are not what JSON holds.
         """
         path = Path(path)
+        definition, whole = define(space), define(space.unrestricted)
+        meta = {"space": definition, "settings": dict(settings)}
+        if whole != definition:
+            meta["unrestricted"] = whole
         try:
-            meta = {"space": json.dumps(define(space)), "settings": json.dumps(dict(settings))}
+            texts = {name: json.dumps(value) for name, value in meta.items()}
         except TypeError as error:
             raise InputError(f"settings of {path.parent} must be what JSON holds ({error})") from None
-        lock = _lock(path)
+        lock = write_lock(path)
         with _releasing_on_error(lock), _disk_errors(path):
             if path.exists():
                 raise InputError(f"{path} exists")
             connection = _connect(path)
             if not durable:
                 connection.execute("PRAGMA synchronous = OFF")
-            with connection:
-                connection.executescript(
-                    f"BEGIN; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; {SCHEMA}"
-                )
-                connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
-                connection.commit()
-        return cls(path, connection, recall(define(space)), lock, clock)
+            schema.create(connection, texts)
+            return cls(path, connection, space.unrestricted, lock, clock)
 
     @classmethod
     def open(cls, path: str | Path, space: SearchSpace | None = None, *, read_only: bool = False) -> Store:
         """An existing store.
 
+        Args:
+            space: what is searched; without it, one with the recorded choices, which lacks what is code in the user's own.
+            read_only: only look; then a search may write it meanwhile.
+
         Raises:
-            InputError: no such file, not a store, written by a newer version, of another space than `space`, or (to
-                write) in use by another search.
+            InputError: no such file, not a store, written by a newer version, of another space than `space` or one with
+                choices or values that `space` lacks, or (to write) in use by another search.
         """
         path = Path(path)
         if not path.is_file():
             raise InputError(f"{path}: no such file")
-        lock = None if read_only else _lock(path)
+        lock = None if read_only else write_lock(path)
         with _releasing_on_error(lock), _disk_errors(path):
             try:
                 connection = _connect(path, read_only)
-                application = connection.execute("PRAGMA application_id").fetchone()[0]
-                version = connection.execute("PRAGMA user_version").fetchone()[0]
+                application, version = schema.application_and_version(connection)
             except sqlite3.DatabaseError as error:
                 if isinstance(error, sqlite3.OperationalError):
                     raise
                 raise InputError(f"{path}: not a store of evoyolo ({error})") from None
-            if application != APPLICATION_ID:
+            if application != schema.APPLICATION_ID:
                 raise InputError(f"{path}: not a store of evoyolo")
             if version > VERSION:
                 raise InputError(
@@ -209,15 +128,11 @@ class Store:
                     "upgrade evoyolo"
                 )
             if version < VERSION and not read_only:
-                _migrate(connection)
-            definition = json.loads(connection.execute("SELECT value FROM meta WHERE name = 'space'").fetchone()[0])
-            if space is not None and define(space)["name"] != definition["name"]:
-                raise InputError(f"{path} is of the space {definition['name']!r}, not of {space.name!r}")
-            if space is not None and not read_only and define(space) != definition:
-                raise InputError(f"{path} is of a space {space.name!r} with other choices or values")
-        return cls(path, connection, recall(definition), lock)
+                schema.migrate(connection)
+            return cls(path, connection, _space_of(path, connection, space, read_only), lock)
 
     def close(self) -> None:
+        """Let go of the file, and of the right to write it."""
         self._connection.close()
         if self._lock:
             self._lock.release()
@@ -225,7 +140,7 @@ class Store:
     def __enter__(self) -> Store:
         return self
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     # -- writing ------------------------------------------------------------------------------------------------
@@ -234,60 +149,98 @@ class Store:
         self, architecture: Architecture, estimates: Mapping[str, float], *, fidelity: float | None = None
     ) -> None:
         """An evaluation begins, goes on at a higher fidelity, or begins again because it never ended."""
-        with self._changing(architecture, "asked"):
+        values = json.dumps(architecture.to_dict())
+        with self._changing(architecture, State.ASKED):
             changed = self._connection.execute(
-                "INSERT INTO evaluations (key, architecture, status, fidelity, metrics, asked_at) "
-                "VALUES (?, ?, 'asked', ?, ?, ?) ON CONFLICT (key) DO UPDATE SET status = 'asked', fidelity = "
-                "excluded.fidelity, asked_at = excluded.asked_at, attempts = attempts + (status != 'paused') "
-                "WHERE status IN ('asked', 'running', 'paused')",
-                (architecture.key, json.dumps(architecture.to_dict()), fidelity, _metrics(estimates), self.clock()),
+                "INSERT INTO evaluations (key, architecture, status, fidelity, metrics, asked_at) VALUES (?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (key) DO UPDATE SET status = excluded.status, fidelity = excluded.fidelity, "
+                f"asked_at = excluded.asked_at, attempts = attempts + (status != '{State.PAUSED}') "
+                f"WHERE status NOT IN ({quoted(ENDED)})",
+                (architecture.key, values, State.ASKED, fidelity, _metrics(estimates), self.clock()),
             ).rowcount
             if not changed:
                 raise KeyError(f"{architecture.key} has ended")
 
     def running(self, architecture: Architecture, *, node: str | None = None) -> None:
         """Its evaluation has started somewhere."""
-        with self._changing(architecture, "running", node=node):
-            self._update(architecture, status="running", started_at=self.clock(), node=node)
+        with self._changing(architecture, State.RUNNING, node=node):
+            self._update(architecture, status=State.RUNNING, started_at=self.clock(), node=node)
 
-    def paused(self, architecture: Architecture, metrics: Mapping[str, float], *, seconds=None, node=None) -> None:
+    def paused(
+        self,
+        architecture: Architecture,
+        metrics: Mapping[str, float],
+        *,
+        seconds: float | None = None,
+        node: str | None = None,
+    ) -> None:
         """It was judged at the fidelity it was asked at, which is not the last."""
-        self._end(architecture, "paused", metrics, None, seconds, node)
+        self._end(architecture, State.PAUSED, metrics, None, seconds, node)
 
-    def finished(self, architecture: Architecture, metrics: Mapping[str, float], *, seconds=None, node=None) -> None:
-        self._end(architecture, "finished", metrics, None, seconds, node)
+    def finished(
+        self,
+        architecture: Architecture,
+        metrics: Mapping[str, float],
+        *,
+        seconds: float | None = None,
+        node: str | None = None,
+    ) -> None:
+        """It was evaluated to the end; the metrics join those that were known before."""
+        self._end(architecture, State.FINISHED, metrics, None, seconds, node)
 
-    def failed(self, architecture: Architecture, reason: str, *, seconds=None, node=None) -> None:
-        self._end(architecture, "failed", {}, reason, seconds, node)
+    def failed(
+        self, architecture: Architecture, reason: str, *, seconds: float | None = None, node: str | None = None
+    ) -> None:
+        """It could not be evaluated, and is not asked again."""
+        self._end(architecture, State.FAILED, {}, reason, seconds, node)
 
     def rejected(
-        self, architecture: Architecture, metrics: Mapping[str, float], reason, *, seconds=None, node=None
+        self,
+        architecture: Architecture,
+        metrics: Mapping[str, float],
+        reason: str | None,
+        *,
+        seconds: float | None = None,
+        node: str | None = None,
     ) -> None:
-        self._end(architecture, "rejected", metrics, reason, seconds, node)
+        """A hard constraint was found violated, so the rest of its evaluation was not paid for."""
+        self._end(architecture, State.REJECTED, metrics, reason, seconds, node)
 
-    def retried(self, architecture: Architecture, reason: str, *, node=None) -> None:
+    def retried(self, architecture: Architecture, reason: str, *, node: str | None = None) -> None:
         """Its process or node went away, through no known fault of the architecture; it will be asked again."""
-        with self._changing(architecture, "retried", node=node, detail=reason):
-            self._update(architecture, status="asked", started_at=None, node=None)
+        with self._changing(architecture, RETRIED, node=node, detail=reason):
+            self._update(architecture, status=State.ASKED, started_at=None, node=None)
 
-    def _end(self, architecture, status, metrics, reason, seconds, node) -> None:
+    def _end(
+        self,
+        architecture: Architecture,
+        state: State,
+        metrics: Mapping[str, float],
+        reason: str | None,
+        seconds: float | None,
+        node: str | None,
+    ) -> None:
         before = self.evaluation(architecture)
         merged = _metrics({**before.metrics, **metrics})
         if seconds is not None:
             seconds += before.seconds or 0
-        with self._changing(architecture, status, node=node, detail=reason or merged):
+        with self._changing(architecture, state, node=node, detail=reason or merged):
             self._update(
                 architecture,
-                status=status,
+                status=state,
                 metrics=merged,
                 reason=reason,
                 ended_at=self.clock(),
                 seconds=seconds,
                 node=node,
             )
+        if state in SPENDING:
+            self._ended[before.fidelity] += 1
 
     @contextlib.contextmanager
-    def _changing(self, architecture: Architecture, state: str, *, node=None, detail=None):
+    def _changing(
+        self, architecture: Architecture, state: str, *, node: str | None = None, detail: str | None = None
+    ) -> Iterator[None]:
         """A change of the evaluation and its event, at the fidelity it then has; both or neither."""
         with _disk_errors(self.path), self._connection:
             yield
@@ -297,7 +250,7 @@ class Store:
                 (self.clock(), state, node, detail, architecture.key),
             )
 
-    def _update(self, architecture: Architecture, **columns) -> None:
+    def _update(self, architecture: Architecture, **columns: object) -> None:
         assignments = ", ".join(f"{name} = ?" for name in columns)
         changed = self._connection.execute(
             f"UPDATE evaluations SET {assignments} WHERE key = ?", (*columns.values(), architecture.key)
@@ -311,19 +264,25 @@ class Store:
         with _disk_errors(self.path), self._connection:
             self._update(architecture, metrics=_metrics(merged))
 
-    def set_meta(self, name: str, value) -> None:
+    def set_meta(self, name: str, value: object) -> None:
+        """Keep a value that JSON holds under `name`."""
         with _disk_errors(self.path), self._connection:
             self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, json.dumps(value)))
 
     # -- reading ------------------------------------------------------------------------------------------------
 
-    def get_meta(self, name: str):
+    def get_meta(self, name: str) -> Any:
         """The JSON value kept under `name`, None when there is none."""
         row = self._connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
         return json.loads(row[0]) if row else None
 
-    def evaluations(self, status: str | None = None) -> list[Evaluation]:
-        """All evaluations, or those of one status, in the order they were asked."""
+    @property
+    def spent(self) -> float:
+        """Whole evaluations that were paid for, failures included; of several fidelities each counts its share."""
+        return sum(count * share(self._fidelities, fidelity) for fidelity, count in self._ended.items())
+
+    def evaluations(self, status: State | None = None) -> list[Evaluation]:
+        """All evaluations, or those of one state, in the order they were asked."""
         rows = self._connection.execute(
             f"SELECT {self._columns} FROM evaluations WHERE ? IS NULL OR status = ? ORDER BY id", (status, status)
         )
@@ -331,8 +290,7 @@ class Store:
 
     def events(self) -> list[Event]:
         """All changes of state, in order."""
-        query = EVENTS_1 if self._is_old else f"SELECT {EVENT_COLUMNS} FROM events ORDER BY id"
-        return [Event(*row) for row in self._connection.execute(query)]
+        return [Event(*row) for row in self._connection.execute(self._events)]
 
     def evaluation(self, architecture: Architecture) -> Evaluation:
         """What is recorded of one architecture. Raises KeyError when it was never asked."""
@@ -343,15 +301,28 @@ class Store:
             raise KeyError(f"{architecture.key} was never asked")
         return self._evaluation(row)
 
-    def _evaluation(self, row) -> Evaluation:
+    def _evaluation(self, row: Sequence[Any]) -> Evaluation:
         values, status, metrics, *rest = row
-        return Evaluation(self.space.architecture(**json.loads(values)), status, json.loads(metrics), *rest)
+        return Evaluation(self.space.architecture(**json.loads(values)), State(status), json.loads(metrics), *rest)
 
 
-def _migrate(connection: sqlite3.Connection) -> None:
-    """A store of version 1 as one of this version, all at once."""
-    with connection:
-        connection.executescript(f"BEGIN; {FROM_VERSION_1} PRAGMA user_version = {VERSION}; COMMIT;")
+def _space_of(path: Path, connection: sqlite3.Connection, space: SearchSpace | None, read_only: bool) -> SearchSpace:
+    """What the recorded architectures are of: `space` without its restrictions, or one made from the record."""
+    query = "SELECT name, value FROM meta WHERE name IN ('space', 'unrestricted')"
+    kept = {name: json.loads(value) for name, value in connection.execute(query)}
+    searched = kept["space"]
+    whole = kept.get("unrestricted", searched)
+    if space is None:
+        return recall(whole)
+    if space.name != searched["name"]:
+        raise InputError(f"{path} is of the space {searched['name']!r}, not of {space.name!r}")
+    try:
+        check_holds(whole, space.unrestricted)
+        if not read_only:  # a search that goes on may look further than it did, but not less far
+            check_holds(searched, space)
+    except InputError as error:
+        raise InputError(f"{path} is of a space {space.name!r} with other choices or values: {error}") from None
+    return space.unrestricted
 
 
 def _metrics(metrics: Mapping[str, float]) -> str:
@@ -372,53 +343,8 @@ def _connect(path: Path, read_only: bool = False) -> sqlite3.Connection:
     return connection
 
 
-def _lock(path: Path) -> FileLock:
-    """The right to write, which the operating system takes back when the process dies, however it dies."""
-    lock = FileLock(str(path) + ".lock")
-    try:
-        lock.acquire(timeout=1)  # `is_in_use` holds it for a moment
-    except Timeout:
-        if (why := _why_unlockable(lock.lock_file)) is not None:
-            raise InputError(
-                f"{path.parent} is on a file system without locks ({why}); the run's folder needs one"
-            ) from None
-        raise InputError(f"{path.parent} is in use by another search; wait for it or stop it") from None
-    except (OSError, NotImplementedError) as error:
-        raise InputError(f"{path.parent} cannot be written ({getattr(error, 'strerror', None) or error})") from None
-    return lock
-
-
-def _why_unlockable(path: str) -> str | None:
-    """What the system says where a file cannot be locked though nobody holds it; filelock goes on trying."""
-    if fcntl is None:
-        return None
-    with open(path, "a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            return None if error.errno in (errno.EWOULDBLOCK, errno.EACCES) else error.strerror
-    return None
-
-
-def is_in_use(path: str | Path) -> bool:
-    """Whether a search is writing the store at this moment."""
-    lock = Path(str(path) + ".lock")
-    try:
-        with FileLock(lock).acquire(timeout=0) if lock.exists() else contextlib.nullcontext():
-            return False
-    except Timeout:
-        return True
-
-
-def how_to_resume(directory: Path) -> str:
-    """What continues the run in a folder: the command, where one started it, or the function."""
-    if (directory / CONFIG).exists():
-        return f"run `evoyolo resume {directory}`"
-    return f"call `search` again with directory={str(directory)!r} and resume=True"
-
-
 @contextlib.contextmanager
-def _releasing_on_error(lock: FileLock | None):
+def _releasing_on_error(lock: FileLock | None) -> Iterator[None]:
     try:
         yield
     except BaseException:
@@ -428,10 +354,10 @@ def _releasing_on_error(lock: FileLock | None):
 
 
 @contextlib.contextmanager
-def _disk_errors(path: Path):
+def _disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
         raise InputError(
-            f"{path}: {error}; what was recorded before is safe: mend the cause, then {how_to_resume(path.parent)}"
+            f"{path}: {error}; what was recorded before is safe: mend the cause, then {RunFolder(path.parent).how_to_resume()}"
         ) from None

@@ -7,11 +7,18 @@ spatial fusion (ASFF): S. Liu et al., "Learning Spatial Fusion for Single-Shot O
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
 from ultralytics.nn.modules.conv import Conv
 from ultralytics.nn.modules.head import Detect
+
+from ..graph import Layer
+from ..tape import Tape, Tensor
+from .axes import Axes
+from .base import Block
+from .detect import DetectBlock, class_branch
 
 SCORE_CHANNELS = 8  # channels to which every input of a fusion is compressed to score it
 RESIDUAL_BLOCKS = 4  # after every fusion
@@ -132,3 +139,94 @@ class AFPNDetect(Detect):
 
     def forward(self, x: list[torch.Tensor]):
         return super().forward(self.afpn(x))
+
+
+def trace_afpn(tape: Tape, levels: Sequence[Tensor], width: Any, reduction: Any) -> list[Tensor]:
+    """Trace `AFPN` over the levels; returns as many of `width` channels."""
+
+    def move(x: Tensor, source: int, target: int, channels: Any) -> Tensor:
+        if source == target:
+            return x
+        factor = 2 ** abs(source - target)
+        if source > target:
+            return tape.resize("bilinear", tape.conv(x, channels), factor)
+        return tape.conv(x, channels, factor, factor, padding=0)
+
+    def fuse(inputs: Sequence[Tensor], channels: Any) -> Tensor:
+        scores = tape.concat([tape.conv(x, SCORE_CHANNELS) for x in inputs])
+        scores = tape.conv(scores, len(inputs), bias=True, norm=False, activation=None)
+        weights = tape.elementwise("softmax", scores)
+        total: Tensor | None = None
+        for x in inputs:
+            term = tape.elementwise("mul", x, tape.view(weights, 1))
+            total = term if total is None else tape.elementwise("add", total, term)
+        return tape.conv(total, channels, 3)
+
+    def residual(x: Tensor, channels: Any) -> Tensor:
+        y = tape.conv(x, channels, 3, bias=True, activation="relu")
+        y = tape.conv(y, channels, 3, bias=True, activation=None)
+        return tape.elementwise("add", x, y)
+
+    channels = [level.shape.channels // reduction for level in levels]
+    features = [tape.conv(tape.conv(level, c), c) for level, c in zip(levels, channels)]
+    for count in range(2, len(levels) + 1):
+        features[:count] = [
+            fuse([move(features[j], j, i, channels[i]) for j in range(count)], channels[i]) for i in range(count)
+        ]
+        for i in range(count):
+            for _ in range(RESIDUAL_BLOCKS):
+                features[i] = residual(features[i], channels[i])
+    return [tape.conv(x, width) for x in features]
+
+
+class AFPNDetectBlock(Block):
+    """The head with an AFPN in front of its branches; reads levels (B, c_i, H / 2**i, W / 2**i)."""
+
+    name = "AFPNDetect"
+    module = AFPNDetect
+    is_head = True
+
+    def build(self, layer: Layer) -> nn.Module:
+        given = layer.arguments
+        channels = [shape.channels for shape in layer.in_shapes]
+        with class_branch(given["class_branch"]):
+            return AFPNDetect(given["num_classes"], given["reg_max"], given["width"], given["reduction"], channels)
+
+    def row(self, layer: Layer) -> list:
+        given = layer.arguments
+        return [1, self.name, ["nc", given["reg_max"], given["width"], given["reduction"]]]
+
+    def trace(self, tape: Tape, *inputs: Tensor, **arguments: Any) -> Sequence[Tensor]:
+        levels = trace_afpn(tape, inputs, arguments.pop("width"), arguments.pop("reduction"))
+        return DetectBlock.branches(tape, levels, **arguments)
+
+    def axes(self, layer: Layer) -> Axes:
+        axes = Axes()
+        count = len(layer.in_shapes)
+        for i, shape in enumerate(layer.in_shapes):
+            axes.add(f"in{i}", shape.channels)
+            axes.add(f"level{i}", shape.channels // layer.arguments["reduction"])
+            axes.add(f"out{i}", layer.arguments["width"])
+            axes.unit(f"afpn.squeeze.{i}.0", f"in{i}", f"level{i}")
+            axes.unit(f"afpn.squeeze.{i}.1", f"level{i}", f"level{i}")
+            axes.unit(f"afpn.out.{i}", f"level{i}", f"out{i}")
+            DetectBlock.branch_axes(axes, layer, i, f"out{i}")
+        for step in range(count - 1):
+            for i in range(step + 2):
+                self._round_axes(axes, f"afpn.rounds.{step}", i, step + 2)
+        return axes
+
+    @staticmethod
+    def _round_axes(axes: Axes, path: str, level: int, count: int) -> None:
+        here = f"level{level}"
+        for source in range(count):
+            if source != level:  # up: a convolution and a resizing, down: the convolution alone
+                axes.unit(f"{path}.resize.{level}.{source}{'.0' if source > level else ''}", f"level{source}", here)
+            axes.unit_reads(f"{path}.fuse.{level}.score.{source}", here)
+        axes.unit(f"{path}.fuse.{level}.out", here, here)
+        for residual in range(RESIDUAL_BLOCKS):
+            for conv in ("cv1", "cv2"):
+                axes.unit(f"{path}.blocks.{level}.{residual}.{conv}", here, here)
+
+
+BLOCK = AFPNDetectBlock()

@@ -6,9 +6,16 @@ Source: partial convolution, J. Chen et al., "Run, Don't Walk: Chasing Higher FL
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import nn
 from ultralytics.nn.modules.block import C2f
+
+from ..tape import Tape, Tensor
+from .axes import Axes
+from .cross_stage import CrossStage
 
 PARTS = 4  # FasterNet's n_div: the first 1/4 of the channels is convolved
 
@@ -36,3 +43,31 @@ class CSPPC(C2f):
     def __init__(self, c1: int, c2: int, n: int = 1):
         super().__init__(c1, c2, n)
         self.m = nn.ModuleList(PartialBottleneck(self.c) for _ in range(n))
+
+
+class CSPPCBlock(CrossStage):
+    """C2f's frame with partial bottlenecks, which have no shortcut."""
+
+    name = "CSPPC"
+    module = CSPPC
+
+    def arguments(self, arguments: Mapping[str, Any]) -> tuple:
+        return arguments["channels"], arguments["repeats"]
+
+    def bottleneck(self, tape: Tape, x: Tensor, hidden: Any, shortcut: bool) -> Tensor:
+        quarter = hidden // PARTS
+        first = tape.view(x, quarter)
+        for _ in range(2):
+            first = tape.conv(first, quarter, 3, norm=False, activation=None)
+        return tape.concat([first, tape.view(x, hidden - quarter)])
+
+    def segments(self, hidden: int) -> tuple[int, ...]:
+        return hidden // PARTS, hidden - hidden // PARTS
+
+    def bottleneck_axes(self, axes: Axes, path: str, hidden: int) -> None:
+        for conv in (f"{path}.cv1", f"{path}.cv2"):
+            axes.reads(conv, "hidden", count=hidden // PARTS)
+            axes.writes(conv, "hidden", count=hidden // PARTS)
+
+
+BLOCK = CSPPCBlock()

@@ -7,10 +7,17 @@ then a 1x1 convolution with bias, batch normalisation, ReLU.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn import functional as F
 from ultralytics.nn.modules.conv import Conv
+
+from ..graph import Layer
+from ..tape import Tape, Tensor
+from .axes import Axes
+from .base import Block
 
 # Rows: the subbands LL, LH, HL, HH; entries: their weights of the four pixels of a 2x2 cell (orthonormal).
 HAAR = torch.tensor([[[1, 1], [1, 1]], [[1, 1], [-1, -1]], [[1, -1], [1, -1]], [[1, -1], [-1, 1]]]) / 2
@@ -48,3 +55,27 @@ class HWD(Conv):
             plain.weight.data = self.conv.spatial_weight().detach()
             plain.bias.data = self.conv.bias.detach().clone()
             self.conv = plain
+
+
+class HWDBlock(Block):
+    """Traced as the one convolution that the transform and the 1x1 convolution make together."""
+
+    name = "HWD"
+    module = HWD
+
+    def trace(self, tape: Tape, *inputs: Tensor, **arguments: Any) -> Tensor:
+        return tape.conv(inputs[0], arguments["channels"], 2, 2, padding=0, bias=True, activation="relu")
+
+    def fuse(self, module: nn.Module) -> None:
+        if hasattr(module, "bn"):
+            module.to_spatial()
+
+    def axes(self, layer: Layer) -> Axes:
+        axes = Axes()
+        axes.add("in0", layer.in_shapes[0].channels)
+        axes.add("out", layer.arguments["channels"])
+        axes.unit("", "in0", "out")
+        return axes
+
+
+BLOCK = HWDBlock()

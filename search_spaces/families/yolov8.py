@@ -1,14 +1,16 @@
-"""The YOLO detector space: backbone, neck, head and input size, each choice per stage; and its named presets."""
+"""YOLOv8's frame: the space over its backbone, neck, head and input size, each choice per stage; its named presets."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, one_of
 from ..graph import IMAGE, LayerGraph, Shape
 from ..space import Architecture, Choice, SearchSpace
+from .family import Family
 
 IMAGE_SIZES = (64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640)
 BLOCKS = ("C2f", "C3k2", "CSPPC")
@@ -73,11 +75,11 @@ YOLOV8N = {
 }
 
 
-def _backbone(part: str, value, levels=LEVELS) -> dict:
+def _backbone(part: str, value: Any, levels: Sequence[str] = LEVELS) -> dict[str, Any]:
     return {f"{level}_{part}": value for level in levels}
 
 
-def _widths(stem: int, p2: int, p3: int, p4: int, p5: int) -> dict:
+def _widths(stem: int, p2: int, p3: int, p4: int, p5: int) -> dict[str, Any]:
     widths = {"p2": p2, "p3": p3, "p4": p4, "p5": p5}
     return {
         "stem_width": stem,
@@ -86,7 +88,7 @@ def _widths(stem: int, p2: int, p3: int, p4: int, p5: int) -> dict:
     }
 
 
-def _afpn(levels: str, width: int = 128, reduction: int = 8) -> dict:
+def _afpn(levels: str, width: int = 128, reduction: int = 8) -> dict[str, Any]:
     return {"neck": "AFPN", "afpn_levels": levels, "afpn_width": width, "afpn_reduction": reduction}
 
 
@@ -94,7 +96,7 @@ _CSPPC_NECK = {f"{name}_block": "CSPPC" for name in PAN_BLOCKS}
 _ADOWN_NECK = {"pan_n4_down": "ADown", "pan_n5_down": "ADown"}
 
 # What each preset changes of YOLOv8n. "yolov8-w*" are YOLOv8's widths times that factor, at YOLOv8n's depths.
-PRESETS = {
+PRESETS: dict[str, dict[str, Any]] = {
     "yolov8n": {},
     "yolov8s": _widths(32, 64, 128, 256, 512),
     "yolov8-w1/8": _widths(8, 16, 32, 64, 128),
@@ -119,9 +121,10 @@ PRESETS = {
 class YoloSpace(SearchSpace):
     """Detectors in YOLOv8's frame: stem, four stages P2 to P5, SPPF, a PAN or AFPN neck, an anchor-free head."""
 
+    family = "yolov8"
     topology_choices = ("neck", "afpn_levels")  # these decide which layers there are; the rest only what they are
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__("yolo", _choices())
 
     @property
@@ -129,58 +132,52 @@ class YoloSpace(SearchSpace):
         """Names that `preset` takes."""
         return list(PRESETS)
 
-    def preset(self, name: str, **changes) -> Architecture:
+    def preset(self, name: str, **changes: Any) -> Architecture:
         """A named architecture, with `changes` to its values (``preset("yolov8n", image_size=320)``).
 
         Raises:
             InputError: an unknown name, or (in a restricted space) an architecture that the space does not hold.
         """
-        if name not in PRESETS:
-            raise InputError(f"no preset {name!r}; there are {one_of(PRESETS)}")
-        values = {**YOLOV8N, **PRESETS[name], **changes}
-        if values["neck"] == "AFPN":
-            values = {choice: value for choice, value in values.items() if not choice.startswith("pan_")}
-        try:
-            return self.architecture(**values)
-        except InputError as error:
-            raise InputError(f"preset {name!r}: {error}") from None
+        return FAMILY.preset(name, self, **changes)
 
     @staticmethod
-    def lower_values(values, num_classes: int, height, width) -> LayerGraph:
+    def lower_values(values: Mapping[str, Any], num_classes: int, height: Any, width: Any) -> LayerGraph:
         """The layer graph of one architecture's values, or of columns of many that share their topology."""
         graph = LayerGraph(Shape(3, height, width), num_classes)
 
-        def block(prefix, source, shortcut):
+        def block(prefix: str, source: int, shortcut: bool) -> int:
             return graph.add(
                 values[f"{prefix}_block"],
                 source,
                 values[f"{prefix}_width"],
                 structure=("repeats",),
+                name=f"{prefix}.block",
                 repeats=values[f"{prefix}_depth"],
                 shortcut=shortcut,
             )
 
-        x = graph.add("Conv", IMAGE, values["stem_width"], down=2)
+        x = graph.add("Conv", IMAGE, values["stem_width"], down=2, name="stem")
         levels = {}
         for level in LEVELS:
-            x = graph.add(values[f"{level}_down"], x, values[f"{level}_width"], down=2)
+            x = graph.add(values[f"{level}_down"], x, values[f"{level}_width"], down=2, name=f"{level}.down")
             levels[level] = x = block(level, x, shortcut=True)
-        levels["p5"] = graph.add("SPPF", x, values["p5_width"], kernel=5)
+        levels["p5"] = graph.add("SPPF", x, values["p5_width"], kernel=5, name="p5.pool")
+        graph.end_backbone()
 
         if values["neck"] == "PAN":
             channels = {level: graph.shape(index).channels for level, index in levels.items()}
-            x = graph.add("Upsample", levels["p5"], channels["p5"], up=2)
-            x = graph.add("Concat", (x, levels["p4"]), channels["p5"] + channels["p4"])
+            x = graph.add("Upsample", levels["p5"], channels["p5"], up=2, name="pan_p4.up")
+            x = graph.add("Concat", (x, levels["p4"]), channels["p5"] + channels["p4"], name="pan_p4.join")
             p4 = block("pan_p4", x, shortcut=False)
             p4_width = values["pan_p4_width"]
-            x = graph.add("Upsample", p4, p4_width, up=2)
-            x = graph.add("Concat", (x, levels["p3"]), p4_width + channels["p3"])
+            x = graph.add("Upsample", p4, p4_width, up=2, name="pan_p3.up")
+            x = graph.add("Concat", (x, levels["p3"]), p4_width + channels["p3"], name="pan_p3.join")
             p3 = block("pan_p3", x, shortcut=False)
-            x = graph.add(values["pan_n4_down"], p3, values["pan_p3_width"], down=2)
-            x = graph.add("Concat", (x, p4), values["pan_p3_width"] + p4_width)
+            x = graph.add(values["pan_n4_down"], p3, values["pan_p3_width"], down=2, name="pan_n4.down")
+            x = graph.add("Concat", (x, p4), values["pan_p3_width"] + p4_width, name="pan_n4.join")
             n4 = block("pan_n4", x, shortcut=False)
-            x = graph.add(values["pan_n5_down"], n4, values["pan_n4_width"], down=2)
-            x = graph.add("Concat", (x, levels["p5"]), values["pan_n4_width"] + channels["p5"])
+            x = graph.add(values["pan_n5_down"], n4, values["pan_n4_width"], down=2, name="pan_n5.down")
+            x = graph.add("Concat", (x, levels["p5"]), values["pan_n4_width"] + channels["p5"], name="pan_n5.join")
             n5 = block("pan_n5", x, shortcut=False)
             module, sources, neck = "Detect", (p3, n4, n5), {}
         else:
@@ -203,7 +200,27 @@ class YoloSpace(SearchSpace):
         return graph
 
 
-def _largest(*numbers):
+def _largest(*numbers: Any) -> Any:
     """The largest, entry by entry: an integer for integers, an array where one of them is."""
     result = functools.reduce(np.maximum, numbers)
     return result if isinstance(result, np.ndarray) else int(result)
+
+
+class YOLOv8(Family):
+    """Ultralytics' YOLOv8 and what this package puts in its place: anchor-free, without objectness."""
+
+    name = "yolov8"
+    presets = PRESETS
+    reference = ("yolov8n", 160)
+
+    def make_space(self) -> YoloSpace:
+        return YoloSpace()
+
+    def values(self, preset: str, changes: Mapping[str, Any]) -> Mapping[str, Any]:
+        values = {**YOLOV8N, **PRESETS[preset], **changes}
+        if values["neck"] == "AFPN":
+            return {choice: value for choice, value in values.items() if not choice.startswith("pan_")}
+        return values
+
+
+FAMILY = YOLOv8()

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from evaluators import gaussian_process
-from evaluators.gaussian_process import JITTER, GaussianProcess, Inputs, Kernel, choice_inputs, most_telling
+from evaluators.gaussian_process import JITTER, GaussianProcess, Kernel, most_telling
+from evaluators.inputs import Inputs, choice_inputs
 from search_spaces import Choice, SearchSpace
 
 

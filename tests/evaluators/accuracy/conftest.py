@@ -10,7 +10,7 @@ def learnt(tmp_path_factory):
     """(training's result, dataset): a network of 64 px, trained on the images that it is judged on."""
     from evaluators.data import load_dataset
     from evaluators.data.digits import DigitsSettings, digits_yaml
-    from evaluators.training.train import Fidelity, train
+    from evaluators.training import Fidelity, train
     from search_spaces import YoloSpace
 
     folder = tmp_path_factory.mktemp("learnt")

@@ -10,7 +10,7 @@ from ultralytics.utils import LOGGER
 
 from evaluators import EvaluationError
 from evaluators.data import load_dataset
-from evaluators.training.train import DetectorTraining, Fidelity, train
+from evaluators.training import DetectorTraining, Fidelity, train
 from search_spaces import InputError
 
 
@@ -103,7 +103,7 @@ socket.getaddrinfo = socket.create_connection = refuse
 socket.socket.connect = lambda self, address: refuse(address)
 from search_spaces import YoloSpace
 from evaluators.data import load_dataset
-from evaluators.training.train import Fidelity, train
+from evaluators.training import DetectorTraining, Fidelity, train
 train(YoloSpace().preset("yolov8-w1/16", image_size=64), load_dataset({str(small_data)!r}), Fidelity(1), {str(tmp_path / "t")!r}, batch=8)
 print("tried", tried)
 """

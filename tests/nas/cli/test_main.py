@@ -78,7 +78,7 @@ def test_every_front_model_has_its_files_and_they_work(finished, small_data):
     from evaluators.latency import onnx_difference
     from evaluators.training.checkpoint import checkpoint_architecture, load_checkpoint
     from search_spaces import YoloSpace
-    from search_spaces.build import load_yaml
+    from search_spaces.models import load_yaml
 
     folder, _, output = finished
     root = folder / "results" / "job"

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from nas import Objective, load_run, search
-from nas.executors.cluster import Cluster
+from nas.executors import Cluster, run_here
 from search_spaces import Choice, InputError, SearchSpace
 
 SPACE = SearchSpace("toy", [Choice("a", list(range(12))), Choice("b", list(range(12)))])
@@ -184,7 +184,7 @@ def test_a_local_ray_listens_on_loopback_only(tmp_path):
     code = """
 import subprocess, sys
 from nas import Objective, search
-from nas.cluster import Cluster
+from nas.executors import Cluster
 from search_spaces import Choice, SearchSpace
 import psutil
 space = SearchSpace("toy", [Choice("a", [1, 2])])
@@ -216,7 +216,7 @@ DRIVER = """
 import sys, time
 from pathlib import Path
 from nas import Objective, search
-from nas.cluster import Cluster
+from nas.executors import Cluster
 from search_spaces import Choice, SearchSpace
 space = SearchSpace("toy", [Choice("a", list(range(12))), Choice("b", list(range(12)))])
 folder = Path(sys.argv[1])
@@ -275,7 +275,7 @@ class Homesick:
 
 
 def test_an_evaluator_that_no_worker_can_load_ends_the_search_with_its_reason(tmp_path, batch, monkeypatch):
-    monkeypatch.setattr("nas.session.session.START_SECONDS", 2.0)
+    monkeypatch.setattr("nas.session.limits.START_SECONDS", 2.0)
     with pytest.raises(InputError, match="workers cannot start: .*No module named 'home'"):
         search(
             SPACE, Homesick(), OBJECTIVES, max_evaluations=9, directory=tmp_path / "r", executor=Cluster(batch=batch)
@@ -297,22 +297,15 @@ def test_wrong_arguments(arguments):
         Cluster(**arguments)
 
 
-class NoNodes(Cluster):
-    def slots(self):
-        return 0
-
-
 def tune_sees(session):
     """What Tune is told where no node holds a trial: (what is suggested, whether to stop everything)."""
     from nas.executors.trials import SessionSearcher, SessionStopper
 
-    searcher = SessionSearcher(session, NoNodes())
+    searcher = SessionSearcher(session, lambda: 0)
     return searcher.suggest("trial"), SessionStopper(searcher).stop_all()
 
 
 def test_without_a_node_a_search_can_be_ended(tmp_path):
-    from nas.launch.search import run_here
-
     seen = []
 
     def executor(session):
@@ -338,8 +331,7 @@ def test_a_trial_that_has_not_begun_is_not_waited_for(tmp_path):
     from nas.executors.trials import SessionSearcher, SessionStopper
 
     def executor(session):
-        searcher = SessionSearcher(session, Cluster(max_concurrent=1))
-        searcher.cluster.slots = lambda: 1
+        searcher = SessionSearcher(session, lambda: 1)
         stopper = SessionStopper(searcher)
         assert searcher.suggest("t") and not stopper.stop_all()
         session.drain()

@@ -10,7 +10,10 @@ import pytest
 
 from evaluators.evaluator import FunctionEvaluator, Rejected
 from nas.objectives import is_number
-from nas.session.trial import HUNG, Job, hung, run_job
+from nas.schedulers import Job
+from nas.session.time_limits import hung
+from nas.session.trial import run_job
+from nas.storage.folder import TrialFolder
 from search_spaces import Choice, SearchSpace
 
 SPACE = SearchSpace("toy", [Choice("a", [1, 2])])
@@ -105,7 +108,8 @@ HANGING = """
 import sys
 from pathlib import Path
 from evaluators.evaluator import FunctionEvaluator
-from nas.evaluation import Job, run_job
+from nas.schedulers import Job
+from nas.session.trial import run_job
 from search_spaces import Choice, SearchSpace
 def forever(architecture):
     "0" in iter(int, 1)          # a loop in C that never lets go of the interpreter
@@ -118,9 +122,9 @@ def test_a_worker_that_hangs_in_c_is_ended_and_the_trial_says_where(tmp_path):
     command = [sys.executable, "-c", HANGING, str(tmp_path)]
     done = subprocess.run(command, check=False, timeout=60, cwd=os.getcwd())
     assert done.returncode != 0
-    outcome = hung(tmp_path, 1.0)
+    outcome = hung(TrialFolder(tmp_path), 1.0)
     assert outcome.status == "failed" and outcome.reason.startswith("took longer than its time limit of 1 s; ")
-    assert "in forever" in (tmp_path / HUNG.format(1)).read_text()
+    assert "in forever" in TrialFolder(tmp_path).hung(1).read_text()
     # asked again after a crash of the driver it does not hang again; with more time it gets another try
     assert run(lambda a: {"gain": 1}, tmp_path / "../again", time_limit=2.0).status == "finished"
     assert run(lambda a: {"gain": 1}, tmp_path, time_limit=1.0).status == "failed"
@@ -128,7 +132,7 @@ def test_a_worker_that_hangs_in_c_is_ended_and_the_trial_says_where(tmp_path):
 
 def test_one_that_is_in_time_leaves_no_trace_of_the_watch(tmp_path):
     assert run(lambda a: {"gain": 1}, tmp_path, time_limit=60, expendable=True).status == "finished"
-    assert hung(tmp_path, 60) is None and [p.name for p in tmp_path.iterdir()] == ["outcome.json"]
+    assert hung(TrialFolder(tmp_path), 60) is None and [p.name for p in tmp_path.iterdir()] == ["outcome.json"]
 
 
 @pytest.mark.parametrize("returned", [None, 3, [("gain", 1)]])

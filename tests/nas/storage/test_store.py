@@ -11,7 +11,9 @@ import time
 
 import pytest
 
-from nas.storage.store import VERSION, Store, is_in_use
+from nas.storage.locks import is_in_use
+from nas.storage.schema import VERSION
+from nas.storage.store import Store
 from search_spaces import Choice, InputError, SearchSpace, YoloSpace
 from search_spaces.definition import define
 
@@ -155,7 +157,7 @@ def test_one_writer_many_readers(path):
 def test_a_killed_writer_loses_nothing_that_was_acknowledged(path, delay):
     code = f"""
 import sys
-from nas.store import Store
+from nas.storage.store import Store
 from search_spaces import Choice, SearchSpace
 space = SearchSpace("toy", [Choice("a", list(range(100))), Choice("b", ["x", "y"])])
 store = Store.create({str(path)!r}, space=space, settings={{}})

@@ -11,7 +11,7 @@ from ultralytics.nn.modules.head import Detect
 from ultralytics.nn.tasks import DetectionModel
 
 from search_spaces import InputError, YoloSpace, build_model
-from search_spaces.build import architecture_of, load_yaml, save_yaml
+from search_spaces.models import architecture_of, load_yaml, save_yaml
 
 SPACE = YoloSpace()
 

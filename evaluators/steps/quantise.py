@@ -1,0 +1,41 @@
+"""Quantise: an ONNX file in eight bits, calibrated on training images."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Literal
+
+from .step import Step, Workpiece
+
+
+class Quantise(Step):
+    """Static post-training quantisation; `precision` FP32 leaves the file as it is, so that a space may choose.
+
+    Attributes:
+        precision: of the file.
+        images: from the training split, that the ranges of activations are taken from.
+    """
+
+    name = "quantise"
+    reads = ("onnx",)
+    writes = ("onnx",)
+
+    precision: Literal["FP32", "INT8"] = "INT8"
+    images: int = 32
+
+    def run(self, piece: Workpiece) -> dict[str, float]:
+        from ..data import calibration_images
+        from ..formats.int8 import quantise_onnx, resized
+
+        source = piece.artefact("onnx")
+        if self.precision == "FP32":
+            return {}
+        size = piece.bench.pixels(piece.architecture)
+        images = resized(calibration_images(piece.bench.dataset, self.images, size), size)
+        path = shutil.copyfile(source, piece.directory / "model-int8.onnx")
+        quantise_onnx(path, images)
+        piece.artefacts["onnx"] = path
+        return {"file_bytes": path.stat().st_size}
+
+
+STEP = Quantise

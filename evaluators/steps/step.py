@@ -1,0 +1,91 @@
+"""What every step of a recipe is: options, the artefacts that it reads and writes, and what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from search_spaces import Architecture, InputError
+
+from ..data import Dataset
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the steps of all evaluations of a search share.
+
+    Attributes:
+        dataset: what is trained on, calibrated with and judged on.
+        epochs: of a training; `fraction` is the share of the training images.
+        image_size: pixels; None takes each architecture's own.
+        device: of training ("cpu", "0").
+        threads: of PyTorch.
+        settings: Ultralytics training settings that replace those of `training.settings.SETTINGS`.
+    """
+
+    dataset: Dataset
+    epochs: int
+    image_size: int | None = None
+    fraction: float = 1.0
+    batch: int = 16
+    device: str = "cpu"
+    threads: int = 1
+    seed: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def pixels(self, architecture: Architecture) -> int:
+        """The image size of an architecture, of all its figures."""
+        return self.image_size or architecture["image_size"]
+
+
+@dataclass
+class Workpiece:
+    """One candidate on its way through a recipe, in the folder of its trial.
+
+    Attributes:
+        until: epochs after which the training pauses; None trains to the end.
+        artefacts: name -> file, as the steps so far have left them: `weights` (a checkpoint), `onnx`.
+    """
+
+    architecture: Architecture
+    directory: Path
+    bench: Bench
+    until: int | None = None
+    artefacts: dict[str, Path] = field(default_factory=dict)
+
+    def artefact(self, name: str) -> Path:
+        """The file of an artefact. Raises InputError where no step before has written it."""
+        if name not in self.artefacts:
+            raise InputError(f"no step has written {name}; there is {', '.join(self.artefacts) or 'nothing'}")
+        return self.artefacts[name]
+
+
+class Step(BaseModel):
+    """One thing that is done to a network; each file of this package holds one in `STEP`. Its fields are its options.
+
+    Attributes:
+        name: of the step in recipes; a choice of a space named `NAME.OPTION` gives that option its value.
+        reads, writes: names of artefacts.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: ClassVar[str]
+    reads: ClassVar[tuple[str, ...]] = ()
+    writes: ClassVar[tuple[str, ...]] = ()
+
+    def run(self, piece: Workpiece) -> dict[str, float]:
+        """Do it: files go into the piece's folder and, by name, into its `artefacts`; returns metrics.
+
+        Raises:
+            EvaluationError: it cannot be done to this network.
+        """
+        raise NotImplementedError
+
+    def digest(self, piece: Workpiece) -> Any:
+        """What, beside the options, the result depends on: plain data."""
+        return None

@@ -1,0 +1,40 @@
+"""Train: from scratch, for the epochs of the search."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .step import Step, Workpiece
+
+
+class Train(Step):
+    """Trains the architecture; it may pause at the epochs of a rung and go on from there the next time."""
+
+    name = "train"
+    writes = ("weights",)
+
+    def run(self, piece: Workpiece) -> dict[str, float]:
+        from ..training import Fidelity, train
+
+        bench = piece.bench
+        result = train(
+            piece.architecture,
+            bench.dataset,
+            Fidelity(bench.epochs, bench.image_size, bench.fraction),
+            piece.directory,
+            until=piece.until,
+            seed=bench.seed,
+            device=bench.device,
+            batch=bench.batch,
+            threads=bench.threads,
+            settings=bench.settings,
+        )
+        piece.artefacts["weights"] = result.checkpoint
+        return {"train_seconds": result.metrics["train_seconds"]}
+
+    def digest(self, piece: Workpiece) -> Any:
+        b = piece.bench
+        return [piece.until, b.epochs, b.image_size, b.fraction, b.batch, b.seed, dict(b.settings)]
+
+
+STEP = Train

@@ -1,0 +1,140 @@
+"""The trainer of YOLOv8's family: Ultralytics' own, offline and contained in one folder."""
+
+from __future__ import annotations
+
+import os
+import random
+from copy import deepcopy
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from ultralytics.data import build_yolo_dataset
+from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.utils.torch_utils import strip_optimizer, unwrap_model
+
+from search_spaces import Architecture, build_model
+from search_spaces.models import architecture_of
+
+from ..data import Dataset, load_dataset
+from ..locks import machine_lock
+
+
+class DetectorTraining(DetectionTrainer):
+    """Ultralytics' trainer for architectures of this package; nothing is downloaded, nothing reported anywhere.
+
+    For further training of a checkpoint: ``YOLO("best.pt").train(trainer=DetectorTraining, data=..., ...)``.
+    (It has no "Trainer" in its name on purpose: by that word Ultralytics attaches the callbacks of W&B, Ray Tune,
+    MLflow and others, of which a search wants none.)
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        architecture: Architecture | None = None,
+        dataset: Dataset | None = None,
+        paused: Path | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.architecture, self.dataset, self.paused = architecture, dataset, paused
+        super().__init__(*args, **kwargs)
+
+    def get_dataset(self) -> dict[str, Any]:
+        # Ultralytics' own check fetches a font
+        if self.dataset is None:
+            self.dataset = load_dataset(str(self.args.data))
+        return self.dataset.data_dict()
+
+    def get_model(self, cfg: Any = None, weights: nn.Module | None = None, verbose: bool = True) -> nn.Module:
+        classes, names = self.data["nc"], self.data["names"]
+        if self.architecture is None and weights is not None and weights.yaml.get("nc") == classes:
+            model = deepcopy(weights).float()  # as it is, whatever has been done to it since it was built
+            model.names = names
+            return model.requires_grad_()
+        model = build_model(self.architecture or architecture_of(weights), classes, names)
+        if weights is not None:
+            model.load(weights, verbose=False)
+        return model
+
+    def setup_model(self) -> Any:
+        if self.architecture is None:
+            return super().setup_model()
+        self.model = self.get_model()
+        return None
+
+    def build_dataset(self, img_path: Any, mode: str = "train", batch: int | None = None) -> Any:
+        """Ultralytics' dataset, validated at exactly the image size: its default pads every validation image by half a
+        stride, which at 64 px means judging a network at 96 px."""
+        # Parallel trials share the folder where Ultralytics writes its cache of labels, which it does not do atomically.
+        name = sha256(str(self.data["path"]).encode()).hexdigest()[:16]
+        with machine_lock(f"labels-{name}"):
+            stride = int(unwrap_model(self.model).stride.max())
+            return build_yolo_dataset(self.args, img_path, batch, self.data, mode=mode, rect=False, stride=stride)
+
+    def pause_after(self, epoch: int, path: Path) -> None:
+        """Stop when `epoch` epochs are done, validated, and leave everything that the next one needs at `path`.
+
+        Ultralytics' own resume keeps weights and optimizer in FP16 and no random states; from this file training goes on
+        as if it had not stopped (exactly so with workers=0).
+        """
+
+        def stop(trainer: DetectionTrainer) -> None:
+            trainer.stop = trainer.epoch + 1 == epoch
+            if trainer.stop:  # before the validation, which the uninterrupted training does not have here
+                kind, keys, *rest = np.random.get_state()
+                state.update(
+                    random=random.getstate(),
+                    numpy=(kind, torch.from_numpy(keys.astype(np.int64)), *rest),
+                    torch=torch.get_rng_state(),
+                )
+
+        def save(trainer: DetectionTrainer) -> None:
+            if not trainer.stop:
+                return
+            trainer.save_model()
+            state.update(
+                epoch=epoch,
+                model=unwrap_model(trainer.model).state_dict(),
+                ema=trainer.ema.ema.state_dict(),
+                updates=trainer.ema.updates,
+                optimizer=trainer.optimizer.state_dict(),
+            )
+            unfinished = path.with_suffix(".part")
+            torch.save(state, unfinished)
+            os.replace(unfinished, path)
+
+        state: dict[str, Any] = {}
+        self.add_callback("on_train_epoch_end", stop)
+        self.add_callback("on_fit_epoch_end", save)
+
+    def resume_training(self, ckpt: Any) -> None:
+        super().resume_training(ckpt)
+        if self.paused is None:
+            return
+        state = torch.load(self.paused, map_location=self.device, weights_only=True)  # never executes code
+        unwrap_model(self.model).load_state_dict(state["model"])
+        self.ema.ema.load_state_dict(state["ema"])
+        self.ema.updates = state["updates"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.start_epoch = state["epoch"]
+        if self.train_loader.num_workers == 0:  # the order of the images goes on where it was
+            self.train_loader.iterator = self.train_loader._get_iterator()
+            for _ in range(self.start_epoch * len(self.train_loader)):
+                self.train_loader.iterator._next_index()
+        random.setstate(state["random"])
+        kind, keys, *rest = state["numpy"]
+        np.random.set_state((kind, keys.cpu().numpy().astype(np.uint32), *rest))
+        torch.set_rng_state(state["torch"].cpu())
+
+    def final_eval(self) -> None:
+        """In a search the last epoch has just been validated; its checkpoint only loses the optimizer's state."""
+        if self.architecture is None:
+            return super().final_eval()
+        strip_optimizer(self.best if self.best.exists() else self.last)
+        return None
+
+
+TRAINER = DetectorTraining

@@ -1,0 +1,84 @@
+"""What all commands have in common: flags with several values, examples, one line for what is wrong."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Collection, Sequence
+from itertools import takewhile
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+WRONG_INPUT, NOT_TRUE, INTERRUPTED = 1, 2, 130  # exit statuses; a usage error's is 2 as well
+
+
+class Command(TyperCommand):
+    """A command whose options of several values take them after one flag, and whose errors are one line each."""
+
+    # the library's contexts have a class of their own, which is not public: hence Any
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        flags = {flag for parameter in self.params if getattr(parameter, "multiple", False) for flag in parameter.opts}
+        return super().parse_args(ctx, repeat_flags(args, flags))
+
+    def invoke(self, ctx: Any) -> Any:
+        from search_spaces import InputError
+
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()  # a pipe that nobody reads is found out now, not when the interpreter ends
+            return result
+        except InputError as error:
+            print(f"evoyolo: {error}", file=sys.stderr)
+            raise typer.Exit(WRONG_INPUT) from None
+        except BrokenPipeError:  # the reader of a pipe has had enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is left in the buffer
+            raise typer.Exit(0) from None
+        except OSError as error:  # a folder that cannot be written, a full disk
+            print(f"evoyolo: {error.filename or ctx.info_name}: {error.strerror or error}", file=sys.stderr)
+            raise typer.Exit(WRONG_INPUT) from None
+        except KeyboardInterrupt:
+            print("\nevoyolo: interrupted", file=sys.stderr)
+            raise typer.Exit(INTERRUPTED) from None
+
+
+def repeat_flags(arguments: Sequence[str], flags: Collection[str]) -> list[str]:
+    """`--rungs 3 9` as `--rungs 3 --rungs 9`, which the library understands; a flag without values gets an empty one."""
+    repeated, rest = [], list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        if argument == "--":
+            return [*repeated, argument, *rest]
+        if argument not in flags:
+            repeated.append(argument)
+            continue
+        values = list(takewhile(_is_value, rest))
+        del rest[: len(values)]
+        for value in values or [""]:
+            repeated += [argument, value]
+    return repeated
+
+
+def _is_value(argument: str) -> bool:
+    """Whether it is no option: `-`, and negative numbers, are values."""
+    return not re.match(r"-(?!$|\.?\d)", argument)
+
+
+def examples(*lines: str) -> str:
+    """Command lines as the end of a help text, where they are not wrapped."""
+    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
+
+
+def group(**options: Any) -> typer.Typer:
+    """A Typer of ours: plain text everywhere, so that help reads the same in a log and nothing in it is taken for markup."""
+    settings = {"help_option_names": ["--help", "-h"]}
+    return typer.Typer(
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        no_args_is_help=True,
+        context_settings=settings,
+        **options,
+    )

@@ -1,0 +1,195 @@
+"""Device profiles made: models measured here or packed for a board, what it brings back fitted, profiles checked."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evaluators.data import calibration_images
+from evaluators.evaluator import EvaluationError
+from evaluators.latency import agent
+from evaluators.latency.design import choose
+from evaluators.latency.measurement import LatencyMeter, check_runtime
+from evaluators.latency.pack import pack
+from evaluators.latency.predictor import FEWEST
+from evaluators.latency.profile import DeviceProfile, check_name
+from evaluators.latency.results import read_results
+from search_spaces import InputError, SearchSpace, build_model
+from search_spaces.definition import space_named
+from search_spaces.files import read_text, write_text
+from search_spaces.graph import check_image_size
+
+from ..report.devices import Check
+
+Say = Callable[[str], None]
+CHECKED = 6  # models of a profile that are measured again
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured, and how.
+
+    Attributes:
+        runtimes: whose files a pack holds; the first one is the default.
+        threads: None is all cores of the device.
+        count: models to measure.
+        num_classes: of the models.
+        restrict: choices of the space with the values they are restricted to; `image_size` in pixels.
+        data: the dataset that INT8 is calibrated with.
+        name: of the space that the models are of.
+    """
+
+    runtimes: tuple[str, ...] = ("onnxruntime",)
+    device: str = "cpu"
+    precision: str = "FP32"
+    threads: int | None = None
+    count: int = 60
+    num_classes: int = 80
+    restrict: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    data: str = "digits"
+    seed: int = 0
+    name: str = "yolo"
+
+    def __post_init__(self) -> None:
+        for runtime in self.runtimes:
+            check_runtime(runtime, self.device, self.precision)
+        for name, least in (("threads", 1), ("count", FEWEST), ("num_classes", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise InputError(f"{name} {value}: must be {least} or more")
+
+    def space(self) -> SearchSpace:
+        """The space that models are chosen from. Raises InputError for a wrong size, or values that it does not have."""
+        for size in self.restrict.get("image_size", ()):
+            check_image_size(size)
+        space = space_named(self.name)
+        return space.restrict(self.restrict) if self.restrict else space
+
+
+def make_pack(plan: Plan, folder: str | Path, say: Say, prior: DeviceProfile | None = None) -> Path:
+    """A folder, or a .zip, of models to be measured elsewhere; the path that was written.
+
+    Args:
+        prior: the profile that the measurements will be adapted from; it decides which models tell most.
+
+    Raises:
+        InputError: a folder that is not empty, or a profile of another space.
+    """
+    folder, space = Path(folder), plan.space()
+    if prior:
+        prior.check_same_space(space)
+    zipped = folder.suffix == ".zip"
+    if folder.exists() and (zipped or any(folder.iterdir())):
+        raise InputError(f"{folder} exists; it is left as it is")
+    images = calibration_images(plan.data) if plan.precision == "INT8" else None
+    architectures = choose(space, plan.count, plan.seed, plan.num_classes, [prior.fitted] if prior else ())
+    with tempfile.TemporaryDirectory(prefix="evoyolo-pack-") as scratch:
+        target = Path(scratch) if zipped else folder
+        pack(
+            architectures,
+            target,
+            runtimes=plan.runtimes,
+            device=plan.device,
+            precision=plan.precision,
+            threads=plan.threads,
+            num_classes=plan.num_classes,
+            images=images,
+            progress=say,
+        )
+        if zipped:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            shutil.make_archive(str(folder.with_suffix("")), "zip", target)
+    return folder
+
+
+def make_profile(name: str, plan: Plan, output: Path, say: Say, prior: DeviceProfile | None = None) -> DeviceProfile:
+    """Measure models on this machine and fit a profile to them; interrupted, it goes on where it was.
+
+    Raises:
+        InputError: a runtime that is missing, too few models that it can run, or an `output` that exists.
+    """
+    check_name(name)
+    if output.exists():
+        raise InputError(f"{output} exists; name another profile, or remove it")
+    plan = replace(plan, threads=plan.threads or agent.default_threads())
+    # found out before anything is exported
+    LatencyMeter(plan.runtimes[0], plan.device, plan.precision, plan.threads, reference_ms=1.0)
+    folder = output.with_suffix(".measuring")
+    asked, request = folder / "request.json", json.dumps({**asdict(plan), "prior": prior.name if prior else None})
+    if asked.exists():
+        if read_text(asked) != request:
+            raise InputError(
+                f"{folder} holds a measurement with other settings, {read_text(asked)}; give those, or remove the folder"
+            )
+        say(f"going on with what {folder} holds")
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+        make_pack(plan, folder, say, prior)
+        write_text(asked, request)
+    results = folder / agent.RESULTS
+    command = [sys.executable, str(folder / "run.py"), "--output", str(results)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        for line in process.stdout:
+            say(line.rstrip())
+    if process.returncode:
+        raise InputError(
+            f"measuring ended with status {process.returncode}; what was measured is in {folder}, run this again"
+        )
+    profile = fit_profile(name, results, output, prior)
+    shutil.rmtree(folder)
+    return profile
+
+
+def fit_profile(name: str, results: str | Path, output: Path, prior: DeviceProfile | None = None) -> DeviceProfile:
+    """The profile that a results file makes, written to `output`. Raises InputError when that exists."""
+    if output.exists():
+        raise InputError(f"{output} exists; name another profile, or remove it")
+    profile = DeviceProfile.fit(name, read_results(results), adapt_from=prior)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    profile.save(output)
+    return profile
+
+
+def name_from(results: Path) -> str:
+    """A profile's name from where its results lie: pi4/results.json is pi4."""
+    stem = results.stem if results.stem != "results" else results.resolve().parent.name
+    return "".join(c if c.isalnum() or c in "._-" else "-" for c in stem).lstrip("._-") or "device"
+
+
+def check_profile(profile: DeviceProfile) -> Check:
+    """Measure a few of the profile's models again on this machine, the fastest and the slowest among them.
+
+    Raises:
+        InputError: this is another machine, the runtime is missing, or none of the models could be measured.
+    """
+    if not profile.is_of_this_machine():
+        here = agent.accelerator_name(profile.device)
+        raise InputError(f"profile {profile.name} is of {profile.machine}; this machine is {here}")
+    meter = LatencyMeter(profile.runtime, profile.device, profile.precision, profile.threads, profile.num_classes)
+    space = profile.make_space()
+    by_latency = sorted(profile.measured, key=lambda m: m.latency_ms)
+    chosen = [by_latency[i] for i in np.linspace(0, len(by_latency) - 1, CHECKED).round().astype(int)]
+    images = calibration_images("digits") if profile.precision == "INT8" else None  # any will do: only time counts
+    check = Check(profile, meter.version, meter.reference_ms)
+    for measurement in chosen:
+        architecture = space.architecture(**measurement.architecture)
+        try:
+            model = build_model(architecture, profile.num_classes)
+            latency = meter.measure(model, architecture["image_size"], images)
+        except EvaluationError as error:
+            check.failed[architecture.key] = str(error)
+            continue
+        check.latency_ms[architecture.key] = (measurement.latency_ms, latency.median_ms)
+    if not check.latency_ms:
+        reason = next(iter(check.failed.values()))
+        raise InputError(f"none of the models could be measured: {reason}")
+    return check

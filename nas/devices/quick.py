@@ -1,0 +1,74 @@
+"""A quick profile of this machine, for searches that are given none: a minute or two, kept for the next time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from evaluators.data.folders import cache_directory
+from evaluators.latency import agent
+from evaluators.latency.profile import SUFFIX, DeviceProfile
+from evaluators.locks import machine_lock
+from evaluators.runtimes import runtime
+from search_spaces import InputError, SearchSpace
+
+from .make import Plan, Say, make_profile
+
+NAME = "this-machine"
+RUNTIME = "onnxruntime"  # what every installation has
+COUNT = 18  # models: more of them take longer than a small search should wait
+
+
+def quick_profile(
+    space: SearchSpace, num_classes: int, say: Say, *, threads: int = 1, precision: str = "FP32", count: int = COUNT
+) -> DeviceProfile:
+    """The profile of this machine for the architectures of `space`, from the cache where it has one that is still true.
+
+    Args:
+        space: of a model family, restricted as it will be searched: its image sizes are those that are measured.
+        num_classes: of the networks.
+        threads: of ONNX Runtime.
+        precision: FP32, or INT8, which is calibrated with the built-in scenes: only time counts.
+        count: models to measure.
+
+    Raises:
+        InputError: too few models could be measured.
+    """
+    restrict = {
+        choice.name: list(choice.values)
+        for choice in space.choices
+        if "." not in choice.name and choice.values != space.unrestricted[choice.name].values
+    }
+    asked = {
+        "machine": agent.device_name(),
+        "runtime": [RUNTIME, runtime(RUNTIME).installed_version()],
+        "settings": [threads, precision, num_classes, count],
+        "space": [space.name, restrict],
+    }
+    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
+    path = cache_directory() / "profiles" / f"{NAME}-{digest}{SUFFIX}"
+    plan = Plan(
+        (RUNTIME,), precision=precision, threads=threads, count=count, num_classes=num_classes, restrict=restrict, name=space.name
+    )  # fmt: skip
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with machine_lock(f"profile-{digest}"):  # searches that begin together measure once
+        if (kept := _kept(path)) is not None:
+            say(f"latency is predicted by the profile of this machine that was measured on {kept.date}: {path}")
+            return kept
+        say(f"no device profile: {count} models are measured on this machine first, with nothing else of ours running")
+        return make_profile(NAME, plan, path, say)
+
+
+def _kept(path: Path) -> DeviceProfile | None:
+    """The profile in the cache; None where there is none that can be used."""
+    if not path.exists():
+        return None
+    try:
+        profile = DeviceProfile.load(path)
+        if profile.is_here():
+            return profile
+    except InputError:
+        pass
+    path.unlink()  # our own file, in a folder of ours
+    return None

@@ -1,0 +1,42 @@
+"""How a job ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class Ending(str, Enum):
+    """The ways in which a job ends. A member is equal to its text, and prints as it."""
+
+    FINISHED = "finished"
+    FAILED = "failed"
+    REJECTED = "rejected"  # a hard constraint was found violated
+    UNFINISHED = "unfinished"  # the disk is full, which is no fault of the architecture
+    DIED = "died"  # its process did, while the machine went on
+    LOST = "lost"  # the machine went away
+    UNSTARTED = "unstarted"  # no process came up for it
+    REFUSED = "refused"  # its evaluator says that it can evaluate nothing there
+
+    __str__ = str.__str__
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended. Plain data, so that it travels anywhere; the ending may be given as its text.
+
+    Attributes:
+        seconds: that the evaluation took.
+        node: the name of the machine that it was on.
+        ignored: returned under names of metrics but no finite numbers; name -> what it was.
+    """
+
+    status: Ending
+    metrics: dict[str, float] = field(default_factory=dict)
+    reason: str | None = None
+    seconds: float = 0.0
+    node: str | None = None
+    ignored: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "status", Ending(self.status))

@@ -1,0 +1,103 @@
+"""A run's folder: where everything in it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from search_spaces import InputError
+
+
+@dataclass(frozen=True)
+class TrialFolder:
+    """The folder of one architecture, in which its evaluator works and its outcomes are left."""
+
+    path: Path
+
+    def outcome(self, fidelity: float | None) -> Path:
+        """How the evaluation at a fidelity ended."""
+        return self.path / ("outcome.json" if fidelity is None else f"outcome-{fidelity:g}.json")
+
+    def hung(self, time_limit: float) -> Path:
+        """Where an evaluation was when its time, in seconds, was up."""
+        return self.path / f"hung-{time_limit:g}.txt"
+
+    @property
+    def error(self) -> Path:
+        """The traceback of what its evaluator raised."""
+        return self.path / "error.txt"
+
+
+class RunFolder:
+    """The folder of one search. Nothing is made or read until it is used."""
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+
+    @property
+    def store(self) -> Path:
+        """The record of the search, which makes the folder a run's."""
+        return self.path / "store.sqlite"
+
+    @property
+    def config(self) -> Path:
+        """The settings, where a command started the run."""
+        return self.path / "search.yaml"
+
+    @property
+    def trials(self) -> Path:
+        """A folder for every architecture that was evaluated."""
+        return self.path / "trials"
+
+    def trial(self, key: str) -> TrialFolder:
+        """The folder of one architecture."""
+        return TrialFolder(self.trials / key)
+
+    @property
+    def models(self) -> Path:
+        """A folder for every model that is handed over."""
+        return self.path / "models"
+
+    def model(self, key: str) -> Path:
+        """The folder of one model's files."""
+        return self.models / key
+
+    @property
+    def devices(self) -> Path:
+        """The device profiles that the run predicts with."""
+        return self.path / "devices"
+
+    def device(self, name: str) -> Path:
+        """The profile of one device."""
+        return self.devices / f"{name}.json"
+
+    @property
+    def front_json(self) -> Path:
+        """The front with everything that is known of it."""
+        return self.path / "front.json"
+
+    @property
+    def front_csv(self) -> Path:
+        """The front as a table."""
+        return self.path / "front.csv"
+
+    @property
+    def front_png(self) -> Path:
+        """The front as a picture."""
+        return self.path / "front.png"
+
+    @property
+    def exists(self) -> bool:
+        """Whether the folder holds a run."""
+        return self.store.exists()
+
+    def check_exists(self) -> None:
+        """Raise InputError when the folder holds no run."""
+        if not self.exists:
+            raise InputError(f"{self.path} holds no run (there is no {self.store.name} in it)")
+
+    def how_to_resume(self) -> str:
+        """What goes on with the run, for a message: the command, where one started it, or the function."""
+        if self.config.exists():
+            return f"run `evoyolo resume {self.path}`"
+        return f"call `search` again with directory={str(self.path)!r} and resume=True"

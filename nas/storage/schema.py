@@ -1,0 +1,93 @@
+"""The tables of a store, its versions, and the way from an older version to this one."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+
+from .states import State
+
+VERSION = 2
+APPLICATION_ID = 0x45564F59  # "EVOY"
+
+
+def quoted(states: Iterable[State]) -> str:
+    """States as they stand in an SQL list, always in the same order."""
+    chosen = set(states)
+    return ", ".join(f"'{state}'" for state in State if state in chosen)
+
+
+SCHEMA = f"""
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE evaluations (
+    id INTEGER PRIMARY KEY,          -- order of asking
+    key TEXT NOT NULL UNIQUE,        -- of the architecture
+    architecture TEXT NOT NULL,      -- its values, JSON
+    status TEXT NOT NULL CHECK (status IN ({quoted(State)})),
+    fidelity REAL,                   -- asked for or reached, where there are several
+    metrics TEXT NOT NULL,           -- JSON; estimates from the start, measurements when they are there
+    reason TEXT,
+    asked_at REAL NOT NULL,          -- seconds since 1970; of the latest time, as started_at and ended_at
+    started_at REAL,
+    ended_at REAL,
+    seconds REAL,                    -- the evaluation itself, of all fidelities together
+    node TEXT,
+    attempts INTEGER NOT NULL DEFAULT 1
+);
+CREATE TABLE events (                -- every change of state, in order
+    id INTEGER PRIMARY KEY,
+    at REAL NOT NULL,
+    key TEXT NOT NULL,
+    state TEXT NOT NULL,             -- a status, or retried
+    fidelity REAL,
+    node TEXT,
+    detail TEXT                      -- why, or the metrics that were told (JSON)
+);
+"""
+
+COLUMNS = "architecture, status, metrics, reason, asked_at, ended_at, seconds, node, attempts"  # of every version
+NEW_COLUMNS = ", fidelity, started_at"  # since version 2
+EVENT_COLUMNS = "at, key, state, fidelity, node, detail"
+
+# Version 1 had no events, nothing ran or paused, and there was one fidelity. What it tells of events, in order:
+EVENTS_1 = f"""
+SELECT {EVENT_COLUMNS} FROM (
+    SELECT asked_at AS at, key, 'asked' AS state, NULL AS fidelity, NULL AS node, NULL AS detail FROM evaluations
+    UNION ALL
+    SELECT ended_at, key, status, NULL, node, coalesce(reason, metrics) FROM evaluations WHERE status != 'asked'
+) ORDER BY at
+"""
+FROM_VERSION_1 = f"""
+CREATE TEMPORARY TABLE known AS SELECT * FROM evaluations;
+CREATE TEMPORARY TABLE happened AS {EVENTS_1};
+DROP TABLE evaluations;
+{SCHEMA}
+INSERT INTO evaluations (id, key, {COLUMNS}) SELECT id, key, {COLUMNS} FROM known;
+INSERT INTO events ({EVENT_COLUMNS}) SELECT {EVENT_COLUMNS} FROM happened;
+DROP TABLE known;
+DROP TABLE happened;
+"""
+
+
+def create(connection: sqlite3.Connection, meta: Mapping[str, str]) -> None:
+    """Make the tables of an empty file, and the rows of `meta`, all at once."""
+    with connection:
+        connection.executescript(
+            f"BEGIN; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; {SCHEMA}"
+        )
+        connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+        connection.commit()
+
+
+def application_and_version(connection: sqlite3.Connection) -> tuple[int, int]:
+    """What the file says that it is, and of which version; sqlite3.DatabaseError where it is no database."""
+    application, version = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
+    )
+    return application, version
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Make a store of version 1 one of this version, all at once."""
+    with connection:
+        connection.executescript(f"BEGIN; {FROM_VERSION_1} PRAGMA user_version = {VERSION}; COMMIT;")

@@ -1,0 +1,121 @@
+"""Choices, and architectures: the points that they span."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .errors import InputError, one_of
+
+if TYPE_CHECKING:
+    from .space import SearchSpace
+
+
+class Choice:
+    """One named decision with its ordered values.
+
+    Args:
+        name: identifier of the decision.
+        values: the values it may take, in order (text, numbers, booleans or None; no two equal).
+        when: the choice exists only where every named earlier choice has one of the given values,
+            for example ``when={"neck": ["PAN"]}``.
+    """
+
+    def __init__(self, name: str, values: Sequence, when: Mapping[str, Sequence] | None = None):
+        if not isinstance(name, str) or not name:
+            raise InputError(f"a choice needs a name, not {name!r}")
+        values = tuple(value.item() if isinstance(value, np.generic) else value for value in values)
+        if not values:
+            raise InputError(f"choice {name!r} has no values")
+        for value in values:
+            if not isinstance(value, (str, int, float, bool, type(None))) or value != value:
+                raise InputError(f"choice {name!r}: {value!r} is not text, a number, a boolean or None")
+        if len(set(values)) < len(values):
+            raise InputError(f"choice {name!r} has equal values: {list(values)}")
+        self.name = name
+        self.values = values
+        self.when = {
+            parent: tuple(allowed) if isinstance(allowed, (list, tuple, set, range)) else (allowed,)
+            for parent, allowed in (when or {}).items()
+        }
+        self._index = {value: i for i, value in enumerate(values)}
+        self.is_numeric = all(isinstance(value, (int, float)) for value in values)
+
+    def index(self, value) -> int:
+        """Position of `value`; InputError when it is not one of the values."""
+        try:
+            return self._index[value]
+        except (KeyError, TypeError):
+            raise InputError(f"choice {self.name!r} cannot be {value!r}; it can be {one_of(self.values)}") from None
+
+    def __repr__(self) -> str:
+        condition = f", when={self.when}" if self.when else ""
+        return f"Choice({self.name!r}, {list(self.values)}{condition})"
+
+
+class Architecture(Mapping):
+    """One point of a space: an immutable mapping choice -> value over the choices that are active in it.
+
+    Equal architectures have equal keys. Made by a `SearchSpace`, never directly.
+    """
+
+    __slots__ = ("_key", "codes", "space")
+
+    def __init__(self, space: SearchSpace, codes: bytes):
+        self.space = space
+        self.codes = codes  # one int16 per choice of the space, -1 where the choice is inactive
+        self._key = None
+
+    def __getitem__(self, name: str):
+        try:
+            position = self.space.position(name)
+        except InputError as error:  # a mapping's `in` and `get` expect a KeyError
+            raise KeyError(str(error)) from None
+        code = int.from_bytes(self.codes[2 * position : 2 * position + 2], "little", signed=True)
+        if code < 0:
+            raise KeyError(f"{name} has no value in this architecture (it needs {self.space.choices[position].when})")
+        return self.space.choices[position].values[code]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.to_dict())
+
+    def __len__(self) -> int:
+        return len(self.to_dict())
+
+    @property
+    def key(self) -> str:
+        """Twelve hexadecimal digits that depend on the space's name and the values only."""
+        if self._key is None:
+            text = json.dumps([self.space.name, sorted(self.to_dict().items())])
+            self._key = hashlib.sha256(text.encode()).hexdigest()[:12]
+        return self._key
+
+    def replace(self, **values) -> Architecture:
+        """The architecture with some values changed; what becomes inactive is dropped, what becomes active is needed."""
+        unknown = [name for name in values if name not in self.space]
+        if unknown:
+            self.space.position(unknown[0])
+        merged = {**self, **values}
+        active = self.space.active_choices(merged)
+        return self.space.architecture(**{name: v for name, v in merged.items() if name in active or name in values})
+
+    def to_dict(self) -> dict:
+        """The values as a plain dictionary, ready for JSON or YAML; `SearchSpace.architecture(**d)` is the way back."""
+        codes = np.frombuffer(self.codes, "<i2").tolist()
+        return {choice.name: choice.values[code] for choice, code in zip(self.space.choices, codes) if code >= 0}
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other) -> bool:
+        return isinstance(other, Architecture) and self.key == other.key
+
+    def __reduce__(self):
+        return Architecture, (self.space, self.codes)
+
+    def __repr__(self) -> str:
+        return f"Architecture({self.space.name}:{self.key}, {self.to_dict()})"

@@ -1,0 +1,57 @@
+"""The frame of C2f and its relatives: split, a chain of bottlenecks on the second half, everything concatenated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..graph import Layer
+from ..tape import Tape, Tensor
+from .axes import Axes
+from .base import Block
+
+
+class CrossStage(Block):
+    """A block of C2f's frame; a subclass says what its bottlenecks are. Shapes: (B, c1, H, W) -> (B, c2, H, W)."""
+
+    is_repeated = True
+
+    def arguments(self, arguments: Mapping[str, Any]) -> tuple:
+        return arguments["channels"], arguments["repeats"], arguments["shortcut"]
+
+    def bottleneck(self, tape: Tape, x: Tensor, hidden: Any, shortcut: bool) -> Tensor:
+        """Trace one bottleneck of `hidden` channels in and out."""
+        raise NotImplementedError
+
+    def bottleneck_axes(self, axes: Axes, path: str, hidden: int) -> None:
+        """Add the places of one bottleneck, whose inputs and outputs are the axis `hidden`."""
+        raise NotImplementedError
+
+    def segments(self, hidden: int) -> tuple[int, ...]:
+        """The segments of the axis `hidden`."""
+        return (hidden,)
+
+    def trace(self, tape: Tape, *inputs: Tensor, **arguments: Any) -> Tensor:
+        hidden = arguments["channels"] // 2
+        split = tape.conv(inputs[0], 2 * hidden)
+        parts = [tape.view(split, hidden), tape.view(split, hidden)]
+        for _ in range(arguments["repeats"]):
+            parts.append(self.bottleneck(tape, parts[-1], hidden, arguments["shortcut"]))
+        return tape.conv(tape.concat(parts), arguments["channels"])
+
+    def axes(self, layer: Layer) -> Axes:
+        hidden, repeats = layer.arguments["channels"] // 2, layer.arguments["repeats"]
+        axes = Axes()
+        axes.add("in0", layer.in_shapes[0].channels)
+        axes.add("out", layer.arguments["channels"])
+        # both halves of the split and every bottleneck have the same channels: shortcuts add them up
+        axes.add("hidden", *self.segments(hidden))
+        axes.unit_reads("cv1", "in0")
+        for half in range(2):
+            axes.unit_writes("cv1", "hidden", start=half * hidden)
+        for i in range(repeats):
+            self.bottleneck_axes(axes, f"m.{i}", hidden)
+        for part in range(2 + repeats):
+            axes.unit_reads("cv2", "hidden", start=part * hidden)
+        axes.unit_writes("cv2", "out")
+        return axes

@@ -1,0 +1,77 @@
+"""A model family: a frame that detectors are built in, and all that must be known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ..errors import InputError, one_of
+from ..graph import LayerGraph
+from ..space import Architecture, SearchSpace
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+class Family:
+    """One frame; each file of this package holds one in `FAMILY`. Its trainer is in `evaluators/training`, by its name.
+
+    Networks of every family take images (B, 3, height, width), RGB from 0 to 1, and give in evaluation mode what
+    `predictions` turns into boxes and class scores: an objectness, where a head has one, is part of the scores.
+
+    Attributes:
+        name: of the family.
+        presets: name -> values of choices, or what they change of a base.
+        reference: the preset, and its image size in pixels, that latencies are compared with.
+    """
+
+    name: ClassVar[str]
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]]
+    reference: ClassVar[tuple[str, int]]
+
+    def make_space(self) -> SearchSpace:
+        """The family's whole space."""
+        raise NotImplementedError
+
+    def values(self, preset: str, changes: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Values of the choices of a preset with some `changes`."""
+        return {**self.presets[preset], **changes}
+
+    def preset(self, name: str, space: SearchSpace | None = None, **changes: Any) -> Architecture:
+        """A named architecture, with `changes` to its values, of `space` or of the whole one.
+
+        Raises:
+            InputError: an unknown name, or an architecture that the space does not hold.
+        """
+        if name not in self.presets:
+            raise InputError(f"no preset {name!r}; there are {one_of(self.presets)}")
+        try:
+            return (space or self.make_space()).architecture(**self.values(name, changes))
+        except InputError as error:
+            raise InputError(f"preset {name!r}: {error}") from None
+
+    def reference_architecture(self) -> Architecture:
+        """The architecture that latencies are compared with."""
+        name, image_size = self.reference
+        return self.preset(name, image_size=image_size)
+
+    def build(self, graph: LayerGraph, content: Mapping[str, Any]) -> nn.Module:
+        """The network of a graph with fresh weights.
+
+        Args:
+            content: of its model file.
+        """
+        from ..build import assemble
+
+        return assemble(graph, content)
+
+    def is_network(self, model: object) -> bool:
+        """Whether what a checkpoint holds is a network of this family."""
+        from ultralytics.nn.tasks import DetectionModel
+
+        return isinstance(model, DetectionModel)
+
+    def predictions(self, output: torch.Tensor | Sequence[torch.Tensor]) -> torch.Tensor:
+        """(B, 4 + classes, anchors) of a network's output: boxes as centre and size in pixels, then class scores."""
+        return output[0] if isinstance(output, (tuple, list)) else output

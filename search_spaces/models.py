@@ -1,0 +1,109 @@
+"""Architectures as networks, and their way through model files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from torch import nn
+from ultralytics.nn.tasks import DetectionModel
+
+from .blocks import block
+from .build import sources
+from .definition import space_named
+from .errors import InputError
+from .families import family_of
+from .files import read_yaml
+from .graph import lower
+from .space import Architecture, SearchSpace
+
+
+def model_yaml(architecture: Architecture, num_classes: int, names: Mapping[int, str] | None = None) -> dict:
+    """The model file's content: the architecture, and its layers in Ultralytics' form.
+
+    `architecture` is what our loader reads; `backbone` and `head` are the same network as Ultralytics writes it.
+    """
+    graph = lower(architecture, num_classes)
+    rows = [[sources(layer, index), *block(layer.module).row(layer)] for index, layer in enumerate(graph.layers)]
+    content = {
+        "space": architecture.space.name,
+        "key": architecture.key,
+        "architecture": architecture.to_dict(),
+        "nc": num_classes,
+        "reg_max": graph.layers[-1].arguments.get("reg_max", 1),
+        "channels": 3,
+        "backbone": rows[: graph.backbone],
+        "head": rows[graph.backbone :],
+    }
+    if names:
+        content["names"] = dict(names)
+    return content
+
+
+def build_model(
+    architecture: Architecture, num_classes: int = 80, names: Mapping[int, str] | None = None
+) -> DetectionModel:
+    """The architecture as a network with fresh weights, in training mode: an Ultralytics DetectionModel.
+
+    Args:
+        num_classes: classes of the detection head.
+        names: class names by index.
+
+    Raises:
+        InputError: fewer than one class, or a space without layer graphs.
+    """
+    if not isinstance(num_classes, int) or num_classes < 1:
+        raise InputError(f"num_classes must be a positive integer, not {num_classes!r}")
+    content = model_yaml(architecture, num_classes, names)
+    return family_of(architecture.space).build(lower(architecture, num_classes), content)
+
+
+def architecture_of(model: nn.Module, space: SearchSpace | None = None) -> Architecture:
+    """The architecture that a model (from a checkpoint) was built from.
+
+    Args:
+        space: that it must be of; None takes the one that it names.
+
+    Raises:
+        InputError: the model was not built by this package, or from another space.
+    """
+    return _architecture_from(getattr(model, "yaml", None), space, "this model")
+
+
+def save_yaml(
+    path: str | Path, architecture: Architecture, num_classes: int, names: Mapping[int, str] | None = None
+) -> None:
+    """Write the model file of `architecture`; `load_yaml` is the way back."""
+    text = yaml.safe_dump(model_yaml(architecture, num_classes, names), sort_keys=False, default_flow_style=None)
+    Path(path).write_text(text, encoding="utf-8")
+
+
+def load_yaml(path: str | Path, space: SearchSpace | None = None) -> tuple[Architecture, dict[str, Any]]:
+    """The architecture in a model file, and the file's whole content.
+
+    Args:
+        space: that it must be of; None takes the one that it names.
+
+    Raises:
+        InputError: no such file, not YAML, or not a model file of this space.
+    """
+    content = read_yaml(path)
+    return _architecture_from(content, space, str(path)), content
+
+
+def _architecture_from(content: Any, space: SearchSpace | None, what: str) -> Architecture:
+    values = content.get("architecture") if isinstance(content, Mapping) else None
+    if not isinstance(values, Mapping):
+        raise InputError(f"{what} was not made by evoyolo: it names no architecture")
+    try:
+        space = space_named(str(content.get("space"))) if space is None else space
+    except InputError as error:
+        raise InputError(f"{what}: {error}") from None
+    if content.get("space") != space.name:
+        raise InputError(f"{what} is of the space {content.get('space')!r}, not of {space.name!r}")
+    try:
+        return space.architecture(**{str(name): value for name, value in values.items()})
+    except InputError as error:
+        raise InputError(f"{what}: architecture: {error}") from None

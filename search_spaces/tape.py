@@ -1,0 +1,96 @@
+"""Operators and the tape that collects them while a block is traced."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .graph import Shape
+
+
+class Tensor:
+    """A feature map while tracing; a view shares the memory of the tensor it was taken from."""
+
+    __slots__ = ("shape", "storage")
+
+    def __init__(self, shape: Shape, view_of: Tensor | None = None):
+        self.shape = shape
+        self.storage = view_of.storage if view_of else self
+
+
+@dataclass(frozen=True, eq=False)
+class Operator:
+    """One operator: convolution (with what is folded into it), pooling, resize, concat, add, multiply or softmax."""
+
+    kind: str
+    inputs: tuple[Tensor, ...]
+    output: Tensor
+    kernel: Any = 1
+    stride: Any = 1
+    groups: Any = 1
+    bias: bool = False
+    norm: bool = False
+    activation: str | None = None
+
+    @property
+    def cost(self):
+        """(parameters, MACs) of a convolution, its bias and normalisation included; other operators have none."""
+        if self.kind != "conv":
+            return 0, 0
+        channels, height, width = self.output.shape
+        weights = channels * (self.inputs[0].shape.channels // self.groups) * (self.kernel * self.kernel)
+        return weights + (self.bias + 2 * self.norm) * channels, weights * (height * width)
+
+
+class Tape:
+    """Collects operators in the order they run."""
+
+    def __init__(self):
+        self.operators: list[Operator] = []
+
+    def _emit(self, kind, inputs, shape, **attributes) -> Tensor:
+        output = Tensor(shape)
+        self.operators.append(Operator(kind, tuple(inputs), output, **attributes))
+        return output
+
+    def conv(
+        self, x, channels, kernel=1, stride=1, groups=1, padding=None, bias=False, norm=True, activation="silu"
+    ) -> Tensor:
+        """A convolution; `padding` None keeps the size at stride 1 (odd kernels)."""
+        padding = kernel // 2 if padding is None else padding
+        shape = Shape(channels, *self._slide(x, kernel, stride, padding))
+        return self._emit(
+            "conv", [x], shape, kernel=kernel, stride=stride, groups=groups, bias=bias, norm=norm, activation=activation
+        )
+
+    def pool(self, kind, x, kernel, stride, padding) -> Tensor:
+        shape = Shape(x.shape.channels, *self._slide(x, kernel, stride, padding))
+        return self._emit(kind, [x], shape, kernel=kernel, stride=stride)
+
+    @staticmethod
+    def _slide(x, kernel, stride, padding):
+        """Height and width after sliding a window; most windows keep them, and most maps are square."""
+        _, height, width = x.shape
+        if stride == 1 and 2 * padding == kernel - 1:
+            return height, width
+        slid = (height + 2 * padding - kernel) // stride + 1
+        return slid, slid if width is height else (width + 2 * padding - kernel) // stride + 1
+
+    def resize(self, kind, x, factor) -> Tensor:
+        shape = Shape(x.shape.channels, x.shape.height * factor, x.shape.width * factor)
+        return self._emit(kind, [x], shape, stride=factor)
+
+    def concat(self, tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
+        """Join along the channels (axis 0) or, for flattened maps, along their places (axis 2)."""
+        shape = list(tensors[0].shape)
+        shape[axis] = sum(t.shape[axis] for t in tensors)
+        return self._emit("concat", tensors, Shape(*shape))
+
+    def elementwise(self, kind, *tensors) -> Tensor:
+        return self._emit(kind, tensors, tensors[0].shape)
+
+    @staticmethod
+    def view(x, channels) -> Tensor:
+        """Some channels of `x`, sharing its memory."""
+        return Tensor(Shape(channels, *x.shape[1:]), view_of=x)
