@@ -20,7 +20,8 @@ class Inputs:
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def rows(self, index) -> Inputs:
+    def rows(self, index: slice | np.ndarray) -> Inputs:
+        """Some of the points."""
         return Inputs(self.numbers[index], self.categories[index])
 
     def joined(self, other: Inputs) -> Inputs:

@@ -47,12 +47,12 @@ class WorkModel:
         scaled = torch.from_numpy(work * centre)
         target = torch.from_numpy(np.log(latency_ms))
 
-        def loss(values):
+        def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
             x = torch.tensor(values, requires_grad=True)  # the speed, then each price relative to it
             error = (scaled @ (x[0] + x[1:]).exp()).log() - target
             value = 0.5 * (error**2).sum() / cls.NOISE**2 + 0.5 * (x[1:] ** 2).sum() / spread**2
-            value.backward()
-            return value.item(), x.grad.numpy()
+            (slopes,) = torch.autograd.grad(value, x)
+            return value.item(), slopes.numpy()
 
         start = np.zeros(1 + len(TERMS))
         start[0] = np.mean(np.log(latency_ms) - np.log(scaled.sum(1).numpy()))

@@ -47,7 +47,8 @@ class Command(TyperCommand):
 
 def repeat_flags(arguments: Sequence[str], flags: Collection[str]) -> list[str]:
     """`--rungs 3 9` as `--rungs 3 --rungs 9`, which the library understands; a flag without values gets an empty one."""
-    repeated, rest = [], list(arguments)
+    repeated: list[str] = []
+    rest = list(arguments)
     while rest:
         argument = rest.pop(0)
         if argument == "--":

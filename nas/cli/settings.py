@@ -8,7 +8,6 @@ from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
-import yaml
 
 from .command import Command
 
@@ -144,6 +143,8 @@ def _value(name: str, annotation: Any, value: Any) -> Any:
 
 def _parsed(name: str, text: str) -> Any:
     """What YAML makes of the text."""
+    import yaml
+
     from search_spaces import InputError
 
     try:

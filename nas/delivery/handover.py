@@ -7,7 +7,6 @@ from pathlib import Path
 
 from search_spaces import InputError
 
-from ..session.trial import TRIALS
 from ..storage.run import Run
 from ..storage.store import Evaluation
 from .files import FILES, model_files
@@ -23,7 +22,7 @@ def hand_over(run: Run, evaluation: Evaluation, folder: Path | None = None) -> d
     """
     files = model_files(run, evaluation)
     if not all(path.exists() for path in files.values()):
-        if not (run.directory / TRIALS / evaluation.key / FILES["checkpoint"]).exists():
+        if not (run.folder.trial(evaluation.key).path / FILES["checkpoint"]).exists():
             raise InputError(f"{run.directory} keeps no checkpoint of {evaluation.key}")
         from .export import export_files
 

@@ -67,9 +67,9 @@ def choose(directory: str | Path, device: str | Path | DeviceProfile | None = No
     figures: dict[str, dict[str, Figure]] = {}
     for bound in bounds:
         kind, _, metric = bound.partition("_")
-        known = sorted({name for e in run.evaluations for name in e.metrics} | ({"latency_ms"} if profile else set()))
-        if kind not in ("max", "min") or metric not in known:
-            raise InputError(f"no bound {bound!r}: it is max_ or min_ and a metric of the run, {one_of(known)}")
+        metrics = sorted({each for e in run.evaluations for each in e.metrics} | ({"latency_ms"} if profile else set()))
+        if kind not in ("max", "min") or metric not in metrics:
+            raise InputError(f"no bound {bound!r}: it is max_ or min_ and a metric of the run, {one_of(metrics)}")
         if metric == "latency_ms" and profile and not name:
             figures[bound] = _predictions(run, profile, kind)
         else:  # known in the run, where it may have been measured as well
@@ -115,7 +115,7 @@ def _figure(evaluation: Evaluation, metric: str, kind: str) -> Figure:
         measured, low, high = (evaluation.metrics.get(metric_on(name, device)) for name in beside)
         if measured is not None:
             return Figure(measured, measured, f"{metric} {measured:.2f} measured, {value:.2f} predicted")
-        if high is not None:
+        if low is not None and high is not None:
             surely = high if kind == "max" else low
             return Figure(value, surely, f"{metric} {value:.2f} predicted, 90% interval {low:.2f} to {high:.2f}")
     return Figure(value, value, f"{metric} {number(metric, value)}")

@@ -120,9 +120,10 @@ def make_profile(name: str, plan: Plan, output: Path, say: Say, prior: DevicePro
     check_name(name)
     if output.exists():
         raise InputError(f"{output} exists; name another profile, or remove it")
-    plan = replace(plan, threads=plan.threads or agent.default_threads())
+    threads = plan.threads or agent.default_threads()
+    plan = replace(plan, threads=threads)
     # found out before anything is exported
-    LatencyMeter(plan.runtimes[0], plan.device, plan.precision, plan.threads, reference_ms=1.0)
+    LatencyMeter(plan.runtimes[0], plan.device, plan.precision, threads, reference_ms=1.0)
     folder = output.with_suffix(".measuring")
     asked, request = folder / "request.json", json.dumps({**asdict(plan), "prior": prior.name if prior else None})
     if asked.exists():
@@ -138,7 +139,7 @@ def make_profile(name: str, plan: Plan, output: Path, say: Say, prior: DevicePro
     results = folder / agent.RESULTS
     command = [sys.executable, str(folder / "run.py"), "--output", str(results)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        for line in process.stdout:
+        for line in process.stdout or ():
             say(line.rstrip())
     if process.returncode:
         raise InputError(
@@ -176,7 +177,7 @@ def check_profile(profile: DeviceProfile) -> Check:
         raise InputError(f"profile {profile.name} is of {profile.machine}; this machine is {here}")
     meter = LatencyMeter(profile.runtime, profile.device, profile.precision, profile.threads, profile.num_classes)
     space = profile.make_space()
-    by_latency = sorted(profile.measured, key=lambda m: m.latency_ms)
+    by_latency = sorted(profile.measured, key=lambda m: m.latency_ms or 0.0)
     chosen = [by_latency[i] for i in np.linspace(0, len(by_latency) - 1, CHECKED).round().astype(int)]
     images = calibration_images("digits") if profile.precision == "INT8" else None  # any will do: only time counts
     check = Check(profile, meter.version, meter.reference_ms)
@@ -188,7 +189,7 @@ def check_profile(profile: DeviceProfile) -> Check:
         except EvaluationError as error:
             check.failed[architecture.key] = str(error)
             continue
-        check.latency_ms[architecture.key] = (measurement.latency_ms, latency.median_ms)
+        check.latency_ms[architecture.key] = (measurement.latency_ms or 0.0, latency.median_ms)
     if not check.latency_ms:
         reason = next(iter(check.failed.values()))
         raise InputError(f"none of the models could be measured: {reason}")

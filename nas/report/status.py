@@ -40,10 +40,10 @@ def _running(run: Run, now: float, alive: bool) -> list[str]:
     if not alive:
         return [f"  running when it stopped, to be started again: {len(running)}"] if running else []
     lines = []
-    for e in sorted(running, key=lambda e: e.started_at)[:SHOWN]:
+    for e in sorted(running, key=lambda e: e.started_at or now)[:SHOWN]:
         at = f" at fidelity {e.fidelity:g}" if e.fidelity is not None else ""
         again = f", attempt {e.attempts}" if e.attempts > 1 else ""
-        lines.append(f"  {e.key} runs on {e.node} for {duration(now - e.started_at)}{at}{again}")
+        lines.append(f"  {e.key} runs on {e.node} for {duration(now - (e.started_at or now))}{at}{again}")
     nodes = Counter(e.node for e in running)
     if len(running) > SHOWN:
         lines.append(f"  and {len(running) - SHOWN} more, on {len(nodes)} nodes in all")

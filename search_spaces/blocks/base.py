@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
-
-from torch import nn
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..graph import Layer
 from ..tape import Tape, Tensor
 from .axes import Axes
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class Block:

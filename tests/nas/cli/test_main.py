@@ -247,7 +247,7 @@ def test_datasets_are_checked_and_converted(tmp_path, small_data, capsys):
         (["search", "--rungs", "[", "2"], "--rungs [: not valid YAML"),
         (["search", "--gpus-per-trial", "1"], "a trial wants 1 CPUs and 1 GPUs and no node of the cluster has as much"),
         (["search", "--cpus-per-trial", "1.5"], "cpus_per_trial must be between 0 and 1 or a whole number, not 1.5"),
-        (["search", "--cpus-per-trial", ".inf"], "field cpus_per_trial: inf"),
+        (["search", "--cpus-per-trial", "inf"], "field cpus_per_trial: inf"),
         (["search", "--training-device", "gpu"], "field training_device: 'gpu': must be cpu, or a CUDA device"),
         (["search", "--training", "{lr: 0.1}"], "training: Ultralytics has no setting 'lr'; there are lr"),
         (["search", "--training", "{epochs: 9}"], "training: epochs cannot be replaced"),
