@@ -15,7 +15,7 @@ from pathlib import Path
 
 from machine import describe
 
-from evaluators.accuracy.coco import coco_map
+from evaluators.accuracy import coco_map
 from evaluators.data import load_dataset
 from evaluators.training import Fidelity, train
 from evaluators.training.checkpoint import load_checkpoint

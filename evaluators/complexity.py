@@ -30,7 +30,11 @@ class Complexity:
     peak_activation_bytes: np.ndarray
 
 
-def complexity(architectures: Sequence[Architecture], num_classes: int = 80, image_size=None) -> Complexity:
+def complexity(
+    architectures: Sequence[Architecture],
+    num_classes: int = 80,
+    image_size: int | Sequence[int] | None = None,
+) -> Complexity:
     """Costs of the architectures (all of one space) at each one's own image size, or at `image_size` pixels.
 
     Raises:
@@ -52,9 +56,9 @@ def _add_costs(graph: LayerGraph, rows: np.ndarray, result: Complexity) -> None:
         held = [last_use[source] > index for source in layer.inputs]
         for part, variant in layer.variants(len(rows)):
             steps, inputs, outputs = trace(variant)
-            params, macs = map(sum, zip(*(step.cost for step in steps)))
-            result.params[rows[part]] += params
-            result.macs[rows[part]] += macs
+            costs = [step.cost for step in steps]  # none in a layer that only passes on what it reads
+            result.params[rows[part]] += sum(params for params, _ in costs)
+            result.macs[rows[part]] += sum(macs for _, macs in costs)
             alive = elsewhere[part] if np.ndim(elsewhere) else elsewhere
             inside = peak_bytes(steps, inputs, outputs, held)
             peak[part] = np.maximum(peak[part], alive * BYTES_PER_VALUE + inside)

@@ -98,13 +98,13 @@ class DetectorEvaluator(Evaluator):
             "macs": costs.macs,
             "peak_activation_bytes": costs.peak_activation_bytes,
         }
+        precisions = {Candidate.of(a, self.recipe).recipe.precision for a in architectures}
         for profile in self.profiles:
-            for precision in {Candidate.of(a, self.recipe).recipe.precision for a in architectures}:
-                if precision != profile.precision and "INT8" in (precision, profile.precision):
-                    raise InputError(
-                        f"device profile {profile.name} is of {profile.precision} networks and the recipe makes {precision} ones; "
-                        f"measure one with `--precision {precision}`"
-                    )
+            if profile.precision != "INT8" and "INT8" in precisions:
+                raise InputError(
+                    f"device profile {profile.name} is of {profile.precision} networks and the recipe makes INT8 ones; "
+                    "measure one with `--precision INT8`"
+                )
             device = profile.name if len(self.profiles) > 1 else None
             names = ("latency_ms", "latency_low_ms", "latency_high_ms")
             values = profile.predict(architectures, self.num_classes)

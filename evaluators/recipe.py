@@ -164,6 +164,15 @@ def run_steps(candidate: Candidate, piece: Workpiece) -> dict[str, float]:
     return metrics
 
 
+def artefacts_of(directory: Path) -> dict[str, Path]:
+    """Name -> file, as the steps that were done in a trial's folder have left them; empty where none left a record."""
+    found: dict[str, Path] = {}
+    for entry in _read_record(directory / RECORD):
+        if _is_there(entry, directory):
+            found |= {name: directory / file["name"] for name, file in entry["artefacts"].items()}
+    return found
+
+
 def _do(step: Step, piece: Workpiece, digest: str) -> dict[str, Any]:
     started = time.perf_counter()
     metrics = step.run(piece)

@@ -5,22 +5,21 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from typing import Any
 
-import cv2
-import numpy as np
-import torch
 from torch import nn
 
-from search_spaces.graph import check_image_size
+from search_spaces import InputError
 
-from ..data import Dataset, DatasetError, coco_ground_truth
+from ..data import Dataset, coco_ground_truth
+from ..formats.onnx import ImageSize
+from .detections import ModelPredictor, Predictor, detect
 
 # COCOeval.stats in its order
 STATS = ("map50_95", "map50", "map75", "map_small", "map_medium", "map_large")
 
 
-def score_detections(ground_truth: Mapping, detections: Sequence[Mapping]) -> dict[str, float]:
+def score_detections(ground_truth: Mapping[str, Any], detections: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """COCO's average precisions of detections ({image_id, category_id, bbox in xywh pixels, score}).
 
     Returns:
@@ -53,54 +52,32 @@ def score_detections(ground_truth: Mapping, detections: Sequence[Mapping]) -> di
     return scores
 
 
-def detect(
-    model: nn.Module,
-    images: Sequence[Path],
-    image_size,
+def coco_map(
+    predictor: Predictor | nn.Module,
+    dataset: Dataset,
+    image_size: ImageSize | None = None,
     *,
-    batch: int = 16,
+    split: str = "val",
     device: str = "cpu",
-    confidence: float = 0.001,
-    iou: float = 0.7,
-    max_detections: int = 300,
-) -> list[dict]:
-    """Detections in COCO's form by an Ultralytics model; image ids count from 0 in the order given.
+    **options: Any,
+) -> dict[str, float]:
+    """COCO's average precisions of whatever detects, on a split of a dataset.
 
-    The images are letterboxed to `image_size` pixels and the boxes suppressed per class, as Ultralytics' validation
-    does it; boxes are in pixels of the original image.
+    Args:
+        predictor: of `open_predictor`, or a detection model, which is run in PyTorch on `device`.
+        image_size: pixels, an edge or (height, width); None is the predictor's own.
+        options: those of `detect`.
+
+    Returns:
+        What `score_detections` returns.
+
+    Raises:
+        InputError: the classes are not as many as the dataset's, or an image size that is missing or wrong.
     """
-    from ultralytics.data.augment import LetterBox
-    from ultralytics.utils.nms import non_max_suppression
-    from ultralytics.utils.ops import scale_boxes
-
-    shape = check_image_size(image_size)
-    letterbox = LetterBox(shape, auto=False, scaleup=True)
-    device = torch.device(f"cuda:{device}" if str(device).isdigit() else device)
-    model = model.to(device).float().eval()
-    detections = []
-    for start in range(0, len(images), batch):
-        originals = []
-        for path in images[start : start + batch]:
-            image = cv2.imread(str(path))
-            if image is None:
-                raise DatasetError(f"{path}: not an image that can be read")
-            originals.append(image)
-        stacked = np.stack([letterbox(image=image)[..., ::-1].transpose(2, 0, 1) for image in originals])
-        with torch.no_grad():
-            raw = model(torch.from_numpy(np.ascontiguousarray(stacked)).to(device).float() / 255)
-            results = non_max_suppression(
-                raw, confidence, iou, multi_label=True, max_det=max_detections, nc=len(model.names)
-            )
-        for offset, (image, boxes) in enumerate(zip(originals, results)):
-            corners = scale_boxes(shape, boxes[:, :4], image.shape[:2]).cpu().numpy().astype(float)
-            for (x1, y1, x2, y2), score, label in zip(corners, boxes[:, 4].tolist(), boxes[:, 5].tolist()):
-                box = [x1, y1, x2 - x1, y2 - y1]
-                detections.append({"image_id": start + offset, "category_id": int(label), "bbox": box, "score": score})
-    return detections
-
-
-def coco_map(model: nn.Module, dataset: Dataset, image_size, *, split: str = "val", **options) -> dict[str, float]:
-    """COCO's average precisions of a model on a split of a dataset; `options` are those of `detect`."""
-    return score_detections(
-        coco_ground_truth(dataset, split), detect(model, getattr(dataset, split), image_size, **options)
-    )
+    runs = ModelPredictor(predictor, device) if isinstance(predictor, nn.Module) else predictor
+    if runs.names is not None and len(runs.names) != dataset.num_classes:
+        raise InputError(
+            f"the model detects {len(runs.names)} classes, the dataset {dataset.name} has {dataset.num_classes}"
+        )
+    detections = detect(runs, getattr(dataset, split), image_size, **options)
+    return score_detections(coco_ground_truth(dataset, split), detections)

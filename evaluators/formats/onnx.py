@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import warnings
 from collections.abc import Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from search_spaces import InputError
 from search_spaces.graph import check_image_size
 
 OPSET = 17
@@ -70,6 +73,41 @@ def export_onnx(model: nn.Module, path: str | Path, image_size: ImageSize) -> Pa
         entry.key, entry.value = name, str(value)
     onnx.save(document, path)
     return path
+
+
+@dataclass(frozen=True)
+class OnnxFacts:
+    """What an ONNX file says of itself: class names in order, and the (height, width) in pixels it was written for."""
+
+    names: tuple[str, ...] | None
+    image_size: tuple[int, int] | None
+
+
+def onnx_facts(path: str | Path) -> OnnxFacts:
+    """Read a file's metadata, as `export_onnx` and Ultralytics write it; what is not there is None.
+
+    Raises:
+        InputError: not an ONNX file, or metadata of another form.
+    """
+    import onnx
+
+    try:
+        document = onnx.load(path, load_external_data=False)
+    except Exception as error:  # protobuf has several ways of refusing a file
+        raise InputError(f"{path}: not an ONNX file ({type(error).__name__})") from None
+    metadata = {entry.key: entry.value for entry in document.metadata_props}
+    try:
+        names = ast.literal_eval(metadata["names"]) if "names" in metadata else None
+        size = ast.literal_eval(metadata["imgsz"]) if "imgsz" in metadata else None
+        return OnnxFacts(
+            tuple(str(names[i]) for i in range(len(names))) if names else None,
+            check_image_size(size) if size else None,
+        )
+    except (ValueError, SyntaxError, KeyError, TypeError):
+        raise InputError(
+            f"{path}: metadata names {metadata.get('names')!r} and imgsz {metadata.get('imgsz')!r} must be a dict of "
+            "class names by number and [height, width]"
+        ) from None
 
 
 def stirred(model: nn.Module, seed: int = 0) -> nn.Module:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,7 @@ def has_graphs(space: SearchSpace) -> bool:
 def kind_of(operator: Operator) -> str:
     """The kind (of `KINDS`) that an operator of a trace belongs to."""
     if operator.kind == "conv":
-        if np.ndim(operator.groups) or operator.groups != 1:
+        if _is_depthwise(operator):
             return "depthwise"
         if operator.kernel == 1:
             return "pointwise"
@@ -44,12 +45,21 @@ def kind_of(operator: Operator) -> str:
     return _KIND.get(operator.kind, operator.kind)
 
 
-def _filled(channels):
+def _is_depthwise(operator: Operator) -> bool:
+    """Whether every channel is a group of its own; of many architectures at once, in all of them.
+
+    A convolution of one channel in one group is a dense one, unless others of its column show what it is.
+    """
+    channels = operator.inputs[0].shape.channels
+    return bool(np.all(np.equal(operator.groups, channels)) and np.any(np.not_equal(operator.groups, 1)))
+
+
+def _filled(channels: Any) -> Any:
     """How much more work `channels` are when they fill vectors."""
     return -(-channels // LANES) * LANES / channels
 
 
-def _is_ragged(*channels):
+def _is_ragged(*channels: Any) -> Any:
     return np.any([np.mod(c, BLOCK) != 0 for c in np.broadcast_arrays(*channels)], axis=0)
 
 
@@ -68,11 +78,13 @@ class Work:
     def __len__(self) -> int:
         return len(self.table)
 
-    def rows(self, index) -> Work:
+    def rows(self, index: Any) -> Work:
         return Work(self.table[index], self.pixels[index])
 
 
-def operator_work(architectures: Sequence[Architecture], num_classes: int = 80, image_size=None) -> Work:
+def operator_work(
+    architectures: Sequence[Architecture], num_classes: int = 80, image_size: int | Sequence[int] | None = None
+) -> Work:
     """The work of architectures, all of one space."""
     result = np.zeros((len(architectures), len(TERMS)))
     pixels = np.zeros(len(architectures))
@@ -80,7 +92,7 @@ def operator_work(architectures: Sequence[Architecture], num_classes: int = 80, 
         pixels[rows] = graph.image.height * graph.image.width
         for layer in graph.layers:
             for part, variant in layer.variants(len(rows)):
-                sums = {}
+                sums: dict[int, Any] = {}  # column -> what the operators add to it, a number or one per architecture
                 for step in trace(variant)[0]:
                     kind = kind_of(step)
                     first = _FIRST[kind]
@@ -98,6 +110,8 @@ def operator_work(architectures: Sequence[Architecture], num_classes: int = 80, 
                             sums[column] = sums.get(column, 0) + value
                     else:
                         sums[first + 1] = sums.get(first + 1, 0) + written
+                if not sums:  # a layer that only passes on what it reads
+                    continue
                 block = np.stack([np.broadcast_to(value, len(part)) for value in sums.values()], axis=1)
                 result[rows[part][:, None], list(sums)] += block
     return Work(result, pixels)

@@ -86,8 +86,6 @@ class LatencyMeter:
         num_classes: of the reference model.
         reference_ms: the reference model's latency that figures are corrected to; None measures it now, which is right
             when the machine has nothing else to do.
-        spin: let the runtime's threads wait actively; False is kinder to other work on the machine, and then the
-            machine is not expected to be in its usual state.
 
     Raises:
         InputError: the runtime, the device or the precision is not there.
@@ -101,10 +99,9 @@ class LatencyMeter:
         threads: int = 1,
         num_classes: int = 80,
         reference_ms: float | None = None,
-        spin: bool = True,
     ) -> None:
         check_runtime(runtime, device, precision)
-        self.runtime, self.device, self.precision, self.threads, self.spin = runtime, device, precision, threads, spin
+        self.runtime, self.device, self.precision, self.threads = runtime, device, precision, threads
         self._scratch = tempfile.TemporaryDirectory(prefix="evoyolo-latency-")
         reference = reference_architecture()
         model, image_size = build_model(reference, num_classes), reference["image_size"]
@@ -125,39 +122,50 @@ class LatencyMeter:
         self, name: str, model: nn.Module, image_size: int, precision: str, images: np.ndarray | None = None
     ) -> Path:
         folder = Path(self._scratch.name)
-        kind = runtimes.runtime(self.runtime).kind
-        return folder / export(model, [kind], folder, name, image_size, precision, images)[kind]
+        return folder / export(model, [self.kind], folder, name, image_size, precision, images)[self.kind]
 
     def _open(self, path: Path, image_size: int, precision: str) -> runtimes.Session:
         shape = (1, 3, image_size, image_size)
         try:
-            return runtimes.open_session(
-                self.runtime, str(path), shape, self.threads, self.device, precision, self.spin
-            )
+            return runtimes.open_session(self.runtime, str(path), shape, self.threads, self.device, precision)
         except runtimes.Unavailable as error:
             raise InputError(str(error)) from None
 
-    def measure(
-        self, model: nn.Module, image_size: int, images: np.ndarray | None = None, *, refuse: bool = True
-    ) -> Latency:
-        """Latency of a DetectionModel for one image of `image_size` pixels; the model is left as it is.
+    @property
+    def kind(self) -> str:
+        """The file format that the runtime reads."""
+        return runtimes.runtime(self.runtime).kind
+
+    def measure(self, model: nn.Module, image_size: int, images: np.ndarray | None = None) -> Latency:
+        """Latency of a network for one image of `image_size` pixels; the network is left as it is.
 
         Args:
             images: (n, 3, height, width) float32 from 0 to 1, to calibrate INT8 with, of any size.
-            refuse: figures that spread too widely; beside other work of ours they may.
 
         Raises:
-            EvaluationError: the runtime cannot run the model, or the figures spread too widely.
+            EvaluationError: the network cannot be exported or run, or the figures spread too widely.
         """
-        expected_ms = self.reference_ms if self.spin else None
         try:
             path = self._export("model", model, image_size, self.precision, images)
-            session = self._open(path, image_size, self.precision)
-            with machine_lock("latency"):
-                figures = agent.measure(session, self._reference, expected_ms, refuse=refuse)
         except InputError:
             raise
-        except Exception as error:  # each runtime has its own way of refusing a model
+        except Exception as error:  # each format has its own way of refusing a network
+            raise EvaluationError(f"latency: {type(error).__name__}: {error}".splitlines()[0]) from None
+        return self.measure_file(path, image_size)
+
+    def measure_file(self, path: Path, image_size: int) -> Latency:
+        """Latency of the network in a file, of the format that the runtime reads, as it is.
+
+        Raises:
+            EvaluationError: the runtime cannot run the file, or the figures spread too widely.
+        """
+        try:
+            session = self._open(path, image_size, self.precision)
+            with machine_lock("latency"):
+                figures = agent.measure(session, self._reference, self.reference_ms)
+        except InputError:
+            raise
+        except Exception as error:  # each runtime has its own way of refusing a network
             raise EvaluationError(f"latency: {type(error).__name__}: {error}".splitlines()[0]) from None
         kept = ("raw_ms", "reference_ms", "rounds", "repeats", "warmup")
         return Latency(
@@ -170,5 +178,5 @@ class LatencyMeter:
             precision=self.precision,
             threads=self.threads,
             image_size=(image_size, image_size),
-            disturbed=agent.is_slow(figures["reference_ms"], expected_ms),
+            disturbed=agent.is_slow(figures["reference_ms"], self.reference_ms),
         )

@@ -99,8 +99,12 @@ class DeviceProfile(Strict):
             raise InputError(f"{path}: {error}") from None
         return profile
 
+    def to_json(self) -> str:
+        """The text of the profile's file."""
+        return json.dumps(self.model_dump(exclude_none=True), indent=1) + "\n"
+
     def save(self, path: str | Path) -> None:
-        write_text(Path(path), json.dumps(self.model_dump(exclude_none=True), indent=1) + "\n")
+        write_text(Path(path), self.to_json())
 
     @classmethod
     def fit(cls, name: str, results: Results, *, adapt_from: DeviceProfile | None = None) -> DeviceProfile:

@@ -35,13 +35,13 @@ def search(
 
     Every setting is a field of the file and an option here; options win. Mappings are written as in YAML.
     """
-    from ..launch import job
+    from ..launch import start as launch
     from ..launch.config import load_config, make_config
     from .console import make_console
 
     fields = given(ctx)
     settings = load_config(config, **fields) if config else make_config(fields, "command line")
-    if job.start(settings, make_console()) is None:
+    if launch.start(settings, make_console()) is None:
         raise typer.Exit(INTERRUPTED)
 
 
@@ -58,10 +58,10 @@ def resume(ctx: typer.Context, run: RunFolder) -> None:
 
     The options are the settings that nothing measured depends on.
     """
-    from ..launch import job
+    from ..launch import start as launch
     from .console import make_console
 
-    if job.resume(run, make_console(), **given(ctx)) is None:
+    if launch.resume(run, make_console(), **given(ctx)) is None:
         raise typer.Exit(INTERRUPTED)
 
 

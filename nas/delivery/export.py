@@ -7,15 +7,15 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 from torch import nn
 
-from evaluators.data import calibration_images
+from evaluators.data import Dataset, calibration_images
 from evaluators.evaluator import metric_on
 from evaluators.latency import Latency, LatencyMeter, export_onnx
 from evaluators.latency.profile import DeviceProfile
+from evaluators.recipe import Recipe, artefacts_of
 from evaluators.training import CHECKPOINT
 from evaluators.training.checkpoint import load_checkpoint
 from search_spaces import InputError
@@ -27,79 +27,52 @@ from .files import model_files
 
 Say = Callable[[str], None]
 Files = dict[str, dict[str, str]]
-Measured = tuple[dict[str, float], Latency, str]  # metrics to record, what they are of, and what to say
 DISTURBED = "; the machine was slower than usual all the while, so this figure may be off"
 
 
-def deliver(
-    run: Run, say: Say, *, latency_threads: int = 1, profiles: Sequence[DeviceProfile] = (), data: str | None = None
-) -> tuple[Run, Files]:
+def deliver(run: Run, say: Say, *, profiles: Sequence[DeviceProfile], dataset: Dataset) -> tuple[Run, Files]:
     """Write model.yaml, best.pt and model.onnx of every model on the front, and measure their latency.
 
-    Without profiles, latency was measured while other trials kept the machine busy; now nothing else of ours runs.
-    Measured again is what is on the front or next to it (the first two non-dominated ranks), so that a model which only
-    seemed slow can return, and the reference models; the new figure replaces `latency_ms`, the old one is kept as
-    `latency_ms_in_search`. With profiles, latency was predicted; what is on the front, and the reference models, are
-    measured on every profile's device that is this machine, as `latency_measured_ms` beside the prediction.
+    What is on the front, and the reference models, are measured on every profile's device that is this machine, with nothing
+    else of ours running, as `latency_measured_ms` beside the prediction. Where the runtime reads ONNX it is the very file
+    that is delivered.
 
     Args:
-        data: the dataset, which INT8 is calibrated with.
+        dataset: which INT8 is calibrated with.
 
     Returns:
         The run as it is now, and key -> {"yaml": ..., "checkpoint": ..., "onnx": ...}, paths relative to its folder.
     """
     references = set(run.settings.get("references", {}).values())
-    deepest = 0 if profiles else 1
-    near = {e.key for e, rank in run.ranked() if rank <= deepest}
-    again = [e for e in run.evaluations if e.key in near | references]
-    measures = _predicted(profiles, data, say) if profiles else [_InSearch(latency_threads, run)]
+    kept = {e.key for e in run.front} | references
+    delivered = [e for e in run.evaluations if e.key in kept]
+    recipe = Recipe.read(run.settings.get("config", {}).get("recipe", ["train"]))
+    meters = _meters(profiles, recipe.precision == "INT8", dataset, say)
     files: Files = {}
-    with Store.open(run.folder.store) as store:
-        for number, evaluation in enumerate(again, start=1):
+    with Store.open(run.folder.store, run.space) as store:
+        for number, evaluation in enumerate(delivered, start=1):
             said = []
             try:
                 files[evaluation.key], model = export_files(run, evaluation)
-                for measure in measures:
-                    metrics, latency, text = measure(evaluation, model)
-                    store.set_meta("measured", {**(store.get_meta("measured") or {}), measure.device: latency.protocol})
-                    store.amend(evaluation.architecture, metrics)
+                for meter in meters:
+                    latency, text = meter(store, evaluation, model, run.directory / files[evaluation.key]["onnx"])
                     said.append(text + (DISTURBED if latency.disturbed else ""))
             except Exception as error:  # one model that a runtime refuses does not cost the others their files
                 said.append(f"{type(error).__name__}: {error}".splitlines()[0])
-            say(f"{number}/{len(again)} {evaluation.key}: {'; '.join(said) or 'exported'}")
-    run = Run(run.directory, run.space)
-    kept = {e.key for e in run.front} | references
-    for folder in run.folder.models.glob("*"):  # also what was on the front before the search went on
-        if folder.name not in kept:
-            shutil.rmtree(folder)
-    return run, {key: paths for key, paths in files.items() if key in kept}
+            say(f"{number}/{len(delivered)} {evaluation.key}: {'; '.join(said) or 'exported'}")
+    for key in {e.key for e in run.all_evaluations} - kept:  # what was on the front before the search went on
+        shutil.rmtree(run.folder.model(key), ignore_errors=True)
+    return Run(run.directory, run.space), files
 
 
-class _InSearch:
-    """Replaces a latency that was measured during the search."""
+class _Meter:
+    """Measures beside the predictions of a profile, by its own protocol."""
 
-    device = ""
-
-    def __init__(self, threads: int, run: Run):
-        self.meter = LatencyMeter(threads=threads, num_classes=run.settings["num_classes"], spin=False)
-
-    def __call__(self, evaluation: Evaluation, model: nn.Module) -> Measured:
-        latency = self.meter.measure(model, evaluation.architecture["image_size"])
-        in_search = evaluation.metrics.get("latency_ms_in_search", evaluation.metrics["latency_ms"])
-        metrics = {
-            "latency_ms": latency.median_ms,
-            "latency_iqr_ms": latency.iqr_ms,
-            "latency_ms_in_search": in_search,
-        }
-        text = f"{latency.median_ms:.2f} ms (interquartile range {latency.iqr_ms:.2f}), {in_search:.2f} in the search"
-        return metrics, latency, text
-
-
-class _Predicted:
-    """Measures beside a prediction, by the profile's own protocol."""
-
-    def __init__(self, profile: DeviceProfile, images: np.ndarray | None, several: bool):
-        self.device, self.images = profile.name if several else "", images
+    def __init__(self, profile: DeviceProfile, images: np.ndarray | None, several: bool) -> None:
+        self.device, self.images = (
+            profile.name if several else "",
+            images,
+        )  # images where files have to be quantised first
         self.meter = LatencyMeter(
             profile.runtime,
             profile.device,
@@ -109,30 +82,39 @@ class _Predicted:
             profile.reference_ms,
         )
 
-    def __call__(self, evaluation: Evaluation, model: nn.Module) -> Measured:
-        latency = self.meter.measure(model, evaluation.architecture["image_size"], self.images)
+    def __call__(self, store: Store, evaluation: Evaluation, model: nn.Module, onnx: Path) -> tuple[Latency, str]:
+        """Measure and record; (the latency, what to say of it)."""
+        size = evaluation.architecture["image_size"]
+        if self.meter.kind == "onnx" and self.images is None:
+            latency = self.meter.measure_file(onnx, size)
+        else:
+            latency = self.meter.measure(model, size, self.images)
         predicted = evaluation.metrics[metric_on("latency_ms", self.device)]
         difference = 100 * (latency.median_ms / predicted - 1)
-        metrics = {
-            metric_on("latency_measured_ms", self.device): latency.median_ms,
-            metric_on("latency_difference_percent", self.device): difference,
-        }
+        store.set_meta("measured", {**(store.get_meta("measured") or {}), self.device: latency.protocol})
+        store.amend(
+            evaluation.architecture,
+            {
+                metric_on("latency_measured_ms", self.device): latency.median_ms,
+                metric_on("latency_difference_percent", self.device): difference,
+            },
+        )
         where = f" on {self.device}" if self.device else ""
         text = f"predicted {predicted:.2f} ms, measured {latency.median_ms:.2f} ms{where} ({difference:+.0f}%)"
-        return metrics, latency, text
+        return latency, text
 
 
-def _predicted(profiles: Sequence[DeviceProfile], data: str | None, say: Say) -> list[_Predicted]:
+def _meters(profiles: Sequence[DeviceProfile], quantised: bool, dataset: Dataset, say: Say) -> list[_Meter]:
     found = []
     for profile in profiles:
-        if not profile.is_here():
-            say(f"{profile.name} is not this machine: its latencies stay predictions")
+        if (why := profile.elsewhere()) is not None:
+            say(f"the latencies of {profile.name} stay predictions: {why}")
             continue
         try:
-            images = calibration_images(data or "digits") if profile.precision == "INT8" else None
-            found.append(_Predicted(profile, images, len(profiles) > 1))
+            images = calibration_images(dataset) if profile.precision == "INT8" and not quantised else None
+            found.append(_Meter(profile, images, len(profiles) > 1))
         except InputError as error:
-            say(f"{profile.name}: {error}: its latencies stay predictions")
+            say(f"the latencies of {profile.name} stay predictions: {error}")
     return found
 
 
@@ -143,15 +125,19 @@ def export_files(run: Run, evaluation: Evaluation) -> tuple[dict[str, str], nn.M
         ({"yaml": ..., "checkpoint": ..., "onnx": ...}, paths relative to the run's folder, and the model).
     """
     paths = model_files(run, evaluation)
-    paths["yaml"].parent.mkdir(parents=True, exist_ok=True)
-    trained = run.folder.trial(evaluation.key).path / CHECKPOINT
+    folder, trial = paths["yaml"].parent, run.folder.trial(evaluation.key).path
+    folder.mkdir(parents=True, exist_ok=True)
+    artefacts = artefacts_of(trial) or {"weights": trial / CHECKPOINT}
+    trained = artefacts["weights"]
     model = load_checkpoint(trained)
-    with tempfile.TemporaryDirectory(prefix="export-", dir=run.folder.models) as scratch:
+    with tempfile.TemporaryDirectory(prefix="export-", dir=folder) as scratch:
         made = {kind: Path(scratch) / path.name for kind, path in paths.items()}
-        names = cast(dict[int, str], model.names)
-        save_yaml(made["yaml"], evaluation.architecture, len(names), names)
+        save_yaml(made["yaml"], evaluation.architecture, len(model.names), model.names)
         shutil.copyfile(trained, made["checkpoint"])
-        export_onnx(model, made["onnx"], evaluation.architecture["image_size"])
+        if "onnx" in artefacts:  # what was judged is what is delivered
+            shutil.copyfile(artefacts["onnx"], made["onnx"])
+        else:
+            export_onnx(model, made["onnx"], evaluation.architecture["image_size"])
         for kind, path in paths.items():
             os.replace(made[kind], path)
     return {kind: str(path.relative_to(run.directory)) for kind, path in paths.items()}, model

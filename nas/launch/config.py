@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from evaluators.evaluator import METRICS, metric_and_device, metric_on
 from evaluators.latency.profile import DeviceProfile
+from evaluators.recipe import Recipe, recipe_choices
 from search_spaces import Architecture, InputError, SearchSpace
 from search_spaces.definition import space_named, space_names
 from search_spaces.errors import one_of
@@ -22,6 +23,7 @@ from search_spaces.validation import first_problem
 
 from ..algorithms import ALGORITHMS
 from ..objectives import Constraint, Objective
+from ..schedulers import SCHEDULERS
 
 Positive = Annotated[int, Field(gt=0)]
 Latency = Annotated[float, Field(gt=0)]
@@ -43,6 +45,7 @@ RESUMABLE = (
     "max_minutes",
     "trial_minutes",
     "algorithm",
+    "algorithm_options",
     "executor",
     "address",
     "cpus_per_trial",
@@ -89,12 +92,22 @@ class SearchConfig(BaseModel):
         default_factory=dict,
         description="Ultralytics training settings that replace ours, such as {lr0: 0.002, mosaic: 1.0}",
     )
+    recipe: list[str | dict[str, dict[str, Any]]] = Field(
+        ["train"],
+        min_length=1,
+        description="steps that are carried out on every architecture, each a name or {name: {option: value}}, such as "
+        "[train, export, {quantise: {precision: INT8}}]; accuracy is of the file that the last one leaves",
+    )
+    recipe_choices: dict[str, list[Any]] = Field(
+        default_factory=dict,
+        description="options of the recipe that are searched with the architecture, such as {quantise.precision: [FP32, INT8]}",
+    )
     training_device: str = Field("cpu", description="what trains: cpu, or a CUDA device such as 0")
 
     device: list[str] = Field(
         default_factory=list,
         description="device profiles (files, or names that `evoyolo device list` shows) whose latency is predicted; "
-        "without one, latency is measured where each model is trained",
+        "without one, some models are measured on this machine first, in a minute or two, and kept for the next search",
     )
 
     objectives: list[str] = Field(
@@ -108,13 +121,24 @@ class SearchConfig(BaseModel):
     )
     max_params: Positive | None = Field(None, description="hard limit on parameters")
     max_macs: Positive | None = Field(120_000_000, description="hard limit on multiply-accumulates per image")
-    latency_threads: Positive = Field(1, description="threads of the latency measurement where there is no profile")
+    latency_threads: Positive = Field(1, description="threads of the runtime, where this machine is measured")
+    profile_models: Annotated[int, Field(ge=5)] = Field(
+        18, description="models that are measured where no device profile is given"
+    )
 
     start_from: str | None = Field(
         None, description="folder of another run whose front is evaluated first, on whatever data and device that was"
     )
 
     algorithm: str = Field("surrogate", description=f"search algorithm: {one_of(ALGORITHMS)}")
+    algorithm_options: dict[str, Any] = Field(
+        default_factory=dict, description="what the algorithm may be told, such as {initial: 12}"
+    )
+    scheduler: str | None = Field(
+        None,
+        description=f"how far every evaluation goes: {one_of(SCHEDULERS)}; none is halving where there are rungs",
+    )
+    scheduler_options: dict[str, Any] = Field(default_factory=dict, description="what the scheduler may be told")
     seed: Annotated[int, Field(ge=0)] = Field(0, description="seed of the search and of every training")
     max_evaluations: Positive = Field(14, description="architectures to evaluate")
     max_minutes: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
@@ -180,12 +204,17 @@ class SearchConfig(BaseModel):
             raise ValueError(f"must be {one_of(ALGORITHMS)}")
         return name
 
+    @field_validator("scheduler")
+    @classmethod
+    def _scheduler(cls, name: str | None) -> str | None:
+        if name is not None and name not in SCHEDULERS:
+            raise ValueError(f"must be {one_of(SCHEDULERS)}")
+        return name
+
     @model_validator(mode="after")
     def _space_and_references(self):
         # InputError is a ValueError: pydantic reports its message
-        smallest = self.make_space()["image_size"].values[0]
-        for name in self.references:
-            family_of(self.make_space()).preset(name, image_size=smallest)
+        self.reference_architectures()
         if self.image_size is not None and (self.image_size < 32 or self.image_size % 32):
             raise ValueError(f"image_size {self.image_size} must be a multiple of 32")
         return self
@@ -222,7 +251,13 @@ class SearchConfig(BaseModel):
     def make_space(self) -> SearchSpace:
         """The space, restricted."""
         space = space_named(self.space)
-        return space.restrict(self.restrict) if self.restrict else space
+        space = space.restrict(self.restrict) if self.restrict else space
+        extra = recipe_choices(self.make_recipe(), self.recipe_choices)
+        return space.extended(extra) if extra else space
+
+    def make_recipe(self) -> Recipe:
+        """What is done to every architecture."""
+        return Recipe.read(self.recipe)
 
     def reference_architectures(self) -> dict[str, Architecture]:
         """Preset name -> architecture, for the references; they need not lie in the restricted space."""

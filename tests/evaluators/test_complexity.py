@@ -1,5 +1,7 @@
 """Complexity against the built network and thop, and its bookkeeping."""
 
+import sys
+
 import numpy as np
 import pytest
 import thop
@@ -60,3 +62,20 @@ def test_image_size_overrides_the_architectures_own():
 
 def test_nothing_in_nothing_out():
     assert complexity([]).params.shape == (0,)
+
+
+def test_a_layer_without_operators_costs_nothing(monkeypatch):
+    """One that only passes on what it reads, such as an identity; a resize has no parameters and no MACs either."""
+    module = sys.modules["evaluators.complexity"]
+    traced = module.trace
+
+    def without_resizing(layer):
+        steps, inputs, outputs = traced(layer)
+        return ([], inputs, inputs) if layer.module == "Upsample" else (steps, inputs, outputs)
+
+    architectures = [SPACE.preset("yolov8n"), SPACE.preset("yolov8n", image_size=320)]
+    before = complexity(architectures)
+    monkeypatch.setattr(module, "trace", without_resizing)
+    after = complexity(architectures)
+    assert np.array_equal(before.params, after.params) and np.array_equal(before.macs, after.macs)
+    assert (after.peak_activation_bytes <= before.peak_activation_bytes).all()

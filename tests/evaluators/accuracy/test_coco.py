@@ -1,12 +1,11 @@
 """COCO mAP: exact on made-up detections, in step with Ultralytics' validator on a model."""
 
 import copy
-import dataclasses
 
 import pytest
 import torch
 
-from evaluators.accuracy.coco import coco_map, detect, score_detections
+from evaluators.accuracy import ModelPredictor, coco_map, detect, score_detections
 from evaluators.data import coco_ground_truth, load_dataset
 from evaluators.training.checkpoint import checkpoint_architecture, load_checkpoint
 from search_spaces import InputError, YoloSpace
@@ -44,24 +43,13 @@ def test_the_wrong_class_scores_nothing(truth):
 
 def test_boxes_return_to_the_original_image(small_data, checkpoint):
     dataset = load_dataset(small_data)
-    for found in detect(load_checkpoint(checkpoint), dataset.val, 96, confidence=1e-4)[:200]:
+    for found in detect(ModelPredictor(load_checkpoint(checkpoint)), dataset.val, 96, confidence=1e-4)[:200]:
         x, y, w, h = found["bbox"]
         assert 0 <= x <= x + w <= 64.01 and 0 <= y <= y + h <= 64.01
 
 
-def test_it_agrees_with_ultralytics_own_validator(tmp_path):
-    """On a model that has learnt something: trained on the images it is judged on."""
-    from evaluators.data.digits import DigitsSettings, digits_yaml
-    from evaluators.training import Fidelity, train
-
-    easy = DigitsSettings(
-        image_size=64, train=8, val=24, classes=1, fewest=1, most=2, smallest=24, largest=44, clutter=0
-    )
-    dataset = load_dataset(digits_yaml(easy, tmp_path))
-    judged = dataclasses.replace(dataset, sources=dict.fromkeys(("train", "val"), dataset.sources["val"]))
-    still = {"lr0": 0.003, "scale": 0.0, "translate": 0.0, "hsv_h": 0.0, "hsv_s": 0.0, "hsv_v": 0.0}
-    architecture = YoloSpace().preset("yolov8-w1/8", image_size=64)
-    result = train(architecture, judged, Fidelity(30), tmp_path / "trial", batch=4, settings=still)
+def test_it_agrees_with_ultralytics_own_validator(learnt):
+    result, dataset = learnt
     ours = coco_map(load_checkpoint(result.checkpoint), dataset, 64)
     assert result.metrics["map50_95"] > 0.5
     assert ours["map50_95"] == pytest.approx(result.metrics["map50_95"], abs=0.03)

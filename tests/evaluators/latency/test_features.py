@@ -6,9 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluators import complexity
+from evaluators.latency import features
 from evaluators.latency.features import CONVOLUTIONS, KINDS, TERMS, kind_of, operator_work
 from search_spaces import YoloSpace, lower
-from search_spaces.trace import operators
+from search_spaces.graph import Shape
+from search_spaces.trace import Tape, Tensor, operators
 
 SPACE = YoloSpace()
 
@@ -62,3 +64,42 @@ def test_kinds_are_told_apart():
     depthwise = operators(lower(SPACE.preset("yolov8n", head_class_branch="depthwise"), 80))
     assert any(kind_of(step) == "depthwise" for step in depthwise)
     assert set(CONVOLUTIONS) < set(KINDS)
+
+
+@pytest.mark.parametrize(
+    ("channels", "options", "kind"),
+    [
+        (32, {"kernel": 3, "groups": 32}, "depthwise"),
+        (32, {"kernel": 3, "stride": 2, "groups": 32}, "depthwise"),
+        (32, {"kernel": 3, "groups": 4}, "dense"),
+        (32, {"kernel": 3, "stride": 2, "groups": 4}, "strided"),
+        (32, {"kernel": 1, "groups": 4}, "pointwise"),
+        (1, {"kernel": 3, "groups": 1}, "dense"),
+        (np.array([8, 16]), {"kernel": 3, "groups": np.array([8, 16])}, "depthwise"),
+        (np.array([1, 16]), {"kernel": 3, "groups": np.array([1, 16])}, "depthwise"),
+        (np.array([4, 16]), {"kernel": 3, "groups": 4}, "dense"),
+        (np.array([8, 16]), {"kernel": 1, "groups": np.array([2, 4])}, "pointwise"),
+        (np.array([8, 8]), {"kernel": 3, "groups": 8}, "depthwise"),
+    ],
+)
+def test_a_grouped_convolution_is_not_a_depthwise_one(channels, options, kind):
+    tape = Tape()
+    tape.conv(Tensor(Shape(channels, 16, 16)), 64, **options)
+    assert kind_of(tape.operators[0]) == kind
+
+
+def test_a_layer_without_operators_costs_nothing(monkeypatch):
+    """One that only passes on what it reads, such as an identity."""
+    traced = features.trace
+
+    def without_resizing(layer):
+        return ([], [], []) if layer.module == "Upsample" else traced(layer)
+
+    architectures = [SPACE.preset("yolov8n"), SPACE.preset("yolov8n", image_size=320)]
+    before = operator_work(architectures)
+    monkeypatch.setattr(features, "trace", without_resizing)
+    after = operator_work(architectures)
+    resized = [TERMS.index(("nearest", term)) for term in ("count", "written")]
+    assert (before.table[:, resized] > 0).all() and not after.table[:, resized].any()
+    before.table[:, resized] = 0
+    assert np.array_equal(before.table, after.table)

@@ -1,0 +1,248 @@
+"""A search from start to end: check the data, know the latency, search, deliver the front, say what came out.
+
+settings -> dataset, space, device profiles (given, or measured quickly here) -> evaluator, executor -> search
+-> run -> deliver: files and measured latencies of the front -> tables, picture, what to do next
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from evaluators.data import Dataset, check_dataset, load_dataset
+from evaluators.detector import DetectorEvaluator
+from evaluators.evaluator import metric_and_device, metric_on
+from evaluators.latency.profile import DeviceProfile
+from search_spaces import Architecture, InputError, SearchSpace
+
+from ..algorithms import make_algorithm
+from ..delivery.export import deliver
+from ..devices.quick import quick_profile
+from ..executors import Cluster, run_here
+from ..report.front import print_front, write_front
+from ..report.progress import Progress
+from ..report.summary import what_came_out
+from ..schedulers import make_scheduler, usual_scheduler
+from ..session.session import Session
+from ..storage.folder import RunFolder
+from ..storage.run import Run
+from ..storage.store import Store
+from .config import RAY_ONLY, RESUMABLE, SearchConfig, load_config
+from .kept import settings_kept
+from .search import search
+from .versions import versions
+
+Say = Callable[[str], None]
+
+
+def start(config: SearchConfig, console: Console) -> Run | None:
+    """Run the search that `config` describes, in a new folder; None when it was stopped before its end.
+
+    Raises:
+        InputError: anything that the search would fail for, as far as it can be known before; or no evaluation has finished.
+    """
+    folder = RunFolder(config.run_directory)
+    if folder.exists:
+        raise InputError(
+            f"{folder.path} already holds a run; to go on with it, {folder.how_to_resume()}, or give another --name"
+        )
+    return _run(config, console, config.profiles, resume=False)
+
+
+def resume(directory: str | Path, console: Console, **changes: object) -> Run | None:
+    """Continue an interrupted run, or search on; None when it was stopped again.
+
+    Args:
+        changes: fields of the settings to replace, of those that nothing measured depends on.
+
+    Raises:
+        InputError: the folder holds no run, or its settings were changed in what its results depend on.
+    """
+    folder = RunFolder(directory)
+    folder.check_exists()
+    run = Run(directory)
+    kept = [str(folder.device(profile.name)) for profile in run.profiles]
+    config = load_config(folder.config, **{**changes, "directory": str(directory), "device": kept})
+    before = run.settings.get("config", {})
+    for name, value in json.loads(json.dumps(config.to_dict())).items():
+        # a run of an earlier version may lack a field
+        if name not in (*RESUMABLE, "name", "directory", "device") and before.get(name, value) != value:
+            raise InputError(
+                f"{folder.config}: field {name}: is {value!r}, and what this run holds was made with {before[name]!r}; "
+                "put it back, or start a new run"
+            )
+    return _run(config, console, config.profiles, resume=True)
+
+
+def _run(config: SearchConfig, console: Console, profiles: list[DeviceProfile], resume: bool) -> Run | None:
+    def say(text: str) -> None:
+        console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+    directory = config.run_directory
+    dataset = load_dataset(config.data)
+    say(f"dataset {dataset.name}: {check_dataset(dataset)}")
+    space, references = config.make_space(), config.reference_architectures()
+    _check_machine(config, say)
+    objectives, constraints = config.make_objectives(), config.make_constraints()
+    # refused before anything takes its time
+    evaluator = _evaluator(config, dataset, profiles)
+    evaluator.prepare(directory)
+    algorithm = make_algorithm(config.algorithm, space, objectives, seed=config.seed, **config.algorithm_options)
+    scheduler = config.scheduler or usual_scheduler(config.rungs)
+    make_scheduler(scheduler, algorithm, config.rungs, **config.scheduler_options)
+    wanted = {metric_and_device(each.metric)[0] for each in (*objectives, *constraints)}
+    if not profiles and "latency_ms" in wanted:
+        profiles = [_this_machine(config, space, dataset, say)]
+        if resume:
+            _predict_again(RunFolder(directory), space, profiles[0], dataset.num_classes, say)
+        evaluator = _evaluator(config, dataset, profiles)
+    for profile in profiles:
+        say(f"latency is predicted for {profile.name}: {profile.protocol}")
+        if profile.precision != evaluator.recipe.precision:
+            say(f"  accuracy is of {evaluator.recipe.precision} models, whatever {profile.precision} may cost")
+    say(
+        f"space {space.name}: {space.size:.3g} architectures; "
+        f"{config.algorithm} to {config.max_evaluations} evaluations of {config.epochs} epochs"
+        + (f", judged at {', '.join(map(str, config.rungs))}" if config.rungs else "")
+    )
+    say(
+        f"run folder {directory}; how far it is: `evoyolo status {directory}`; "
+        f"Ctrl-C once waits for what runs, twice stops at once, and `evoyolo resume {directory}` goes on"
+    )
+    progress = Progress(objectives, config.max_evaluations, console, constraints)
+    with settings_kept(config, profiles, say):
+        search(
+            space,
+            evaluator,
+            objectives,
+            max_evaluations=config.max_evaluations,
+            algorithm=config.algorithm,
+            algorithm_options=config.algorithm_options,
+            scheduler=config.scheduler,
+            scheduler_options=config.scheduler_options,
+            seed=config.seed,
+            directory=directory,
+            constraints=constraints,
+            references=_with_recipe(references.values(), space),
+            start_from=None if resume else config.start_from,
+            max_seconds=config.max_minutes * 60 if config.max_minutes else None,
+            time_limit=config.trial_minutes * 60 if config.trial_minutes else None,
+            executor=_executor(config),
+            resume=resume,
+            settings={
+                "config": config.to_dict(),
+                "references": {
+                    name: architecture.key
+                    for name, architecture in zip(references, _with_recipe(references.values(), space))
+                },
+                "num_classes": dataset.num_classes,
+                "versions": versions(),
+                "devices": {profile.name: profile.protocol for profile in profiles},
+            },
+            progress=progress,
+        )
+    if progress.drained:
+        say(
+            f"stopped; every result is kept: `evoyolo front {directory}` shows them, `evoyolo resume {directory}` goes on"
+        )
+        return None
+    run = Run(directory, space)
+    if not run.evaluations:
+        raise InputError(
+            f"{directory}: no evaluation has finished, so there is no front; `evoyolo status {directory}` tells what failed"
+        )
+    say("the front is exported; latency is measured with nothing else of ours running")
+    run, files = deliver(run, say, profiles=profiles, dataset=dataset)
+    write_front(run, files)
+    print_front(run, console)
+    judged = f"{len(dataset.val)} validation images, {config.epochs} epochs of training, at " + (
+        f"{config.image_size} px" if config.image_size else "each model's own image size"
+    )
+    for line in what_came_out(run, files, judged, progress.elapsed, 2 * config.max_evaluations):
+        say(line)
+    return run
+
+
+def _check_machine(config: SearchConfig, say: Say) -> None:
+    """Raise InputError where the training device is not there; say which settings do nothing."""
+    if config.training_device != "cpu" and not config.address and not torch.cuda.is_available():
+        raise InputError(
+            f"training_device {config.training_device!r}: PyTorch sees no CUDA device on this machine; use cpu, or give the "
+            "address of a Ray cluster that has some"
+        )
+    if config.executor == "here":
+        for name in RAY_ONLY:
+            if getattr(config, name) != SearchConfig.model_fields[name].default:
+                say(f"executor here does without Ray: {name} is not used")
+
+
+def _evaluator(config: SearchConfig, dataset: Dataset, profiles: list[DeviceProfile]) -> DetectorEvaluator:
+    return DetectorEvaluator(
+        dataset,
+        config.epochs,
+        image_size=config.image_size,
+        fraction=config.fraction,
+        batch=config.batch,
+        device=config.training_device,
+        seed=config.seed,
+        threads=max(1, int(config.cpus_per_trial)),
+        profiles=profiles,
+        settings=config.training,
+        recipe=config.make_recipe(),
+        rungs=config.rungs,
+    )
+
+
+def _executor(config: SearchConfig) -> Callable[[Session], None]:
+    if config.executor == "here":
+        return run_here
+    return Cluster(
+        config.address, config.cpus_per_trial, config.gpus_per_trial, config.max_concurrent, config.batch_evaluations
+    )
+
+
+def _with_recipe(references: Iterable[Architecture], space: SearchSpace) -> list[Architecture]:
+    """The references with the first value of every choice of the recipe that the space has beside those of architectures."""
+    extra = {choice.name: choice.values[0] for choice in space.choices if "." in choice.name}
+    whole = space.unrestricted
+    return [whole.architecture(**{**reference.to_dict(), **extra}) for reference in references]
+
+
+def _this_machine(config: SearchConfig, space: SearchSpace, dataset: Dataset, say: Say) -> DeviceProfile:
+    if config.address:
+        say(
+            "no device profile, so latency is of this machine, whatever the cluster's nodes are; --device names another"
+        )
+    return quick_profile(
+        space,
+        dataset.num_classes,
+        say,
+        threads=config.latency_threads,
+        precision=config.make_recipe().precision,
+        count=config.profile_models,
+    )
+
+
+def _predict_again(folder: RunFolder, space: SearchSpace, profile: DeviceProfile, num_classes: int, say: Say) -> None:
+    """Give a run of an earlier version, which measured latency beside its trainings, the predictions of a profile."""
+    with Store.open(folder.store, space) as store:
+        settings = store.get_meta("settings") or {}
+        if settings.get("fidelities"):
+            raise InputError(
+                f"{folder.path} measured latency beside its trainings, which this version does not, and judged them on rungs; "
+                f"begin a new run with --start-from {folder.path}"
+            )
+        evaluations = store.evaluations()
+        rows = zip(*profile.predict([e.architecture for e in evaluations], num_classes)) if evaluations else ()
+        for evaluation, values in zip(evaluations, rows):
+            names = ("latency_ms", "latency_low_ms", "latency_high_ms")
+            predicted = {metric_on(name, None): float(value) for name, value in zip(names, values)}
+            if "latency_iqr_ms" in evaluation.metrics:  # it was measured with nothing beside it
+                predicted["latency_measured_ms"] = evaluation.metrics["latency_ms"]
+            store.amend(evaluation.architecture, predicted)
+        store.set_meta("settings", {**settings, "devices": {profile.name: profile.protocol}})
+    say(f"{len(evaluations)} latencies that were measured beside trainings are replaced by predictions")
