@@ -56,7 +56,7 @@ Bound = typer.Option(metavar="BOUND", help="the most that it may have", show_def
     epilog=examples(
         "evoyolo pick results/search --max-latency-ms 2",
         "evoyolo pick results/search --max-params 1e6 --max-macs 2e8",
-        "evoyolo pick results/search --device pi --max-latency-ms 25 --output for-the-pi",
+        "evoyolo pick results/search --device pi --max-latency-ms 25 --output out",
     ),
 )
 def pick(

@@ -88,14 +88,14 @@ def make_options(fields: Mapping[str, FieldInfo], defaults: bool) -> list[Any]:
 def _option(name: str, field: FieldInfo, defaults: bool) -> Any:
     """The annotation that declares the option of a field."""
     kind, default = _kind(field.annotation), field.get_default(call_default_factory=True)
-    shown = ""
+    flag, shown = name.replace("_", "-"), ""
     if defaults and default is not None and default != [] and not isinstance(default, dict):
         shown = f" (default: {' '.join(map(str, default)) if isinstance(default, list) else default})"
     return Annotated[
         kind or str,
         typer.Option(
-            f"--{name.replace('_', '-')}",
-            metavar=None if get_origin(kind) is Literal else f"<{_label(field.annotation)}>",
+            f"--{flag}/--no-{flag}" if kind is bool else f"--{flag}",
+            metavar=None if kind is bool or get_origin(kind) is Literal else f"<{_label(field.annotation)}>",
             help=f"{field.description}{shown}",
             show_default=False,
         ),

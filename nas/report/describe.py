@@ -46,7 +46,7 @@ def find_architecture(text: str) -> tuple[Architecture, int | None]:
     )
 
 
-def print_architecture(architecture: Architecture, num_classes: int, image_size, console: Console) -> None:
+def print_architecture(architecture: Architecture, num_classes: int, image_size: int | None, console: Console) -> None:
     """A table of the layers with their shapes, parameters and MACs; then the totals."""
     graph = lower(architecture, num_classes, image_size)
     _, height, width = graph.image

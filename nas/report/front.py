@@ -49,7 +49,7 @@ def columns(run: Run, evaluations: Sequence[Evaluation]) -> list[str]:
     measured = {name for e in evaluations for name in e.metrics}
     first = [objective.metric for objective in run.objectives]
 
-    def place(name):
+    def place(name: str) -> tuple[int, str, str]:
         metric, device = metric_and_device(name)
         return list(METRICS).index(metric) if metric in METRICS else 99, device or "", metric
 
@@ -151,7 +151,7 @@ def draw_front(run: Run, path: Path) -> None:
     others = [e for e in run.evaluations if e.key not in keys]
     figure, axes = pyplot.subplots(figsize=(7.5, 5), layout="constrained")
 
-    def at(evaluations):
+    def at(evaluations: Sequence[Evaluation]) -> tuple[list[float], list[float]]:
         return [e.metrics[x.metric] for e in evaluations], [e.metrics[y.metric] for e in evaluations]
 
     axes.scatter(*at(others), s=28, color="0.7", label="evaluated", zorder=2)

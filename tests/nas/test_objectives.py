@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas.objectives import Constraint, Objective, default_reference, front, hypervolume, meets, order
+from nas.objectives import Constraint, Objective, default_reference, front, hypervolume, meets, order, own_hypervolume
 from search_spaces import InputError
 
 OBJECTIVES = [Objective("accuracy", "max"), Objective("latency_ms", "min")]
@@ -82,3 +82,10 @@ def test_a_bound_must_be_a_number(bound):
 def test_a_bound_is_a_plain_number():
     assert type(Constraint("cost", upper=np.int64(9)).upper) is int
     assert type(Constraint("cost", lower=np.float32(0.5)).lower) is float
+
+
+def test_the_own_hypervolume_is_up_to_the_worst_that_was_seen():
+    objectives = [Objective("map50_95", "max"), Objective("latency_ms", "min")]
+    metrics = [{"map50_95": 0.4, "latency_ms": 9.0}, {"map50_95": 0.1, "latency_ms": 2.0}]
+    assert own_hypervolume(metrics, objectives) == pytest.approx(0.1 * 7.0)
+    assert own_hypervolume(metrics[:1], objectives) is None and own_hypervolume([], objectives) is None

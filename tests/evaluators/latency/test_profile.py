@@ -1,6 +1,8 @@
 """Device profiles: one JSON file with everything, which says what it is not good for."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -134,3 +136,22 @@ def test_profiles_that_ship_can_be_read():
         assert shipped.name == path.stem and len(shipped.measured) >= 50
         assert shipped.held_out.within_10 > 0.75
         shipped.check_covers(SPACE)
+
+
+def test_numbers_that_make_no_process_are_found_out_when_it_predicts(board, tmp_path):
+    content = board.model_dump(exclude_none=True)
+    content["predictor"]["process"]["parameters"][1] = 1e6  # its exponential is not finite
+    (tmp_path / "p.json").write_text(json.dumps(content))
+    profile = DeviceProfile.load(tmp_path / "p.json")
+    with pytest.raises(InputError, match="device profile board: field predictor: cannot be used"):
+        profile.predict(sample(1))
+
+
+def test_a_profile_is_read_without_a_framework():
+    (path, *_) = profile_module.SHIPPED.glob("*.json")
+    script = (
+        "import sys; from evaluators.latency.profile import DeviceProfile; "
+        f"DeviceProfile.load({str(path)!r}); print(*sorted({{'torch', 'scipy', 'onnxruntime'}} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

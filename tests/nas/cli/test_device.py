@@ -13,7 +13,7 @@ import pytest
 
 from evaluators.latency.profile import DeviceProfile
 from nas.cli.main import main
-from nas.devices import devices
+from nas.devices import make
 from search_spaces import YoloSpace
 
 
@@ -107,10 +107,10 @@ class Meter:
 def test_check(board, tmp_path, monkeypatch, capsys, factor, status, says):
     board.save(tmp_path / "board.json")
     values = sorted(m.latency_ms for m in board.measured)
-    chosen = [values[round(i * (len(values) - 1) / (devices.CHECKED - 1))] for i in range(devices.CHECKED)]
+    chosen = [values[round(i * (len(values) - 1) / (make.CHECKED - 1))] for i in range(make.CHECKED)]
     monkeypatch.setattr(Meter, "factor", factor)
     monkeypatch.setattr(Meter, "figures", chosen, raising=False)
-    monkeypatch.setattr(devices, "LatencyMeter", Meter)
+    monkeypatch.setattr(make, "LatencyMeter", Meter)
     monkeypatch.setattr(DeviceProfile, "is_here", lambda self: True)
     assert main(["device", "check", "board.json"]) == status
     output = capsys.readouterr().out

@@ -1,0 +1,67 @@
+"""The files of one model: those that are there as they are, missing ones exported anew."""
+
+import shutil
+
+import pytest
+
+from nas import Objective, search
+from nas.delivery.handover import hand_over
+from search_spaces import InputError, YoloSpace
+
+OBJECTIVES = [Objective("map50_95", "max"), Objective("params", "min")]
+
+
+@pytest.fixture
+def run(tiny, tmp_path):
+    """A run that holds the architecture of the trained checkpoint, without any files."""
+    space = YoloSpace().restrict({name: [value] for name, value in tiny.to_dict().items()})
+    return search(
+        space,
+        lambda architecture: {"map50_95": 0.1, "params": 1},
+        OBJECTIVES,
+        max_evaluations=1,
+        algorithm="random",
+        directory=tmp_path / "run",
+    )
+
+
+def test_files_that_are_there_are_handed_over_as_they_are(run, tmp_path):
+    (evaluation,) = run.front
+    folder = run.directory / "models" / evaluation.key
+    folder.mkdir(parents=True)
+    for name in ("model.yaml", "best.pt", "model.onnx"):
+        (folder / name).write_text(name)
+    assert hand_over(run, evaluation) == {
+        "yaml": folder / "model.yaml",
+        "checkpoint": folder / "best.pt",
+        "onnx": folder / "model.onnx",
+    }
+    copied = hand_over(run, evaluation, tmp_path / "deep" / "out")
+    assert {kind: path.read_text() for kind, path in copied.items()} == {
+        "yaml": "model.yaml",
+        "checkpoint": "best.pt",
+        "onnx": "model.onnx",
+    }
+    assert all(path.parent == tmp_path / "deep" / "out" for path in copied.values())
+
+
+def test_a_missing_file_is_exported_anew(run, checkpoint):
+    import onnx
+
+    (evaluation,) = run.front
+    trained = run.directory / "trials" / evaluation.key / "best.pt"
+    shutil.copyfile(checkpoint, trained)
+    files = hand_over(run, evaluation)
+    onnx.checker.check_model(files["onnx"])
+    assert files["checkpoint"].read_bytes() == trained.read_bytes()
+    files["onnx"].unlink()
+    assert hand_over(run, evaluation)["onnx"].exists()
+    assert [path.name for path in files["onnx"].parents[1].iterdir()] == [
+        evaluation.key
+    ]  # nothing is left of exporting
+
+
+def test_without_a_checkpoint_nothing_can_be_made(run):
+    (evaluation,) = run.front
+    with pytest.raises(InputError, match=f"keeps no checkpoint of {evaluation.key}"):
+        hand_over(run, evaluation)
