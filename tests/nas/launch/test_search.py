@@ -326,7 +326,9 @@ def test_options_reach_the_algorithm_and_the_scheduler(tmp_path):
     assert len(whole.evaluations) == 8 == whole.spent
     with pytest.raises(InputError, match=r"searched with fidelities \[2\]; it cannot go on with \[1, 2\]"):
         search(SPACE, Levels(), OBJECTIVES, directory=tmp_path / "fifo", resume=True, **options)
-    with pytest.raises(InputError, match="algorithm 'evolution' has no option 'size'; it has population_size or initial"):
+    with pytest.raises(
+        InputError, match="algorithm 'evolution' has no option 'size'; it has population_size or initial"
+    ):
         search(
             SPACE,
             evaluate,
