@@ -80,13 +80,18 @@ def test_a_node_that_goes_away_loses_nothing(tmp_path):
 
     cluster = LocalCluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     victim, searched = cluster.add_node(num_cpus=1), threading.Event()
-    doomed, gone = victim.node_id, tmp_path / "gone"
+    doomed, gone, paid = victim.node_id, tmp_path / "gone", tmp_path / "paid.txt"
 
     def evaluate(architecture):
-        with open(tmp_path / "paid.txt", "a") as paid:
-            paid.write(architecture.key + "\n")
-        deadline = time.monotonic() + (60 if ray.get_runtime_context().get_node_id() == doomed else 0.2)
-        while time.monotonic() < deadline and not gone.exists():  # what began there is still there when it is killed
+        """Never ends on the doomed node; on the other one, a few are quick, and later ones wait until the doomed one is gone."""
+        with open(paid, "a") as file:
+            file.write(architecture.key + "\n")
+        is_doomed = ray.get_runtime_context().get_node_id() == doomed
+        quick = not is_doomed and len(paid.read_text().split()) <= 4
+        deadline = time.monotonic() + (0 if quick else 120)  # a worker on a busy machine takes its time to come up
+        while time.monotonic() < deadline and (
+            is_doomed or not gone.exists()
+        ):  # a worker outlives its node for a moment
             time.sleep(0.05)
         return {"gain": architecture["a"], "cost": architecture["b"]}
 
@@ -120,12 +125,12 @@ def test_a_node_that_goes_away_loses_nothing(tmp_path):
         finished = killing.result(timeout=60)
     assert len(run.evaluations) == 16 == len({e.key for e in run.evaluations})
     now = {e.key: e.metrics for e in run.evaluations}
-    assert {e.key: e.metrics for e in finished}.items() <= now.items()
+    assert finished and all(now[e.key] == e.metrics for e in finished)
     retried = [event for event in run.events if event.state == "retried"]
     assert retried and {event.detail for event in retried} == {f"node {retried[0].node} is gone"}
     assert retried[0].node.endswith(doomed[:8])
-    paid = (tmp_path / "paid.txt").read_text().split()
-    assert len(paid) - len(set(paid)) <= len(retried)  # again only what was running there
+    begun = paid.read_text().split()
+    assert len(begun) - len(set(begun)) <= len(retried)  # again only what was running there
 
 
 @pytest.mark.ray
