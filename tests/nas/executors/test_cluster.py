@@ -96,12 +96,13 @@ def test_a_node_that_goes_away_loses_nothing(tmp_path):
         return {"gain": architecture["a"], "cost": architecture["b"]}
 
     def kill():
-        """Kill the node once the store knows of an evaluation on it; returns what was finished by then."""
+        """Kill the node once the store knows of an evaluation on it, and of results; returns these."""
         while not searched.is_set():
             time.sleep(0.1)
             with contextlib.suppress(InputError):  # there is no run yet
                 run = load_run(tmp_path / "run")
-                if any(e.status == "running" and e.node.endswith(doomed[:8]) for e in run.all_evaluations):
+                running = [e.node for e in run.all_evaluations if e.status == "running"]
+                if run.evaluations and any(node.endswith(doomed[:8]) for node in running):
                     cluster.remove_node(victim, allow_graceful=False)
                     gone.touch()
                     return run.evaluations
