@@ -38,7 +38,7 @@ def check(name: str, device: str, precision: str) -> None:
 
 
 def open_session(
-    name: str, path: str, shape: Sequence[int], threads: int, device: str, precision: str, spin: bool = True
+    name: str, path: str, shape: Sequence[int], threads: int, device: str, precision: str
 ) -> Session:
     """Open the network in a file.
 
@@ -46,11 +46,10 @@ def open_session(
         name: of the runtime.
         shape: (1, 3, height, width) of the image that the file was written for.
         threads: of the runtime, on a CPU.
-        spin: let the runtime's threads wait actively inside a run; False is kinder to other work on the machine.
 
     Raises:
         Unavailable: the runtime is not installed, or has no such device or precision.
         Exception: the runtime cannot load the file; each has its own way of saying so.
     """
     check(name, device, precision)
-    return RUNTIMES[name].open(str(path), tuple(shape), threads, device, precision, spin)
+    return RUNTIMES[name].open(str(path), tuple(shape), threads, device, precision)

@@ -47,7 +47,7 @@ class Ncnn(Runtime):
     precisions = ("FP32", "FP16")
 
     def open(
-        self, path: str, shape: Sequence[int], threads: int, device: str, precision: str, spin: bool = True
+        self, path: str, shape: Sequence[int], threads: int, device: str, precision: str
     ) -> NcnnSession:
         try:
             import ncnn

@@ -42,7 +42,7 @@ class OnnxRuntime(Runtime):
             raise Unavailable(f"onnxruntime runs these models in FP16 on tensorrt only, not on {device}")
 
     def open(
-        self, path: str, shape: Sequence[int], threads: int, device: str, precision: str, spin: bool = True
+        self, path: str, shape: Sequence[int], threads: int, device: str, precision: str
     ) -> OnnxRuntimeSession:
         try:
             import onnxruntime
@@ -59,9 +59,8 @@ class OnnxRuntime(Runtime):
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.log_severity_level = 3
         # Threads wait actively inside a run, as by default, but not between runs: those of the reference model would
-        # take the cores of the one that is measured. Beside other work (spin=False) they never do.
-        entry = ("session.force_spinning_stop", "1") if spin else ("session.intra_op.allow_spinning", "0")
-        options.add_session_config_entry(*entry)
+        # take the cores of the one that is measured.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         settings: dict[str, bool] = {}
         if device == "tensorrt":
             settings = {"trt_fp16_enable": precision == "FP16", "trt_int8_enable": precision == "INT8"}

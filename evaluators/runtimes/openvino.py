@@ -38,7 +38,7 @@ class OpenVino(Runtime):
     precisions = ("FP32", "FP16", "INT8")
 
     def open(
-        self, path: str, shape: Sequence[int], threads: int, device: str, precision: str, spin: bool = True
+        self, path: str, shape: Sequence[int], threads: int, device: str, precision: str
     ) -> OpenVinoSession:
         try:
             import openvino

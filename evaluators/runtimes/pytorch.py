@@ -56,7 +56,7 @@ class PyTorch(Runtime):
     precisions = ("FP32", "FP16")
 
     def open(
-        self, path: str, shape: Sequence[int], threads: int, device: str, precision: str, spin: bool = True
+        self, path: str, shape: Sequence[int], threads: int, device: str, precision: str
     ) -> PyTorchSession:
         try:
             import torch

@@ -76,7 +76,7 @@ class Runtime(ABC):
 
     @abstractmethod
     def open(
-        self, path: str, shape: Sequence[int], threads: int, device: str, precision: str, spin: bool = True
+        self, path: str, shape: Sequence[int], threads: int, device: str, precision: str
     ) -> Session:
         """Open a file; the arguments are those of `open_session`, already checked."""
 

@@ -130,7 +130,7 @@ class FakeSession(Session):
 class Fake(Runtime):
     name, kind, suffix = "fake", "fake", ""
     devices, precisions = ("cpu",), ("FP32",)
-    def open(self, path, shape, threads, device, precision, spin=True):
+    def open(self, path, shape, threads, device, precision):
         with open(path) as stream:
             what = stream.read().strip()
         if what == "crash":
