@@ -25,11 +25,13 @@ from collections import Counter
 from pathlib import Path
 
 from machine import describe
-from rich.console import Console
 
 from nas import Objective, load_run, search
-from nas.executors.cluster import ENVIRONMENT, Cluster
-from nas.report.progress import Progress
+from nas.executors import Cluster
+from nas.executors.ray_private import set_environment
+from nas.session.listener import Listener
+from nas.storage.folder import RunFolder
+from nas.storage.states import UNFINISHED, State
 from search_spaces import Choice, SearchSpace
 
 SPACE = SearchSpace("kills", [Choice("a", list(range(40))), Choice("b", list(range(40)))])
@@ -69,8 +71,8 @@ def drive(folder: Path, seconds: float, count: int, algorithm: str, executor=Non
         max_evaluations=count,
         algorithm=algorithm,
         directory=folder / "run",
-        resume=(folder / "run" / "store.sqlite").exists(),
-        progress=Progress(OBJECTIVES, count, Console(quiet=True)),
+        resume=RunFolder(folder / "run").exists,
+        progress=Listener(),
         **options,
     )
 
@@ -82,7 +84,7 @@ def record(folder: Path):
     except Exception:  # killed before there was one
         return {}, set()
     finished = {e.key: e.metrics for e in run.evaluations}
-    return finished, {e.key for e in run.all_evaluations if e.status in ("asked", "running")}
+    return finished, {e.key for e in run.all_evaluations if e.status in UNFINISHED}
 
 
 class Audit:
@@ -111,7 +113,7 @@ class Audit:
             flush=True,
         )
         for e in run.all_evaluations:
-            if e.status != "finished":
+            if e.status != State.FINISHED:
                 print(f"          {e.status}: {e.key}: {e.reason}", flush=True)
 
 
@@ -176,8 +178,7 @@ def uninterrupted(work: Path, count: int):
 
 def nodes(work: Path, count: int) -> None:
     """A whole node of a three-node cluster goes away while it evaluates."""
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    set_environment()
     import ray
     from ray.cluster_utils import Cluster as LocalCluster
 
@@ -191,7 +192,7 @@ def nodes(work: Path, count: int) -> None:
         while not killed:
             time.sleep(0.3)
             with contextlib.suppress(Exception):
-                running = [e for e in load_run(audit.folder / "run").all_evaluations if e.status == "running"]
+                running = [e for e in load_run(audit.folder / "run").all_evaluations if e.status == State.RUNNING]
                 if any(e.node.endswith(victim.node_id[:8]) for e in running) and len(record(audit.folder)[0]) >= 6:
                     audit.killed()
                     cluster.remove_node(victim, allow_graceful=False)

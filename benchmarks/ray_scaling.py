@@ -8,18 +8,17 @@ The nodes are real (a raylet with its own workers each); only the work is not, s
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 
 from machine import describe
-from rich.console import Console
 
 from nas import Objective, load_run, search
-from nas.executors.cluster import ENVIRONMENT, Cluster
-from nas.report.progress import Progress
+from nas.executors import Cluster
+from nas.executors.ray_private import set_environment
+from nas.session.listener import Listener
 from search_spaces import Choice, SearchSpace
 
 SPACE = SearchSpace("sleep", [Choice("a", list(range(60))), Choice("b", list(range(60)))])
@@ -47,7 +46,7 @@ def run(address: str, seconds: float, count: int, batch: int | None) -> tuple[fl
             algorithm="random",
             directory=directory,
             executor=Cluster(address, batch=batch),
-            progress=Progress(OBJECTIVES, count, Console(quiet=True)),
+            progress=Listener(),
         )
         record = load_run(directory)
     nodes = {e.node for e in record.evaluations}
@@ -61,8 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=5.0, help="of an evaluation")
     args = parser.parse_args()
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    set_environment()
     import ray
     from ray.cluster_utils import Cluster as LocalCluster
 
@@ -96,7 +94,7 @@ def main() -> None:
                 algorithm="random",
                 directory=Path(folder) / "run",
                 executor=Cluster(cluster.address, max_concurrent=1, batch=batch),
-                progress=Progress(OBJECTIVES, count, Console(quiet=True)),
+                progress=Listener(),
             )
             ended = sorted(e.ended_at for e in load_run(Path(folder) / "run").evaluations)
         print(f"{how:<16}{1000 * (ended[-1] - ended[0]) / (count - 1):>8.1f} ms an evaluation", flush=True)

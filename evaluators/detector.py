@@ -124,5 +124,6 @@ class DetectorEvaluator(Evaluator):
         assert self._truth is not None
         size = self.bench.pixels(piece.architecture)
         judged = next(piece.artefacts[name] for name in JUDGED if name in piece.artefacts)
-        predictor = open_predictor(judged, device=self.bench.device, threads=self.bench.threads, image_size=size)
+        device = self.bench.device if judged.suffix == ".pt" else "cpu"
+        predictor = open_predictor(judged, device=device, threads=self.bench.threads, image_size=size)
         return score_detections(self._truth, detect(predictor, self.bench.dataset.val, size))

@@ -198,7 +198,7 @@ def simulate(
     max_evaluations: int,
     algorithm: str | Algorithm = "random",
     scheduler: str | None = None,
-    scheduler_options: Mapping[str, object] | None = None,
+    scheduler_options: Mapping[str, Any] | None = None,
     seed: int = 0,
     driver_seconds: float = 0.0,
     death_rate: float = 0.0,

@@ -12,9 +12,9 @@ from ultralytics.nn.tasks import DetectionModel
 
 from .blocks import block
 from .build import sources
-from .definition import space_named
+from .definition import space_named, space_names
 from .errors import InputError
-from .families import family_of
+from .families import DEFAULT, Family, family, family_of
 from .files import read_yaml
 from .graph import lower
 from .space import Architecture, SearchSpace
@@ -70,6 +70,13 @@ def architecture_of(model: nn.Module, space: SearchSpace | None = None) -> Archi
         InputError: the model was not built by this package, or from another space.
     """
     return _architecture_from(getattr(model, "yaml", None), space, "this model")
+
+
+def family_of_network(model: nn.Module) -> Family:
+    """The model family of a network; of one that this package did not build, Ultralytics' own."""
+    content = getattr(model, "yaml", None)
+    named = content.get("space") if isinstance(content, Mapping) else None
+    return family_of(space_named(named)) if named in space_names() else family(DEFAULT)
 
 
 def save_yaml(

@@ -14,6 +14,7 @@ from torch import nn
 from search_spaces import InputError
 from search_spaces.errors import one_of
 from search_spaces.graph import check_image_size
+from search_spaces.models import family_of_network
 
 from ..data import DatasetError
 from ..formats.onnx import ImageSize, onnx_facts
@@ -57,6 +58,7 @@ class ModelPredictor:
     def __init__(self, model: nn.Module, device: str = "cpu", image_size: ImageSize | None = None) -> None:
         self.device = torch.device(f"cuda:{device}" if str(device).isdigit() else device)
         self.model = model.to(self.device).float().eval()
+        self.family = family_of_network(model)
         names: Any = getattr(model, "names", None)
         self.names = tuple(map(str, names.values())) if names else None
         self.image_size = check_image_size(image_size) if image_size is not None else None
@@ -64,7 +66,7 @@ class ModelPredictor:
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
             output = self.model(images.to(self.device))
-        return output[0] if isinstance(output, (tuple, list)) else output  # in evaluation mode maps follow it
+        return self.family.predictions(output)
 
 
 class SessionPredictor:

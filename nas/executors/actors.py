@@ -63,8 +63,8 @@ def run_actors(session: Session, resources: Mapping[str, float], slots: Callable
         slots: how many actors the cluster holds now.
         batch: jobs that an actor is given at once, at most.
     """
-    options = {"num_cpus": resources["cpu"], "num_gpus": resources.get("gpu", 0), "max_restarts": 0}
-    actor_class = ray.remote(**options)(BatchWorker)
+    takes = ray.remote(num_cpus=resources["cpu"], num_gpus=resources.get("gpu", 0), max_restarts=0)
+    actor_class: Any = takes(BatchWorker)
     arguments = ray.put(worker_arguments(session))
     members: list[Member] = []
     looked_at, held = -POLL, 0
@@ -121,14 +121,13 @@ def _take_in(session: Session, member: Member) -> bool:
         _lose(session, member.jobs, member)
         return False
     except ray.exceptions.RayError as error:
-        # The first job was being done; the others only waited for their turn.
-        first, *others = [*member.jobs] or [None]
-        if first is None:
-            session.unstarted(death(member.node, str(error)).reason)
-            time.sleep(BACK_OFF)
+        ended = death(member.node, str(error))
+        if member.jobs:
+            session.conclude(member.jobs.popleft(), ended)  # it was being done; the others only waited for their turn
+            _lose(session, member.jobs, member)
         else:
-            session.conclude(first, death(member.node, str(error)))
-        _lose(session, others, member)
+            session.unstarted(ended.reason)
+            time.sleep(BACK_OFF)
         return False
     session.conclude(member.jobs.popleft(), outcome)
     if member.jobs:

@@ -47,9 +47,9 @@ class Cluster:
         for name, value in self.resources.items():  # Ray takes fractions of one device only
             if not (is_number(value) and (0 < value < 1 or value >= 1 and value == int(value))):
                 raise InputError(f"{name}s_per_trial must be between 0 and 1 or a whole number, not {value!r}")
-        for name, value in (("max_concurrent", max_concurrent), ("batch", batch)):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise InputError(f"{name} must be a positive integer or None, not {value!r}")
+        for name, most in (("max_concurrent", max_concurrent), ("batch", batch)):
+            if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
+                raise InputError(f"{name} must be a positive integer or None, not {most!r}")
         self.max_concurrent, self.batch = max_concurrent, batch
 
     def __call__(self, session: Session) -> None:
@@ -86,7 +86,7 @@ class Cluster:
             yield
             return
         if self.address:
-            self._check_reachable()
+            _check_reachable(self.address)
         try:
             ray.init(
                 address=self.address or "local",
@@ -103,21 +103,6 @@ class Cluster:
             yield
         finally:
             ray.shutdown()
-
-    def _check_reachable(self) -> None:
-        """Ray waits long for an address where nothing listens; a socket knows at once."""
-        if self.address == "auto":
-            return
-        host, _, port = self.address.removeprefix("ray://").rpartition(":")
-        if not host or not port.isdigit():
-            raise InputError(f"address {self.address!r} must be HOST:PORT, ray://HOST:PORT or auto")
-        try:
-            socket.create_connection((host, int(port)), timeout=5).close()
-        except OSError as error:
-            raise InputError(
-                f"no Ray cluster at {self.address!r} ({error.strerror or error}); start one with `ray start --head` "
-                "or leave the address out to use this machine"
-            ) from None
 
     def _check_resources(self) -> None:
         """Raise InputError where no node, however idle, could hold a trial: Ray would wait for ever."""
@@ -141,6 +126,22 @@ class Cluster:
 
     def _fits(self, node: dict[str, Any]) -> bool:
         return all(amount(node, name) >= value for name, value in self.resources.items())
+
+
+def _check_reachable(address: str) -> None:
+    """Ray waits long for an address where nothing listens; a socket knows at once."""
+    if address == "auto":
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        raise InputError(f"address {address!r} must be HOST:PORT, ray://HOST:PORT or auto")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except OSError as error:
+        raise InputError(
+            f"no Ray cluster at {address!r} ({error.strerror or error}); start one with `ray start --head` "
+            "or leave the address out to use this machine"
+        ) from None
 
 
 def _import_path() -> list[str]:

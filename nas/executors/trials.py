@@ -89,7 +89,7 @@ class SessionSearcher(StaysHere, Searcher):
         self.jobs: dict[str, Job] = {}  # by trial
         self.nodes: dict[str, str] = {}
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> Any:  # the values of a job, None for none now, or Searcher.FINISHED
         slots = self.slots()
         if not slots:
             self.session.listener.once("no node of the cluster holds a trial now; waiting for one to join")

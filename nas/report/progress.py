@@ -34,10 +34,12 @@ class Progress(Listener):
         self.console = console or Console(file=sys.stdout)
         self.evaluations: dict[str, Evaluation] = {}  # by key, those that have ended or paused
         self.pending = self.costed = 0
-        self.spent = self.spent_before = 0  # whole evaluations; before this process, which say nothing about its speed
+        self.spent: float = 0  # whole evaluations
+        self.spent_before: float = 0  # before this process, which say nothing about its speed
         self.drained = False
         self._said: set[str] = set()
-        self.started_at = self.ended_at = None
+        self.started_at: float | None = None
+        self.ended_at: float | None = None
         self._live: Live | None = None
 
     def __enter__(self) -> Progress:
@@ -47,7 +49,7 @@ class Progress(Listener):
             self._live.start()
         return self
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.ended_at = time.monotonic()
         if self._live:
             self._live.stop()
@@ -128,7 +130,7 @@ class Progress(Listener):
         parts += [f"about {duration(left)} left"] if left is not None else []
         return ", ".join(parts) or "no result yet"
 
-    def _table(self):
+    def _table(self) -> Table:
         table = Table.grid(padding=(0, 2))
         results, left = [e.metrics for e in self.eligible], self._left()
         added = own_hypervolume(results, self.objectives)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from search_spaces import InputError
 from search_spaces.errors import one_of
@@ -23,7 +24,7 @@ def usual_scheduler(fidelities: Sequence[float]) -> str:
 
 
 def make_scheduler(
-    name: str, algorithm: Algorithm, fidelities: Sequence[float], *, always: Iterable[str] = (), **options: object
+    name: str, algorithm: Algorithm, fidelities: Sequence[float], *, always: Iterable[str] = (), **options: Any
 ) -> Scheduler:
     """The scheduler called `name` over an algorithm; `options` go to its constructor.
 

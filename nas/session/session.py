@@ -24,7 +24,7 @@ from ..storage.states import RETRIED, UNFINISHED, State
 from ..storage.store import Store
 from .limits import FAILURES, Failures, Rejections, Starts, nothing_fits
 from .listener import Listener
-from .metrics import check_measured, checked, estimates_of
+from .metrics import Wanted, check_measured, checked, estimates_of
 from .outcome import Ending, Outcome
 from .retries import Retries
 from .time_limits import hung
@@ -87,7 +87,7 @@ class Session:
         self._retries, self._starts = Retries(clock), Starts(clock)
         rejected = len(store.evaluations(State.REJECTED))
         self._rejections, self._failures = Rejections(max_evaluations, rejected), Failures()
-        self._wanted = [*self.algorithm.objectives, *self.algorithm.constraints]
+        self._wanted: Wanted = [*self.algorithm.objectives, *self.algorithm.constraints]
         check_measured(evaluator, self.algorithm.space, self._wanted)
         self.algorithm.check_feasible()
         self._waiting = self._restore(list(first), list(also))

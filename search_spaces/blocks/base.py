@@ -12,6 +12,9 @@ from .axes import Axes
 if TYPE_CHECKING:
     from torch import nn
 
+if TYPE_CHECKING:
+    from torch import nn
+
 
 class Block:
     """One kind of layer; each file of this package holds one in `BLOCK`, and that file is all that a block needs.

@@ -178,3 +178,13 @@ def test_an_unknown_algorithm_is_named():
         InputError, match="no algorithm 'evolve'; there are random, .*surrogate, optuna-tpe, .* or nni-evolution"
     ):
         make_algorithm("evolve", small_space(), OBJECTIVES)
+
+
+def test_an_option_that_an_algorithm_does_not_have_is_named(make):
+    with pytest.raises(InputError, match=r"algorithm '[a-z0-9-]+' has no option 'sise'; it has "):
+        make(sise=3)
+
+
+def test_an_option_of_the_wrong_kind_is_named():
+    with pytest.raises(InputError, match="algorithm 'surrogate': option initial must be an integer, not 'many'"):
+        make_algorithm("surrogate", small_space(), OBJECTIVES, initial="many")

@@ -169,3 +169,15 @@ def test_it_finds_what_full_evaluations_find_for_less():
     begun = {job.architecture["a"] for job in told}
     assert max(job.architecture["a"] for job in told if job.fidelity == 9) == max(begun)
     assert spent < 0.35 * len({job.key for job in told})
+
+
+def test_the_share_of_a_rung_that_goes_on_can_be_chosen():
+    def gone_on(keep):
+        scheduler = SuccessiveHalving(make_algorithm("random", SPACE, OBJECTIVES), (1, 9), keep=keep)
+        jobs = []
+        for _ in range(40):
+            jobs.append(scheduler.ask())
+            scheduler.tell(jobs[-1], metrics(jobs[-1].architecture["a"]))
+        return sum(job.fidelity == 9 for job in jobs) / sum(job.fidelity == 1 for job in jobs)
+
+    assert 1 / 9 <= gone_on(None) < 0.3 and 0.45 < gone_on(0.5) < 0.8 and gone_on(1.0) == 1

@@ -1,0 +1,175 @@
+"""Recipes: read with one clear error, carried out once, searched with the architecture."""
+
+import json
+
+import numpy as np
+import pytest
+
+from evaluators.data import load_dataset
+from evaluators.detector import DetectorEvaluator
+from evaluators.recipe import RECORD, Candidate, Recipe, artefacts_of, recipe_choices, run_steps, training_only
+from evaluators.steps import Bench, Step, Workpiece
+from search_spaces import Choice, InputError, YoloSpace
+
+FULL = ["train", "export", {"quantise": {"images": 4}}]
+
+
+class Counted(Step):
+    """A step that writes down how often it was done."""
+
+    name = "counted"
+    writes = ("weights",)
+    value: int = 1
+
+    def run(self, piece):
+        with open(piece.directory / "times.txt", "a") as file:
+            file.write("x")
+        (piece.directory / "w.bin").write_bytes(b"w" * self.value)
+        piece.artefacts["weights"] = piece.directory / "w.bin"
+        return {"weight": float(self.value)}
+
+
+class Breaks(Step):
+    name = "breaks"
+    reads = ("weights",)
+
+    def run(self, piece):
+        raise RuntimeError("killed here")
+
+
+@pytest.fixture
+def piece(tiny, small_data, tmp_path):
+    return Workpiece(tiny, tmp_path, Bench(load_dataset(small_data), 1))
+
+
+def test_a_recipe_is_read_and_written():
+    recipe = Recipe.read(FULL)
+    assert [step.name for step in recipe.steps] == ["train", "export", "quantise"]
+    assert recipe.to_list() == FULL and Recipe.read(recipe.to_list()) == recipe
+    assert recipe.precision == "INT8" and training_only().precision == "FP32"
+    assert recipe.with_values({"quantise.precision": "FP32"}).precision == "FP32"
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ([], "recipe: has no steps"),
+        (["prune-it"], "recipe: no step 'prune-it'; there are .*train"),
+        ([{"train": {"epochs": 3}}], "recipe: train: no field 'epochs' is known"),
+        ([{"train": 3}], "recipe: the options of train must be a mapping, not 3"),
+        (["export"], "recipe: export reads weights, which no step before it writes"),
+        (["train", "export", {"quantise": {"precision": "INT4"}}], "recipe: quantise: field precision: 'INT4'"),
+        ([{"train": {}, "export": {}}], "recipe: no step"),
+        ([7], "recipe: no step 7"),
+    ],
+)
+def test_a_wrong_recipe_is_named(entries, message):
+    with pytest.raises(InputError, match=message):
+        Recipe.read(entries)
+
+
+def test_choices_of_a_recipe_are_checked():
+    recipe = Recipe.read(FULL)
+    (choice,) = recipe_choices(recipe, {"quantise.precision": ["FP32", "INT8"]})
+    assert choice.name == "quantise.precision" and choice.values == ("FP32", "INT8")
+    for choices, message in [
+        ({"quantise.precision": ["INT4"]}, "quantise: field precision: 'INT4'"),
+        ({"prune.ratio": [0.5]}, "'prune' is none of its steps"),
+        ({"quantise.bits": [8]}, "quantise: no field 'bits' is known"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            recipe_choices(recipe, choices)
+
+
+def test_the_key_covers_both(tiny):
+    space = YoloSpace().extended([Choice("quantise.precision", ["FP32", "INT8"])])
+    recipe = Recipe.read(FULL)
+    plain, full = Candidate(tiny), Candidate(tiny, recipe)
+    assert plain.key == tiny.key and full.key != tiny.key
+    values = tiny.to_dict()
+    made = [Candidate.of(space.architecture(**values, **{"quantise.precision": p}), recipe) for p in ("FP32", "INT8")]
+    assert [candidate.recipe.precision for candidate in made] == ["FP32", "INT8"]
+    assert len({plain.key, full.key, made[0].key, made[1].key}) == 4
+
+
+def test_a_step_that_is_done_is_not_done_again(piece, tiny):
+    once = Candidate(tiny, Recipe((Counted(), Breaks())))
+    for _ in range(3):
+        with pytest.raises(RuntimeError, match="killed here"):
+            run_steps(once, piece)
+    assert (piece.directory / "times.txt").read_text() == "x"
+    assert artefacts_of(piece.directory) == {"weights": piece.directory / "w.bin"}
+    assert run_steps(Candidate(tiny, Recipe((Counted(),))), piece) == {"weight": 1.0}
+    assert (piece.directory / "times.txt").read_text() == "x"
+
+
+@pytest.mark.parametrize("harm", ["options", "architecture", "file", "record", "fidelity"])
+def test_a_step_is_done_again_when_anything_before_it_changed(piece, tiny, harm):
+    run_steps(Candidate(tiny, Recipe((Counted(),))), piece)
+    candidate = Candidate(tiny, Recipe((Counted(),)))
+    if harm == "options":
+        candidate = Candidate(tiny, Recipe((Counted(value=2),)))
+    elif harm == "architecture":
+        candidate = Candidate(tiny.replace(image_size=96), candidate.recipe)
+    elif harm == "file":
+        (piece.directory / "w.bin").write_bytes(b"longer than it was")
+    elif harm == "record":
+        (piece.directory / RECORD).write_text("[{")
+    else:
+        candidate = Candidate(tiny, Recipe((Until(), Counted())))
+    run_steps(candidate, piece)
+    assert (piece.directory / "times.txt").read_text() == "xx"
+
+
+class Until(Step):
+    name = "until"
+
+    def run(self, piece):
+        return {}
+
+    def digest(self, piece):
+        return piece.until
+
+
+def test_what_is_judged_is_the_file_that_the_recipe_leaves(tiny, small_data, tmp_path):
+    """Train, export and quantise for real; the steps are recorded, and a second time nothing is done."""
+    evaluator = DetectorEvaluator(str(small_data), 1, batch=8, recipe=Recipe.read(FULL))
+    evaluator.prepare(tmp_path)
+    metrics = evaluator.evaluate(tiny, tmp_path)
+    record = json.loads((tmp_path / RECORD).read_text())
+    assert [entry["step"] for entry in record] == ["train", "export", "quantise"]
+    files = artefacts_of(tmp_path)
+    assert files["weights"].name == "best.pt" and files["onnx"].name == "model-int8.onnx"
+    assert metrics["file_bytes"] == files["onnx"].stat().st_size < (tmp_path / "model.onnx").stat().st_size
+    assert {"map50_95", "map50", "train_seconds", "file_bytes"} == set(metrics)
+    again = evaluator.evaluate(tiny, tmp_path)
+    assert again == metrics  # its training seconds too, which no second training would have repeated
+    judged = []
+    evaluator._accuracy = lambda piece: judged.append(dict(piece.artefacts)) or {"map50_95": 0.5, "map50": 0.5}
+    evaluator.evaluate(tiny, tmp_path)
+    assert judged[0]["onnx"].name == "model-int8.onnx"
+
+
+def test_latency_of_int8_is_not_taken_from_a_profile_of_fp32(board, small_data):
+    space = YoloSpace().extended([Choice("quantise.precision", ["FP32", "INT8"])])
+    evaluator = DetectorEvaluator(str(small_data), 1, profiles=[board], recipe=Recipe.read(FULL))
+    sample = space.sample(0).to_dict()
+    half = [space.architecture(**{**sample, "quantise.precision": p}) for p in ("FP32", "INT8")]
+    assert np.isfinite(evaluator.estimate(half[:1])["latency_ms"]).all()
+    with pytest.raises(InputError, match="device profile board is of FP32 networks and the recipe makes INT8 ones"):
+        evaluator.estimate(half)
+
+
+def test_a_worker_reads_the_labels_itself_and_once(small_data, monkeypatch):
+    import pickle
+
+    from evaluators import detector
+
+    evaluator = DetectorEvaluator(str(small_data), 1)
+    evaluator.setup()
+    travelled = pickle.loads(pickle.dumps(evaluator))
+    assert travelled._truth is None and travelled.bench == evaluator.bench
+    counted = []
+    monkeypatch.setattr(detector, "coco_ground_truth", lambda dataset: counted.append(dataset) or {"images": []})
+    travelled.setup()
+    assert len(counted) == 1 and travelled._truth == {"images": []}
