@@ -56,6 +56,7 @@ def finished(small_data, tmp_path_factory):
     return folder, [e.key for e in before.evaluations], resumed.stdout
 
 
+@pytest.mark.ray
 def test_a_reference_outside_the_restricted_space_is_evaluated_all_the_same(finished):
     folder, _, _ = finished
     run = load_run(folder / "results" / "job")
@@ -65,6 +66,7 @@ def test_a_reference_outside_the_restricted_space_is_evaluated_all_the_same(fini
     assert {e.architecture["p5_width"] for key, e in named.items() if key != reference} == {128}
 
 
+@pytest.mark.ray
 def test_the_killed_search_ends_with_everything(finished):
     folder, before, output = finished
     run = load_run(folder / "results" / "job")
@@ -74,6 +76,7 @@ def test_the_killed_search_ends_with_everything(finished):
     assert "5 models trained, 0 failed" in output and "resumed with" in output
 
 
+@pytest.mark.ray
 def test_every_front_model_has_its_files_and_they_work(finished, small_data):
     from evaluators.latency import onnx_difference
     from evaluators.training.checkpoint import checkpoint_architecture, load_checkpoint
@@ -95,6 +98,7 @@ def test_every_front_model_has_its_files_and_they_work(finished, small_data):
     assert (root / "front.csv").exists() and (root / "front.png").exists()
 
 
+@pytest.mark.ray
 def test_front_pick_and_show_read_the_run(finished, capsys, monkeypatch):
     folder, _, _ = finished
     monkeypatch.chdir(folder)
@@ -109,6 +113,7 @@ def test_front_pick_and_show_read_the_run(finished, capsys, monkeypatch):
         assert f"{picked['metrics']['params']:,} parameters" in capsys.readouterr().out
 
 
+@pytest.mark.ray
 def test_resuming_a_finished_run_trains_nothing(finished):
     folder, _, _ = finished
     environment = {**os.environ, "PYTHONPATH": os.getcwd()}
@@ -175,6 +180,7 @@ def test_a_refused_search_leaves_the_settings_as_they_were(tmp_path, monkeypatch
     assert (tmp_path / "search.yaml").read_text() == before and [p.name for p in tmp_path.iterdir()] == ["search.yaml"]
 
 
+@pytest.mark.ray
 def test_a_refused_resume_leaves_the_settings_as_they_were(finished):
     folder, _, _ = finished
     file = folder / "results" / "job" / "search.yaml"
@@ -186,6 +192,7 @@ def test_a_refused_resume_leaves_the_settings_as_they_were(finished):
     assert refused.returncode == 1 and "no Ray cluster at" in refused.stderr and file.read_text() == before
 
 
+@pytest.mark.ray
 def test_what_was_measured_may_not_change_on_resume(finished):
     folder, _, _ = finished
     file = folder / "results" / "job" / "search.yaml"
@@ -245,7 +252,11 @@ def test_datasets_are_checked_and_converted(tmp_path, small_data, capsys):
         (["search", "--restrict", "{neck: ["], "--restrict {neck: [: not valid YAML"),
         (["search", "--rungs", "4", "2"], "rungs must ascend and end at epochs (6), not [4, 2]"),
         (["search", "--rungs", "[", "2"], "--rungs [: not valid YAML"),
-        (["search", "--gpus-per-trial", "1"], "a trial wants 1 CPUs and 1 GPUs and no node of the cluster has as much"),
+        pytest.param(
+            ["search", "--gpus-per-trial", "1"],
+            "a trial wants 1 CPUs and 1 GPUs and no node of the cluster has as much",
+            marks=pytest.mark.ray,
+        ),
         (["search", "--cpus-per-trial", "1.5"], "cpus_per_trial must be between 0 and 1 or a whole number, not 1.5"),
         (["search", "--cpus-per-trial", "inf"], "field cpus_per_trial: inf"),
         (["search", "--training-device", "gpu"], "field training_device: 'gpu': must be cpu, or a CUDA device"),

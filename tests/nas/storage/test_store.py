@@ -65,7 +65,7 @@ def test_every_change_of_state_is_an_event(path):
         store.running(architecture(1), node="n3")
         store.finished(architecture(1), {"m": 0.4}, seconds=10.0, node="n3")
         events = store.events()
-        states = "asked running retried asked running paused asked running finished".split()
+        states = ["asked", "running", "retried", "asked", "running", "paused", "asked", "running", "finished"]
         assert [event.state for event in events] == states
         assert [event.node for event in events] == [None, "n1", "n1", None, "n2", "n2", None, "n3", "n3"]
         assert [event.at for event in events] == sorted(event.at for event in events)
