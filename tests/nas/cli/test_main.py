@@ -14,7 +14,7 @@ from nas.launch.config import load_config
 from nas.storage.run import load_run
 
 SMALL = [
-    "--epochs", "1", "--batch", "8", "--references", "yolov8-w1/16",
+    "--epochs", "1", "--batch", "8", "--profile-models", "5", "--references", "yolov8-w1/16",
     "--restrict", "{image_size: [64], p2_width: [8, 16], p3_width: [16, 32], p4_width: [32], p5_width: [128]}",
 ]  # fmt: skip
 
