@@ -91,7 +91,16 @@ def _run(config: SearchConfig, console: Console, profiles: list[DeviceProfile], 
     # refused before anything takes its time
     evaluator = _evaluator(config, dataset, profiles)
     evaluator.prepare(directory)
-    algorithm = make_algorithm(config.algorithm, space, objectives, seed=config.seed, **config.algorithm_options)
+    algorithm = make_algorithm(
+        config.algorithm,
+        space,
+        objectives,
+        seed=config.seed,
+        constraints=constraints,
+        estimate=evaluator.estimate,
+        **config.algorithm_options,
+    )
+    algorithm.check_feasible()
     scheduler = config.scheduler or usual_scheduler(config.rungs)
     make_scheduler(scheduler, algorithm, config.rungs, **config.scheduler_options)
     wanted = {metric_and_device(each.metric)[0] for each in (*objectives, *constraints)}
