@@ -111,6 +111,11 @@ def _run(config: SearchConfig, console: Console, profiles: list[DeviceProfile], 
         evaluator = _evaluator(config, dataset, profiles)
     for profile in profiles:
         say(f"latency is predicted for {profile.name}: {profile.protocol}")
+        held = profile.held_out
+        say(
+            f"  {held.count} models measured, {100 * held.within_10:.0f}% of them predicted within 10% by the others; median error "
+            f"{100 * held.median_error:.1f}%"
+        )
         if profile.precision != evaluator.recipe.precision:
             say(f"  accuracy is of {evaluator.recipe.precision} models, whatever {profile.precision} may cost")
     say(
