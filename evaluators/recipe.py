@@ -83,7 +83,7 @@ class Recipe:
 
     @property
     def precision(self) -> str:
-        """Of the network that it makes: FP32, or INT8."""
+        """The precision of the network that it makes: FP32, or INT8."""
         found = [step.precision for step in self.steps if hasattr(step, "precision")]
         return found[-1] if found else "FP32"
 

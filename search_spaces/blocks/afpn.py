@@ -47,7 +47,7 @@ class ResidualBlock(nn.Module):
 
 
 def resize(source: int, target: int, channels: Sequence[int]) -> nn.Module:
-    """From level `source` to level `target`: up by 1x1 and bilinear interpolation, down by one strided convolution."""
+    """The way from level `source` to level `target`: up by 1x1 and bilinear interpolation, down by one strided convolution."""
     c1, c2, factor = channels[source], channels[target], 2 ** abs(source - target)
     if source == target:
         return nn.Identity()
