@@ -76,7 +76,7 @@ def gaussian_process_on_genotype(data, fit, rest):
     process = GaussianProcess.fit(
         data.choices.rows(fit), np.log(data.latency_ms[fit]) - np.log(data.latency_ms[fit]).mean()
     )
-    return np.exp(process.predict(data.choices.rows(rest), deviation=False)[0] + np.log(data.latency_ms[fit]).mean())
+    return np.exp(process.mean(data.choices.rows(rest)) + np.log(data.latency_ms[fit]).mean())
 
 
 def work_model(data, fit, rest):

@@ -29,13 +29,13 @@ def main() -> None:
     profile.predict(architectures[:1000])  # warm
     for count in (100, 1000, 20000):
         for name, run in (
-            ("latency and interval", lambda: profile.predict(architectures[:count])),
-            ("complexity, for comparison", lambda: complexity(architectures[:count])),
+            ("latency and interval", profile.predict),
+            ("complexity, for comparison", complexity),
         ):
             times = []
             for _ in range(args.repeats):
                 start = time.perf_counter()
-                run()
+                run(architectures[:count])
                 times.append(time.perf_counter() - start)
             print(f"{name:<28} batches of {count:>6,}: {count / np.median(times):>9,.0f} architectures/s")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 from machine import describe
@@ -27,7 +27,7 @@ MINUTES = 60.0
 TRAINING = 30 * MINUTES  # of the mean architecture, on a worker of speed 1
 
 
-@lru_cache(maxsize=None)
+@cache
 def costs(architecture) -> tuple[float, float]:
     """(parameters, MACs)."""
     known = complexity([architecture], 80)

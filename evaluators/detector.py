@@ -40,6 +40,8 @@ class DetectorEvaluator(Evaluator):
     in ONNX Runtime, else of the checkpoint in PyTorch. The artefacts stay in the trial's folder.
     """
 
+    metrics = ("map50_95", "map50", "train_seconds")
+
     def __init__(
         self,
         data: str | Dataset,
@@ -68,17 +70,18 @@ class DetectorEvaluator(Evaluator):
         """Classes of the networks."""
         return self.bench.dataset.num_classes
 
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        return "map50_95", "map50", "train_seconds"
-
     def prepare(self, directory: Path) -> None:
         from .training.settings import check_settings
 
         check_settings(self.bench.settings)
 
     def setup(self) -> None:
-        self._truth = coco_ground_truth(self.bench.dataset)
+        self._read_truth()
+
+    def _read_truth(self) -> Mapping[str, Any]:
+        if self._truth is None:
+            self._truth = coco_ground_truth(self.bench.dataset)
+        return self._truth
 
     def discard(self, directory: Path) -> None:
         discard_pauses(directory)
@@ -119,11 +122,8 @@ class DetectorEvaluator(Evaluator):
         return {"map50_95": accuracy["map50_95"], "map50": accuracy["map50"], **metrics}
 
     def _accuracy(self, piece: Workpiece) -> dict[str, float]:
-        if self._truth is None:
-            self.setup()
-        assert self._truth is not None
         size = self.bench.pixels(piece.architecture)
         judged = next(piece.artefacts[name] for name in JUDGED if name in piece.artefacts)
         device = self.bench.device if judged.suffix == ".pt" else "cpu"
         predictor = open_predictor(judged, device=device, threads=self.bench.threads, image_size=size)
-        return score_detections(self._truth, detect(predictor, self.bench.dataset.val, size))
+        return score_detections(self._read_truth(), detect(predictor, self.bench.dataset.val, size))

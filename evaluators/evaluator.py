@@ -60,7 +60,7 @@ class Rejected(Exception):
         metrics: what had been measured by then.
     """
 
-    def __init__(self, reason: str, metrics: Mapping[str, float]):
+    def __init__(self, reason: str, metrics: Mapping[str, float]) -> None:
         super().__init__(reason, dict(metrics))
         self.metrics = dict(metrics)
 
@@ -109,7 +109,9 @@ class Evaluator:
         """
         return {}
 
-    def evaluate(self, architecture: Architecture, directory: Path, fidelity: float | None = None) -> dict[str, float]:
+    def evaluate(
+        self, architecture: Architecture, directory: Path, fidelity: float | None = None
+    ) -> Mapping[str, float]:
         """Measure one architecture; files worth keeping go into `directory`, which exists.
 
         An evaluator without `fidelities` is never given one and need not take it.
@@ -124,8 +126,10 @@ class Evaluator:
 class FunctionEvaluator(Evaluator):
     """A plain function `Architecture -> dict of metrics` as an Evaluator."""
 
-    def __init__(self, function: Callable[[Architecture], Mapping[str, float]]):
+    def __init__(self, function: Callable[[Architecture], Mapping[str, float]]) -> None:
         self.function = function
 
-    def evaluate(self, architecture: Architecture, directory: Path) -> dict[str, float]:
+    def evaluate(
+        self, architecture: Architecture, directory: Path, fidelity: float | None = None
+    ) -> Mapping[str, float]:
         return self.function(architecture)

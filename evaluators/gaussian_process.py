@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import torch
 
 from .hyperparameters import hyperparameters
 from .inputs import Inputs
+
+Points: TypeAlias = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # (numbers, values elsewhere, categories)
 
 JITTER = 1e-8
 MOST = 400  # points that hyperparameters are fitted to; further ones are only conditioned on
@@ -37,7 +40,9 @@ class Kernel:
         spread: how far values vary there.
     """
 
-    def __init__(self, numbers: int, categories: int, amplitude: float = 1.0, others: int = 0, spread: float = 1.0):
+    def __init__(
+        self, numbers: int, categories: int, amplitude: float = 1.0, others: int = 0, spread: float = 1.0
+    ) -> None:
         self.numbers, self.categories, self.others = numbers, categories, others
         self.priors = hyperparameters(numbers, categories, amplitude, others, spread)
         self.size = sum(count for count, _, _ in self.priors.values())
@@ -54,16 +59,18 @@ class Kernel:
         return self(means, points, points).numpy(), float(np.exp(means[0] / 2))
 
     def split(self, parameters: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Name -> the numbers whose logarithms the parameters are."""
         counts = [count for count, _, _ in self.priors.values()]
         return {name: part.exp() for name, part in zip(self.priors, parameters.split(counts))}
 
-    def points(self, inputs: Inputs) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """(numbers, values elsewhere, categories) as tensors."""
+    def points(self, inputs: Inputs) -> Points:
+        """The inputs as tensors."""
         numbers = torch.from_numpy(np.asarray(inputs.numbers, np.float64))
         categories = torch.from_numpy(np.asarray(inputs.categories, np.int64))
         return numbers[:, self.others :], numbers[:, : self.others], categories
 
-    def __call__(self, parameters: torch.Tensor, a: tuple, b: tuple) -> torch.Tensor:
+    def __call__(self, parameters: torch.Tensor, a: Points, b: Points) -> torch.Tensor:
+        """(n, m) covariances of the n points `a` with the m points `b`."""
         p = self.split(parameters)
         (xa, za, ca), (xb, zb, cb) = a, b
         k = p["constant"] + (xa * p["linear"]) @ xb.T
@@ -78,7 +85,7 @@ class Kernel:
         if self.categories:
             hot_a, hot_b = _one_hot(ca, cb)
 
-            def matches(weights):
+            def matches(weights: torch.Tensor) -> torch.Tensor:
                 """(n, m) sums of the weights of the categories that two points share."""
                 return (hot_a * weights[:, None]).flatten(1) @ hot_b.flatten(1).T
 
@@ -90,7 +97,8 @@ class Kernel:
             k = k + p["elsewhere"] * (za @ zb.T) / self.others
         return k + p["matern"] * _matern(squared)
 
-    def diagonal(self, parameters: torch.Tensor, a: tuple) -> torch.Tensor:
+    def diagonal(self, parameters: torch.Tensor, a: Points) -> torch.Tensor:
+        """(n,) variances of the n points."""
         p = self.split(parameters)
         x, z, _ = a
         k = p["constant"] + x**2 @ p["linear"] + p["curve"].sum() + p["matern"]
@@ -112,9 +120,10 @@ def most_telling(covariance: np.ndarray, count: int, noise: float, measured: Seq
         noise: standard deviation of a measurement.
         measured: points that are measured whatever is chosen.
     """
-    left, taken = covariance.copy(), []
+    left = covariance.copy()
+    taken: list[int] = []
 
-    def take(point):
+    def take(point: int) -> None:
         nonlocal left
         taken.append(point)
         left = left - np.outer(left[point], left[point]) / (left[point, point] + noise**2)
@@ -149,7 +158,7 @@ class GaussianProcess:
         others: how many of the numbers are values elsewhere.
     """
 
-    def __init__(self, inputs: Inputs, values: np.ndarray, parameters: np.ndarray, others: int = 0):
+    def __init__(self, inputs: Inputs, values: np.ndarray, parameters: np.ndarray, others: int = 0) -> None:
         self.inputs, self.values, self.parameters = inputs, np.asarray(values, float), np.asarray(parameters, float)
         self.kernel = Kernel(inputs.numbers.shape[1] - others, inputs.categories.shape[1], others=others)
         self._points = self.kernel.points(inputs)
@@ -174,7 +183,7 @@ class GaussianProcess:
         points, target = kernel.points(inputs.rows(some)), torch.from_numpy(np.asarray(values, float)[some])
         means, deviations = kernel.prior()
 
-        def loss(theta):
+        def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
             parameters = torch.tensor(theta, requires_grad=True)
             try:
                 cholesky = torch.linalg.cholesky(_covariance(kernel, parameters, points))
@@ -189,24 +198,30 @@ class GaussianProcess:
         found = minimize(loss, means.numpy(), jac=True, method="L-BFGS-B", bounds=[(-14, 8)] * kernel.size)
         return cls(inputs, values, found.x, others)
 
-    def predict(self, inputs: Inputs, deviation: bool = True) -> tuple[np.ndarray, np.ndarray | None]:
-        """(mean, standard deviation) of new measurements at n points, noise included."""
-        parts = [
-            self._predict(self.kernel.points(inputs.rows(slice(at, at + CHUNK))), deviation)
-            for at in range(0, max(1, len(inputs)), CHUNK)
-        ]
-        means, deviations = zip(*parts)
-        return np.concatenate(means), np.concatenate(deviations) if deviation else None
-
-    def _predict(self, points: tuple, deviation: bool):
+    def predict(self, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
+        """(mean, standard deviation) of new measurements at n points, each (n,), noise included."""
+        means, deviations = [], []
         with torch.no_grad():
-            across = self.kernel(self._theta, points, self._points)
-            mean = (across @ self._weights)[:, 0].numpy()
-            if not deviation:
-                return mean, None
-            half = torch.linalg.solve_triangular(self._cholesky, across.T, upper=False)
-            variance = self.kernel.diagonal(self._theta, points) - (half**2).sum(0) + self._theta[0].exp()
-        return mean, variance.clamp(min=0).sqrt().numpy()
+            for points in self._chunks(inputs):
+                across = self.kernel(self._theta, points, self._points)
+                half = torch.linalg.solve_triangular(self._cholesky, across.T, upper=False)
+                variance = self.kernel.diagonal(self._theta, points) - (half**2).sum(0) + self._theta[0].exp()
+                means.append((across @ self._weights)[:, 0].numpy())
+                deviations.append(variance.clamp(min=0).sqrt().numpy())
+        return np.concatenate(means), np.concatenate(deviations)
+
+    def mean(self, inputs: Inputs) -> np.ndarray:
+        """(n,) the means of `predict` alone, for a fraction of its time."""
+        with torch.no_grad():
+            parts = [
+                (self.kernel(self._theta, points, self._points) @ self._weights)[:, 0].numpy()
+                for points in self._chunks(inputs)
+            ]
+        return np.concatenate(parts)
+
+    def _chunks(self, inputs: Inputs) -> Iterator[Points]:
+        for at in range(0, max(1, len(inputs)), CHUNK):
+            yield self.kernel.points(inputs.rows(slice(at, at + CHUNK)))
 
     def leave_one_out(self) -> tuple[np.ndarray, np.ndarray]:
         """(mean, standard deviation) for every point from all others, at the same hyperparameters.
@@ -217,6 +232,6 @@ class GaussianProcess:
         return self.values - self._weights[:, 0].numpy() / inverse, inverse**-0.5
 
 
-def _covariance(kernel: Kernel, parameters: torch.Tensor, points: tuple) -> torch.Tensor:
+def _covariance(kernel: Kernel, parameters: torch.Tensor, points: Points) -> torch.Tensor:
     noise = parameters[0].exp() + JITTER
     return kernel(parameters, points, points) + noise * torch.eye(len(points[0]), dtype=torch.float64)

@@ -44,10 +44,11 @@ class Recipe:
         """
         known, made = steps(), []
         options_of: dict[str, dict[str, Any]] = {}
-        for name, value in (values or {}).items():
-            step, _, option = name.partition(".")
-            options_of.setdefault(step, {})[option] = value
+        for target, value in (values or {}).items():
+            step_name, _, option = target.partition(".")
+            options_of.setdefault(step_name, {})[option] = value
         for entry in entries:
+            name: Any  # what a file says, until it is found to name a step
             name, options = next(iter(entry.items())) if isinstance(entry, Mapping) and len(entry) == 1 else (entry, {})
             if not isinstance(name, str) or name not in known:
                 raise InputError(f"recipe: no step {name!r}; there are {one_of(known)}")
@@ -63,9 +64,9 @@ class Recipe:
             )
         written: set[str] = set()
         for step in made:
-            for name in step.reads:
-                if name not in written:
-                    raise InputError(f"recipe: {step.name} reads {name}, which no step before it writes")
+            for artefact in step.reads:
+                if artefact not in written:
+                    raise InputError(f"recipe: {step.name} reads {artefact}, which no step before it writes")
             written |= set(step.writes)
         if not made:
             raise InputError("recipe: has no steps")
@@ -82,7 +83,7 @@ class Recipe:
 
     @property
     def precision(self) -> str:
-        """Of the network that it makes: FP32, or INT8."""
+        """The precision of the network that it makes: FP32, or INT8."""
         found = [step.precision for step in self.steps if hasattr(step, "precision")]
         return found[-1] if found else "FP32"
 

@@ -6,9 +6,11 @@ import math
 import numbers
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, overload
 
 import moocore
 import numpy as np
+from numpy.typing import ArrayLike
 
 from search_spaces import InputError
 
@@ -20,7 +22,7 @@ class Objective:
     metric: str
     direction: str
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.direction not in ("min", "max"):
             raise InputError(f"objective {self.metric!r}: direction must be min or max, not {self.direction!r}")
 
@@ -33,7 +35,7 @@ class Constraint:
     upper: float | None = None
     lower: float | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("upper", "lower"):
             bound = getattr(self, name)
             if bound is None:
@@ -42,14 +44,14 @@ class Constraint:
                 raise InputError(f"constraint on {self.metric!r}: {name} must be a finite number, not {bound!r}")
             object.__setattr__(self, name, int(bound) if isinstance(bound, numbers.Integral) else float(bound))
 
-    def violation(self, values):
-        """By how much the values break the bound, as a share of it; 0 where it holds. A number or an array."""
-        values = np.asarray(values, float)
-        broken = np.zeros(values.shape)
+    def violation(self, values: ArrayLike) -> np.ndarray | float:
+        """By how much the values break the bound, as a share of it; 0 where it holds. A number or an array, as they are."""
+        given = np.asarray(values, float)
+        broken = np.zeros(given.shape)
         if self.upper is not None:
-            broken = np.maximum(broken, (values - self.upper) / (abs(self.upper) or 1))
+            broken = np.maximum(broken, (given - self.upper) / (abs(self.upper) or 1))
         if self.lower is not None:
-            broken = np.maximum(broken, (self.lower - values) / (abs(self.lower) or 1))
+            broken = np.maximum(broken, (self.lower - given) / (abs(self.lower) or 1))
         return broken
 
     def __str__(self) -> str:
@@ -57,7 +59,15 @@ class Constraint:
         return f"{self.metric} {' and '.join(bounds)}"
 
 
-def violation(metrics: Mapping[str, float], constraints: Sequence[Constraint]):
+@overload
+def violation(metrics: Mapping[str, float], constraints: Sequence[Constraint]) -> float: ...
+
+
+@overload
+def violation(metrics: Mapping[str, np.ndarray], constraints: Sequence[Constraint]) -> np.ndarray | float: ...
+
+
+def violation(metrics: Mapping[str, Any], constraints: Sequence[Constraint]) -> Any:
     """By how much metrics, measured or estimated, break the constraints on them, in all. A number or an array, as they are."""
     return sum(c.violation(metrics[c.metric]) for c in constraints if c.metric in metrics)
 
@@ -67,11 +77,12 @@ def meets(metrics: Mapping[str, float], constraints: Sequence[Constraint]) -> bo
     return violation(metrics, constraints) <= 0
 
 
-def is_number(value) -> bool:
+def is_number(value: object) -> bool:
     """Whether a value can be a metric: one finite number."""
+    if not isinstance(value, numbers.Real) or isinstance(value, (bool, np.bool_, np.timedelta64)):
+        return False
     try:
-        real = isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_, np.timedelta64))
-        return real and math.isfinite(value)
+        return math.isfinite(value)
     except OverflowError:
         return False
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,27 +25,26 @@ class Choice:
             for example ``when={"neck": ["PAN"]}``.
     """
 
-    def __init__(self, name: str, values: Sequence, when: Mapping[str, Sequence] | None = None):
+    def __init__(self, name: str, values: Iterable[Any], when: Mapping[str, Any] | None = None) -> None:
         if not isinstance(name, str) or not name:
             raise InputError(f"a choice needs a name, not {name!r}")
-        values = tuple(value.item() if isinstance(value, np.generic) else value for value in values)
-        if not values:
+        self.values = tuple(value.item() if isinstance(value, np.generic) else value for value in values)
+        if not self.values:
             raise InputError(f"choice {name!r} has no values")
-        for value in values:
+        for value in self.values:
             if not isinstance(value, (str, int, float, bool, type(None))) or value != value:
                 raise InputError(f"choice {name!r}: {value!r} is not text, a number, a boolean or None")
-        if len(set(values)) < len(values):
-            raise InputError(f"choice {name!r} has equal values: {list(values)}")
+        if len(set(self.values)) < len(self.values):
+            raise InputError(f"choice {name!r} has equal values: {list(self.values)}")
         self.name = name
-        self.values = values
         self.when = {
             parent: tuple(allowed) if isinstance(allowed, (list, tuple, set, range)) else (allowed,)
             for parent, allowed in (when or {}).items()
         }
-        self._index = {value: i for i, value in enumerate(values)}
-        self.is_numeric = all(isinstance(value, (int, float)) for value in values)
+        self._index = {value: i for i, value in enumerate(self.values)}
+        self.is_numeric = all(isinstance(value, (int, float)) for value in self.values)
 
-    def index(self, value) -> int:
+    def index(self, value: object) -> int:
         """Position of `value`; InputError when it is not one of the values."""
         try:
             return self._index[value]
@@ -57,7 +56,7 @@ class Choice:
         return f"Choice({self.name!r}, {list(self.values)}{condition})"
 
 
-class Architecture(Mapping):
+class Architecture(Mapping[str, Any]):
     """One point of a space: an immutable mapping choice -> value over the choices that are active in it.
 
     Equal architectures have equal keys. Made by a `SearchSpace`, never directly.
@@ -65,12 +64,12 @@ class Architecture(Mapping):
 
     __slots__ = ("_key", "codes", "space")
 
-    def __init__(self, space: SearchSpace, codes: bytes):
+    def __init__(self, space: SearchSpace, codes: bytes) -> None:
         self.space = space
         self.codes = codes  # one int16 per choice of the space, -1 where the choice is inactive
-        self._key = None
+        self._key: str | None = None
 
-    def __getitem__(self, name: str):
+    def __getitem__(self, name: str) -> Any:
         try:
             position = self.space.position(name)
         except InputError as error:  # a mapping's `in` and `get` expect a KeyError
@@ -94,7 +93,7 @@ class Architecture(Mapping):
             self._key = hashlib.sha256(text.encode()).hexdigest()[:12]
         return self._key
 
-    def replace(self, **values) -> Architecture:
+    def replace(self, **values: Any) -> Architecture:
         """The architecture with some values changed; what becomes inactive is dropped, what becomes active is needed."""
         unknown = [name for name in values if name not in self.space]
         if unknown:
@@ -103,7 +102,7 @@ class Architecture(Mapping):
         active = self.space.active_choices(merged)
         return self.space.architecture(**{name: v for name, v in merged.items() if name in active or name in values})
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """The values as a plain dictionary, ready for JSON or YAML; `SearchSpace.architecture(**d)` is the way back."""
         codes = np.frombuffer(self.codes, "<i2").tolist()
         return {choice.name: choice.values[code] for choice, code in zip(self.space.choices, codes) if code >= 0}
@@ -111,10 +110,10 @@ class Architecture(Mapping):
     def __hash__(self) -> int:
         return hash(self.key)
 
-    def __eq__(self, other) -> bool:
+    def __eq__(self, other: object) -> bool:
         return isinstance(other, Architecture) and self.key == other.key
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type[Architecture], tuple[SearchSpace, bytes]]:
         return Architecture, (self.space, self.codes)
 
     def __repr__(self) -> str:

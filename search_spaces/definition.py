@@ -66,7 +66,7 @@ def _of_class(definition: Mapping[str, Any]) -> SearchSpace | None:
     found: Any = sys.modules.get(module)
     for part in path.split("."):
         found = getattr(found, part, None)
-    if not (isinstance(found, type) and issubclass(found, SearchSpace)) or found is SearchSpace:
+    if not isinstance(found, type) or SearchSpace not in found.__mro__[1:]:
         return None
     try:
         space = found()

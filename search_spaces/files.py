@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -21,7 +22,7 @@ def read_text(path: str | Path, error: type[InputError] = InputError) -> str:
         raise error(f"{path}: not a text file") from None
 
 
-def read_yaml(path: str | Path, error: type[InputError] = InputError):
+def read_yaml(path: str | Path, error: type[InputError] = InputError) -> Any:
     """A YAML file's content as plain data; nothing in it is executed. Raises `error` naming the file and the line."""
     text = read_text(path, error)
     try:
@@ -33,7 +34,7 @@ def read_yaml(path: str | Path, error: type[InputError] = InputError):
         raise error(f"{path}: not valid YAML ({problem})") from None
 
 
-def read_json(path: str | Path, error: type[InputError] = InputError):
+def read_json(path: str | Path, error: type[InputError] = InputError) -> Any:
     """A JSON file's content. Raises `error` naming the file and the line."""
     text = read_text(path, error)
     try:

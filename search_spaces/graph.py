@@ -11,12 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from .errors import InputError
-from .space import Architecture
+from .space import Architecture, SearchSpace
+
+# An integer, or an integer array with one entry per architecture. Arithmetic serves both, so the checker sees neither.
+Number: TypeAlias = Any
 
 IMAGE = -1  # the "layer" that gives the image: the one before the first, as in Ultralytics' "from"
 BYTES_PER_VALUE = 4  # activations are counted in FP32
@@ -26,19 +29,21 @@ STRIDE = 32  # image sizes are multiples of the coarsest level's stride
 class Shape(NamedTuple):
     """Channels, height and width of one feature map (batch 1)."""
 
-    channels: Any
-    height: Any
-    width: Any
+    channels: Number
+    height: Number
+    width: Number
 
     @property
-    def values(self):
+    def values(self) -> Number:
+        """How many values the map holds."""
         return self.channels * self.height * self.width
 
     def rows(self, index: np.ndarray) -> Shape:
+        """The shapes of some of the architectures."""
         return Shape(*(_rows(number, index) for number in self))
 
 
-def _rows(value, index):
+def _rows(value: Any, index: np.ndarray) -> Any:
     return value[index] if isinstance(value, np.ndarray) else value
 
 
@@ -110,7 +115,7 @@ class LayerGraph:
         self,
         module: Any,
         inputs: int | Sequence[int],
-        channels: Any,
+        channels: Number,
         down: int = 1,
         up: int = 1,
         structure: Sequence[str] = (),
@@ -130,13 +135,13 @@ class LayerGraph:
         Returns:
             The index of the layer.
         """
-        inputs = (inputs,) if isinstance(inputs, int) else tuple(inputs)
-        in_shapes = tuple(self.shape(index) for index in inputs)
+        sources = (inputs,) if isinstance(inputs, int) else tuple(inputs)
+        in_shapes = tuple(self.shape(index) for index in sources)
         out_shapes = (Shape(channels, *(size // down * up for size in in_shapes[0][1:])),)
         arguments = {"channels": channels, **arguments}
         self._append(
             Layer(
-                name or f"layer{len(self.layers)}", module, inputs, in_shapes, out_shapes, arguments, tuple(structure)
+                name or f"layer{len(self.layers)}", module, sources, in_shapes, out_shapes, arguments, tuple(structure)
             )
         )
         return len(self.layers) - 1
@@ -157,6 +162,7 @@ class LayerGraph:
         self.layers.append(layer)
 
     def shape(self, index: int) -> Shape:
+        """The first feature map that a layer gives, or the image."""
         return self.image if index == IMAGE else self.layers[index].out_shapes[0]
 
     def last_use(self) -> dict[int, int]:
@@ -164,7 +170,7 @@ class LayerGraph:
         return {source: i for i, layer in enumerate(self.layers) for source in layer.inputs}
 
 
-def check_image_size(image_size) -> tuple[int, int]:
+def check_image_size(image_size: int | Sequence[int]) -> tuple[int, int]:
     """(height, width) from an edge or a pair; InputError unless both are multiples of 32."""
     pair = tuple(image_size) if isinstance(image_size, (tuple, list)) else (image_size, image_size)
     if len(pair) != 2 or any(not isinstance(s, (int, np.integer)) or s < STRIDE or s % STRIDE for s in pair):
@@ -174,14 +180,16 @@ def check_image_size(image_size) -> tuple[int, int]:
     return int(pair[0]), int(pair[1])
 
 
-def _lowering(space) -> Callable:
+def _lowering(space: SearchSpace) -> Callable[..., LayerGraph]:
     lower_values = getattr(space, "lower_values", None)
     if lower_values is None:
         raise InputError(f"space {space.name!r} has no layer graph: its class does not define lower_values()")
     return lower_values
 
 
-def lower(architecture: Architecture, num_classes: int = 80, image_size=None) -> LayerGraph:
+def lower(
+    architecture: Architecture, num_classes: int = 80, image_size: int | Sequence[int] | None = None
+) -> LayerGraph:
     """The layer graph of one architecture.
 
     Args:
@@ -196,7 +204,7 @@ def lower(architecture: Architecture, num_classes: int = 80, image_size=None) ->
 
 
 def lower_many(
-    architectures: Sequence[Architecture], num_classes: int = 80, image_size=None
+    architectures: Sequence[Architecture], num_classes: int = 80, image_size: int | Sequence[int] | None = None
 ) -> Iterator[tuple[np.ndarray, LayerGraph]]:
     """Lower many architectures of one space at once: (rows, graph of arrays) for each topology among them."""
     if not architectures:

@@ -6,11 +6,16 @@ back to an architecture, leaving out what has no effect.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from .errors import InputError
 from .space import SearchSpace
 
+if TYPE_CHECKING:
+    from nni.mutable import MutableDict
 
-def nni_space(space: SearchSpace):
+
+def nni_space(space: SearchSpace) -> MutableDict:
     """The space as an `nni.mutable.MutableDict` of one `Categorical` per choice.
 
     Raises:
@@ -25,7 +30,7 @@ def nni_space(space: SearchSpace):
     return MutableDict({c.name: Categorical(list(c.values), label=c.name) for c in space.choices})
 
 
-def param_space(space: SearchSpace) -> dict:
+def param_space(space: SearchSpace) -> dict[str, Any]:
     """The space as a Ray Tune `param_space`: one `tune.choice` per choice."""
     from ray import tune
 

@@ -20,7 +20,7 @@ from .graph import lower
 from .space import Architecture, SearchSpace
 
 
-def model_yaml(architecture: Architecture, num_classes: int, names: Mapping[int, str] | None = None) -> dict:
+def model_yaml(architecture: Architecture, num_classes: int, names: Mapping[int, str] | None = None) -> dict[str, Any]:
     """The model file's content: the architecture, and its layers in Ultralytics' form.
 
     `architecture` is what our loader reads; `backbone` and `head` are the same network as Ultralytics writes it.

@@ -104,7 +104,7 @@ def narrow(
 
 def _output(
     layer: Layer, chosen: Mapping[str, np.ndarray], outputs: Mapping[int, np.ndarray], sizes: Mapping[int, int]
-):
+) -> np.ndarray:
     """The channels kept of what a layer gives; a layer without an axis `out` passes its inputs on, one after another."""
     if "out" in chosen:
         return chosen["out"]

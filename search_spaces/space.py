@@ -5,14 +5,16 @@ from __future__ import annotations
 import copy
 import math
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
 from .architecture import Architecture, Choice
 from .errors import InputError, one_of
+
+Rng: TypeAlias = np.random.Generator | random.Random | int  # what random draws are made with; an integer is a seed
 
 # Above this many combinations a space with a `valid` rule is not enumerated to count it.
 COUNTABLE = 1 << 20
@@ -46,11 +48,11 @@ class SearchSpace:
         self._origin: SearchSpace | None = None  # what it was restricted from
         self.choices = tuple(choices)
         self.valid = valid
-        self._positions = {}
+        self._positions: dict[str, int] = {}
         for position, choice in enumerate(self.choices):
             if choice.name in self._positions:
                 raise InputError(f"space {name!r} has two choices named {choice.name!r}")
-            for parent, allowed in choice.when.items():
+            for parent in choice.when:
                 if parent not in self._positions:
                     raise InputError(
                         f"choice {choice.name!r} depends on {parent!r}, which is not an earlier choice of {name!r}"
@@ -65,7 +67,7 @@ class SearchSpace:
             for choice in self.choices
         ]
 
-    def _code_if_present(self, name: str, value) -> int:
+    def _code_if_present(self, name: str, value: object) -> int:
         # A restricted space may have lost a value that a condition names; such a condition is then never met.
         choice = self.choices[self._positions[name]]
         return choice.index(value) if value in choice.values else -2
@@ -83,17 +85,18 @@ class SearchSpace:
             raise InputError(f"space {self.name!r} has no choice {name!r}; it has {one_of(self._positions)}") from None
 
     def __getitem__(self, name: str) -> Choice:
+        """The choice called `name`; InputError when there is none."""
         return self.choices[self.position(name)]
 
     def _is_active(self, position: int, codes: Sequence[int]) -> bool:
-        for parent, allowed in self._conditions[position]:  # a generator's `all` takes twice as long, and this is hot
+        for parent, allowed in self._conditions[position]:  # noqa: SIM110 - `all` takes twice as long, and this is hot
             if codes[parent] not in allowed:
                 return False
         return True
 
-    def active_choices(self, values: Mapping) -> list[str]:
+    def active_choices(self, values: Mapping[str, Any]) -> list[str]:
         """Names of the choices that are active under `values`."""
-        codes = []
+        codes: list[int] = []
         for position, choice in enumerate(self.choices):
             active = self._is_active(position, codes) and choice.name in values
             codes.append(choice.index(values[choice.name]) if active else -1)
@@ -101,7 +104,7 @@ class SearchSpace:
 
     # -- making architectures -----------------------------------------------------------------------------------
 
-    def architecture(self, **values) -> Architecture:
+    def architecture(self, **values: Any) -> Architecture:
         """The architecture with exactly these values.
 
         Raises:
@@ -110,7 +113,7 @@ class SearchSpace:
         """
         for name in values:
             self.position(name)
-        codes = []
+        codes: list[int] = []
         for position, choice in enumerate(self.choices):
             if self._is_active(position, codes):
                 if choice.name not in values:
@@ -126,7 +129,7 @@ class SearchSpace:
             raise InputError(f"space {self.name!r} does not allow {architecture.to_dict()}")
         return architecture
 
-    def project(self, values: Mapping) -> Architecture:
+    def project(self, values: Mapping[str, Any]) -> Architecture:
         """The architecture from values for all choices, where those of inactive choices are left out."""
         active = self.active_choices(values)
         return self.architecture(**{name: value for name, value in values.items() if name in active})
@@ -149,42 +152,42 @@ class SearchSpace:
                 return architecture
         raise InputError(f"space {self.name!r}: its rule refused {MAX_DRAWS:,} architectures in a row")
 
-    def sample(self, rng) -> Architecture:
+    def sample(self, rng: Rng) -> Architecture:
         """A random architecture: every active choice uniform over its values.
 
         `rng` is a numpy Generator, a `random.Random` or a seed. Note that this is uniform per choice and not over
         architectures: a branch with many conditional choices is not preferred for it.
         """
-        rng = generator(rng)
+        draws = generator(rng)
         sizes = [len(choice.values) for choice in self.choices]
 
-        def draw():
-            uniform = rng.random(len(sizes))
+        def draw() -> Architecture | None:
+            uniform = draws.random(len(sizes))
             return self._grow(lambda position: int(uniform[position] * sizes[position]))
 
         return self._first_valid(draw)
 
-    def mutate(self, architecture: Architecture, rng, changes: float = 1.5) -> Architecture:
+    def mutate(self, architecture: Architecture, rng: Rng, changes: float = 1.5) -> Architecture:
         """A neighbour that differs in at least one active choice, on average in about `changes`.
 
         Half of the changes of an ordered number go to the value next to it. Choices that a change activates are
         drawn anew. In a space of one architecture that one is returned.
         """
-        rng = generator(rng)
+        draws = generator(rng)
         old = np.frombuffer(architecture.codes, "<i2").tolist()
         movable = [p for p, choice in enumerate(self.choices) if old[p] >= 0 and len(choice.values) > 1]
         if not movable:
             return architecture
         rate = min(1.0, changes / len(movable))
 
-        def draw():
-            chosen = {position for position in movable if rng.random() < rate}
-            chosen.add(movable[int(rng.random() * len(movable))])
-            return self._grow(lambda p: self._moved(p, old[p], rng) if p in chosen or old[p] < 0 else old[p])
+        def draw() -> Architecture | None:
+            chosen = {position for position in movable if draws.random() < rate}
+            chosen.add(movable[int(draws.random() * len(movable))])
+            return self._grow(lambda p: self._moved(p, old[p], draws) if p in chosen or old[p] < 0 else old[p])
 
         return self._first_valid(draw)
 
-    def _moved(self, position: int, code: int, rng) -> int:
+    def _moved(self, position: int, code: int, rng: np.random.Generator) -> int:
         choice = self.choices[position]
         count = len(choice.values)
         if code < 0:
@@ -195,39 +198,40 @@ class SearchSpace:
         other = int(rng.random() * (count - 1))
         return other + (other >= code)
 
-    def crossover(self, first: Architecture, second: Architecture, rng) -> Architecture:
+    def crossover(self, first: Architecture, second: Architecture, rng: Rng) -> Architecture:
         """A child that takes every choice from one parent at random, from the other where only that one has it."""
-        rng = generator(rng)
+        draws = generator(rng)
         parents = [np.frombuffer(parent.codes, "<i2").tolist() for parent in (first, second)]
 
-        def pick(position):
-            for codes in parents if rng.random() < 0.5 else parents[::-1]:
+        def pick(position: int) -> int:
+            for codes in parents if draws.random() < 0.5 else parents[::-1]:
                 if codes[position] >= 0:
                     return codes[position]
-            return int(rng.random() * len(self.choices[position].values))
+            return int(draws.random() * len(self.choices[position].values))
 
         return self._first_valid(lambda: self._grow(pick))
 
-    def neighbours(self, architecture: Architecture, rng) -> list[Architecture]:
+    def neighbours(self, architecture: Architecture, rng: Rng) -> list[Architecture]:
         """Every architecture that differs in the value of one choice; what that activates is drawn at random."""
-        rng = generator(rng)
+        draws = generator(rng)
         old = np.frombuffer(architecture.codes, "<i2").tolist()
-        found = []
-        for position, choice in enumerate(self.choices):
-            for code in range(len(choice.values)) if old[position] >= 0 else ():
-                if code == old[position]:
-                    continue
-                neighbour = self._grow(
-                    lambda p: code if p == position else old[p] if old[p] >= 0 else self._moved(p, -1, rng)
-                )
-                if neighbour is not None:
-                    found.append(neighbour)
-        return found
+
+        def changed(position: int, code: int) -> Architecture | None:
+            return self._grow(lambda p: code if p == position else old[p] if old[p] >= 0 else self._moved(p, -1, draws))
+
+        found = (
+            changed(position, code)
+            for position, choice in enumerate(self.choices)
+            if old[position] >= 0
+            for code in range(len(choice.values))
+            if code != old[position]
+        )
+        return [neighbour for neighbour in found if neighbour is not None]
 
     def enumerate(self) -> Iterator[Architecture]:
         """Every architecture once, in lexicographic order of the choices."""
 
-        def walk(codes):
+        def walk(codes: list[int]) -> Iterator[Architecture]:
             if len(codes) == len(self.choices):
                 architecture = self._from_codes(codes)
                 if not self.valid or self.valid(architecture):
@@ -253,6 +257,7 @@ class SearchSpace:
 
     @property
     def size_is_exact(self) -> bool:
+        """Whether `size` counts the architectures, and not the combinations as an upper bound."""
         return self.valid is None or self._combinations <= COUNTABLE
 
     @cached_property
@@ -260,7 +265,7 @@ class SearchSpace:
         # Only the choices that others depend on have to be walked; the rest multiply.
         parents = {parent for conditions in self._conditions for parent, _ in conditions}
 
-        def walk(codes):
+        def walk(codes: list[int]) -> int:
             if len(codes) == len(self.choices):
                 return math.prod(
                     len(choice.values)
@@ -275,7 +280,7 @@ class SearchSpace:
 
         return walk([])
 
-    def restrict(self, values: Mapping[str, Sequence]) -> SearchSpace:
+    def restrict(self, values: Mapping[str, Collection[Any]]) -> SearchSpace:
         """The same space with only some values left for some choices; keys of architectures stay the same.
 
         Raises:
@@ -315,7 +320,7 @@ class SearchSpace:
         """The space that this one was restricted from, itself where it is whole."""
         return self if self._origin is None else self._origin
 
-    def adopt(self, architecture: Mapping) -> Architecture:
+    def adopt(self, architecture: Mapping[str, Any]) -> Architecture:
         """The same values as an architecture of this space; InputError when it does not hold them."""
         return self.architecture(**dict(architecture))
 
@@ -364,7 +369,7 @@ class SearchSpace:
         return f"{type(self).__name__}({self.name!r}, {len(self.choices)} choices, {self.size:.3g} architectures)"
 
 
-def generator(rng) -> np.random.Generator:
+def generator(rng: Rng) -> np.random.Generator:
     """A numpy Generator from one, from a `random.Random`, or from a seed."""
     if isinstance(rng, random.Random):
         return np.random.default_rng(rng.getrandbits(64))

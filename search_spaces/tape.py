@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .graph import Shape
+from .graph import Number, Shape
 
 
 class Tensor:
@@ -14,9 +14,9 @@ class Tensor:
 
     __slots__ = ("shape", "storage")
 
-    def __init__(self, shape: Shape, view_of: Tensor | None = None):
+    def __init__(self, shape: Shape, view_of: Tensor | None = None) -> None:
         self.shape = shape
-        self.storage = view_of.storage if view_of else self
+        self.storage: Tensor = view_of.storage if view_of else self
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,15 +26,15 @@ class Operator:
     kind: str
     inputs: tuple[Tensor, ...]
     output: Tensor
-    kernel: Any = 1
-    stride: Any = 1
-    groups: Any = 1
+    kernel: Number = 1
+    stride: Number = 1
+    groups: Number = 1
     bias: bool = False
     norm: bool = False
     activation: str | None = None
 
     @property
-    def cost(self):
+    def cost(self) -> tuple[Number, Number]:
         """(parameters, MACs) of a convolution, its bias and normalisation included; other operators have none."""
         if self.kind != "conv":
             return 0, 0
@@ -46,16 +46,25 @@ class Operator:
 class Tape:
     """Collects operators in the order they run."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.operators: list[Operator] = []
 
-    def _emit(self, kind, inputs, shape, **attributes) -> Tensor:
+    def _emit(self, kind: str, inputs: Iterable[Tensor], shape: Shape, **attributes: Any) -> Tensor:
         output = Tensor(shape)
         self.operators.append(Operator(kind, tuple(inputs), output, **attributes))
         return output
 
     def conv(
-        self, x, channels, kernel=1, stride=1, groups=1, padding=None, bias=False, norm=True, activation="silu"
+        self,
+        x: Tensor,
+        channels: Number,
+        kernel: Number = 1,
+        stride: Number = 1,
+        groups: Number = 1,
+        padding: Number | None = None,
+        bias: bool = False,
+        norm: bool = True,
+        activation: str | None = "silu",
     ) -> Tensor:
         """A convolution; `padding` None keeps the size at stride 1 (odd kernels)."""
         padding = kernel // 2 if padding is None else padding
@@ -64,12 +73,13 @@ class Tape:
             "conv", [x], shape, kernel=kernel, stride=stride, groups=groups, bias=bias, norm=norm, activation=activation
         )
 
-    def pool(self, kind, x, kernel, stride, padding) -> Tensor:
+    def pool(self, kind: str, x: Tensor, kernel: Number, stride: Number, padding: Number) -> Tensor:
+        """A pooling, `maxpool` or `avgpool`."""
         shape = Shape(x.shape.channels, *self._slide(x, kernel, stride, padding))
         return self._emit(kind, [x], shape, kernel=kernel, stride=stride)
 
     @staticmethod
-    def _slide(x, kernel, stride, padding):
+    def _slide(x: Tensor, kernel: Number, stride: Number, padding: Number) -> tuple[Number, Number]:
         """Height and width after sliding a window; most windows keep them, and most maps are square."""
         _, height, width = x.shape
         if stride == 1 and 2 * padding == kernel - 1:
@@ -77,7 +87,8 @@ class Tape:
         slid = (height + 2 * padding - kernel) // stride + 1
         return slid, slid if width is height else (width + 2 * padding - kernel) // stride + 1
 
-    def resize(self, kind, x, factor) -> Tensor:
+    def resize(self, kind: str, x: Tensor, factor: Number) -> Tensor:
+        """An enlargement by a factor, `nearest` or `bilinear`."""
         shape = Shape(x.shape.channels, x.shape.height * factor, x.shape.width * factor)
         return self._emit(kind, [x], shape, stride=factor)
 
@@ -87,10 +98,11 @@ class Tape:
         shape[axis] = sum(t.shape[axis] for t in tensors)
         return self._emit("concat", tensors, Shape(*shape))
 
-    def elementwise(self, kind, *tensors) -> Tensor:
+    def elementwise(self, kind: str, *tensors: Tensor) -> Tensor:
+        """An operator that keeps the shape of its first input: `add`, `mul` or `softmax`."""
         return self._emit(kind, tensors, tensors[0].shape)
 
     @staticmethod
-    def view(x, channels) -> Tensor:
+    def view(x: Tensor, channels: Number) -> Tensor:
         """Some channels of `x`, sharing its memory."""
         return Tensor(Shape(channels, *x.shape[1:]), view_of=x)

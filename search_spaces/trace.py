@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .blocks import block
-from .graph import BYTES_PER_VALUE, Layer, LayerGraph
+from .graph import BYTES_PER_VALUE, Layer, LayerGraph, Number
 from .tape import Operator, Tape, Tensor
 
 
@@ -29,7 +29,9 @@ def operators(graph: LayerGraph) -> list[Operator]:
     return [operator for layer in graph.layers for operator in trace(layer)[0]]
 
 
-def peak_bytes(steps: Sequence[Operator], inputs: Sequence[Tensor], outputs: Sequence[Tensor], held: Sequence[bool]):
+def peak_bytes(
+    steps: Sequence[Operator], inputs: Sequence[Tensor], outputs: Sequence[Tensor], held: Sequence[bool]
+) -> Number:
     """Most bytes alive at once inside a layer: its inputs, what it makes, until each tensor's last use.
 
     Args:

@@ -39,6 +39,7 @@ class Dataset:
 
     @property
     def num_classes(self) -> int:
+        """How many classes its boxes have."""
         return len(self.names)
 
     def data_dict(self) -> dict[str, Any]:

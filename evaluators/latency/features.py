@@ -1,4 +1,4 @@
-"""What a latency predictor sees of an architecture that lowers to a layer graph: work by kind of operator."""
+"""What a latency predictor sees of architectures: work by kind of operator or, without layer graphs, their choices."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from search_spaces import Architecture, SearchSpace
-from search_spaces.graph import lower_many
+from search_spaces.graph import Number, lower_many
 from search_spaces.trace import Operator, trace
+
+from ..inputs import Inputs
 
 # Operators that runtimes execute by different code. Normalisation and activations belong to their convolution.
 CONVOLUTIONS = ("pointwise", "dense", "strided", "depthwise")
@@ -19,8 +21,9 @@ KINDS = CONVOLUTIONS + OTHERS
 # What the time of one operator may grow with: a fixed part, multiply-accumulates, those that there would be if channels
 # filled whole vectors ("lanes"), those of operators whose channels do not even fill blocks of four, which runtimes with
 # blocked layouts (ncnn, MNN) leave unvectorised ("ragged"), values read and written, weights.
-WORK = {kind: ("count", "macs", "lanes", "ragged", "read", "written", "weights") for kind in CONVOLUTIONS} | {
-    kind: ("count", "written") for kind in OTHERS
+WORK: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(CONVOLUTIONS, ("count", "macs", "lanes", "ragged", "read", "written", "weights")),
+    **dict.fromkeys(OTHERS, ("count", "written")),
 }
 TERMS = tuple((kind, work) for kind in KINDS for work in WORK[kind])
 _FIRST = {kind: TERMS.index((kind, "count")) for kind in KINDS}
@@ -54,12 +57,13 @@ def _is_depthwise(operator: Operator) -> bool:
     return bool(np.all(np.equal(operator.groups, channels)) and np.any(np.not_equal(operator.groups, 1)))
 
 
-def _filled(channels: Any) -> Any:
-    """How much more work `channels` are when they fill vectors."""
+def _filled(channels: Number) -> Any:
+    """How much more work the channels are when they fill vectors, a float or an array."""
     return -(-channels // LANES) * LANES / channels
 
 
-def _is_ragged(*channels: Any) -> Any:
+def _is_ragged(*channels: Number) -> Any:
+    """Whether some of the channels leave a block unfilled, a boolean or an array."""
     return np.any([np.mod(c, BLOCK) != 0 for c in np.broadcast_arrays(*channels)], axis=0)
 
 
@@ -78,8 +82,29 @@ class Work:
     def __len__(self) -> int:
         return len(self.table)
 
-    def rows(self, index: Any) -> Work:
+    def rows(self, index: np.ndarray) -> Work:
+        """Some of the networks."""
         return Work(self.table[index], self.pixels[index])
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is known of n architectures of a space without layer graphs.
+
+    Attributes:
+        choices: the values of their choices.
+        elsewhere: (n, devices) standardised log latencies that predictors of other devices give.
+    """
+
+    choices: Inputs
+    elsewhere: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.choices)
+
+    def rows(self, index: np.ndarray) -> Seen:
+        """Some of the architectures."""
+        return Seen(self.choices.rows(index), self.elsewhere[index])
 
 
 def operator_work(
@@ -92,7 +117,7 @@ def operator_work(
         pixels[rows] = graph.image.height * graph.image.width
         for layer in graph.layers:
             for part, variant in layer.variants(len(rows)):
-                sums: dict[int, Any] = {}  # column -> what the operators add to it, a number or one per architecture
+                sums: dict[int, Number] = {}  # column -> what the operators add to it, a number or one per architecture
                 for step in trace(variant)[0]:
                     kind = kind_of(step)
                     first = _FIRST[kind]

@@ -53,6 +53,7 @@ class Latency:
 
     @property
     def iqr_ms(self) -> float:
+        """The interquartile range in ms."""
         return self.q75_ms - self.q25_ms
 
     @property

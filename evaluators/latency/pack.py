@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,7 @@ def pack(
     num_classes: int = 80,
     images: np.ndarray | None = None,
     progress: Callable[[str], None] = lambda text: None,
-) -> dict:
+) -> dict[str, Any]:
     """Write the models of `architectures` with fresh weights, a reference model, manifest.json and run.py.
 
     Args:

@@ -12,15 +12,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from search_spaces import Architecture, InputError
 
 from ..hyperparameters import hyperparameters
 from ..inputs import Inputs, choice_inputs
-from .features import TERMS, Work, has_graphs, operator_work
+from .features import TERMS, Seen, Work, has_graphs, operator_work
 from .work_model import WorkModel
 
 # torch and scipy take seconds to import: they are, where something is fitted or predicted, not where profiles are read
@@ -31,6 +32,7 @@ FEWEST = 5  # measurements that a predictor can be fitted to
 LEVEL = 0.9  # of the interval
 FOLDS = 10
 MOST_FOLDED = 200  # measurements that are left out in folds; of more, each one alone, at the same hyperparameters
+MISMATCH = "a latency predictor of a space with layer graphs says nothing of one without, nor the other way round"
 RESIDUAL = 0.1  # how much a work model leaves unexplained, as the prior has it
 RESIDUAL_ELSEWHERE = 0.3  # how far latencies stray from what other devices say, as a share of how far they vary there
 
@@ -81,13 +83,13 @@ class LatencyPredictor:
         *,
         offset: float,
         work: WorkModel | None = None,
-        centre=0.0,
-        scale=1.0,
+        centre: ArrayLike = 0.0,
+        scale: ArrayLike = 1.0,
         others: Sequence[LatencyPredictor] = (),
         width: float = 1.0,
         num_classes: int = 80,
         held_out: HeldOut | None = None,
-    ):
+    ) -> None:
         self.inputs, self.values, self.parameters = inputs, values, parameters  # of the process
         self.work, self.offset = work, float(offset)
         # of the numbers that the process sees beside a work model; those of choices are standardised by their values
@@ -112,7 +114,7 @@ class LatencyPredictor:
     def fit(
         cls,
         architectures: Sequence[Architecture],
-        latency_ms: Sequence[float],
+        latency_ms: Sequence[float] | np.ndarray,
         *,
         num_classes: int = 80,
         adapt_from: Sequence[LatencyPredictor] = (),
@@ -129,18 +131,17 @@ class LatencyPredictor:
         """
         from scipy.stats import spearmanr
 
-        architectures = list(architectures)
-        latency_ms = np.asarray(latency_ms, float)
-        if latency_ms.shape != (len(architectures),):
-            raise InputError(f"{len(architectures)} architectures need as many latencies, not {latency_ms.shape}")
+        architectures, measured = list(architectures), np.asarray(latency_ms, float)
+        if measured.shape != (len(architectures),):
+            raise InputError(f"{len(architectures)} architectures need as many latencies, not {measured.shape}")
         if len(architectures) < FEWEST:
             raise InputError(f"a latency predictor needs {FEWEST} measurements or more, not {len(architectures)}")
-        wrong = np.flatnonzero(~(np.isfinite(latency_ms) & (latency_ms > 0)))
+        wrong = np.flatnonzero(~(np.isfinite(measured) & (measured > 0)))
         if wrong.size:
             bad = architectures[wrong[0]].key
-            raise InputError(f"latency_ms of {bad} is {latency_ms[wrong[0]]:g}; it must be positive and finite")
+            raise InputError(f"latency_ms of {bad} is {measured[wrong[0]]:g}; it must be positive and finite")
         seen = _seen(architectures, num_classes, adapt_from)
-        predictor = cls._fit(seen, latency_ms, adapt_from)
+        predictor = cls._fit(seen, measured, adapt_from)
         folds = min(FOLDS, len(architectures))
         fold = np.random.default_rng(0).permutation(len(architectures)) % folds
         if len(architectures) > MOST_FOLDED and not predictor.work:
@@ -148,12 +149,12 @@ class LatencyPredictor:
             value, deviation = predictor.process.leave_one_out()
             value = value + predictor.offset + predictor._inputs(seen)[1]
         else:
-            value, deviation = np.empty_like(latency_ms), np.empty_like(latency_ms)
+            value, deviation = np.empty_like(measured), np.empty_like(measured)
             for k in range(folds):
                 rest, held = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
-                part = cls._fit(seen.rows(rest), latency_ms[rest], adapt_from)
+                part = cls._fit(seen.rows(rest), measured[rest], adapt_from)
                 value[held], deviation[held] = part._log(seen.rows(held))
-        error = np.log(latency_ms) - value
+        error = np.log(measured) - value
         scores = np.abs(error) / deviation
         predictor.width, predictor.num_classes = _width(scores), num_classes
         # the coverage that is stated is of widths that the measurement had no part in
@@ -161,12 +162,12 @@ class LatencyPredictor:
         low, high = np.exp(value - width * deviation), np.exp(value + width * deviation)
         relative = np.abs(np.exp(-error) - 1)
         predictor.held_out = HeldOut(
-            count=len(latency_ms),
+            count=len(measured),
             folds=folds,
             within_10=float((relative <= 0.1).mean()),
             median_error=float(np.median(relative)),
-            spearman=float(spearmanr(value, latency_ms)[0]),
-            coverage_90=float(((low <= latency_ms) & (latency_ms <= high)).mean()),
+            spearman=float(spearmanr(value, measured)[0]),
+            coverage_90=float(((low <= measured) & (measured <= high)).mean()),
             value_ms=np.exp(value).tolist(),
             low_ms=low.tolist(),
             high_ms=high.tolist(),
@@ -179,11 +180,11 @@ class LatencyPredictor:
     ) -> LatencyPredictor:
         from ..gaussian_process import GaussianProcess
 
-        has_work = isinstance(seen, Work)
-        work = WorkModel.fit(seen.table, latency_ms, _mean_prices(adapt_from)) if has_work else None
-        others = () if has_work else adapt_from
+        work, others = None, adapt_from
+        if isinstance(seen, Work):
+            work, others = WorkModel.fit(seen.table, latency_ms, _mean_prices(adapt_from)), ()
         inputs, mean = _process_inputs(seen, work)
-        centre, scale = _standard(inputs.numbers) if has_work else (0.0, 1.0)
+        centre, scale = _standard(inputs.numbers) if work else (0.0, 1.0)
         inputs = Inputs((inputs.numbers - centre) / scale, inputs.categories)
         target = np.log(latency_ms) - mean
         offset = target.mean()
@@ -200,7 +201,7 @@ class LatencyPredictor:
             others=others,
         )
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """All numbers of the predictor as plain data; `from_dict` is the way back."""
         return {
             "num_classes": self.num_classes,
@@ -220,7 +221,7 @@ class LatencyPredictor:
         }
 
     @classmethod
-    def from_dict(cls, content: dict) -> LatencyPredictor:
+    def from_dict(cls, content: dict[str, Any]) -> LatencyPredictor:
         """The predictor that `to_dict` described.
 
         Raises:
@@ -275,46 +276,38 @@ class LatencyPredictor:
         inputs, mean = _process_inputs(seen, self.work)
         return Inputs((inputs.numbers - self.centre) / self.scale, inputs.categories), mean
 
-    def _log(self, seen: Work | Seen, deviation: bool = True) -> tuple[np.ndarray, np.ndarray | None]:
+    def _log(self, seen: Work | Seen) -> tuple[np.ndarray, np.ndarray]:
         """(mean, standard deviation) of the log latency."""
         inputs, mean = self._inputs(seen)
-        value, spread = self.process.predict(inputs, deviation)
-        if self.work and deviation:
+        value, spread = self.process.predict(inputs)
+        if self.work and isinstance(seen, Work):
             spread = np.sqrt(spread**2 + self.work.variance(seen.table))
         return mean + self.offset + value, spread
+
+    def _standardised(self, seen: Work | Seen) -> np.ndarray:
+        """(n,) means of the log latency, as they vary around the middle of what was measured."""
+        inputs, mean = self._inputs(seen)
+        return (mean + self.process.mean(inputs)) / max(self.spread, 1e-6)
 
     @property
     def spread(self) -> float:
         """How far the logarithms of the measured latencies vary."""
         return float(self.values.std())
 
-    def predict(self, architectures: Sequence[Architecture], num_classes: int | None = None):
-        """(value_ms, low_ms, high_ms), each (n,): the prediction and the ends of its 90% interval."""
+    def predict(
+        self, architectures: Sequence[Architecture], num_classes: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(value_ms, low_ms, high_ms), each (n,): the prediction and the ends of its 90% interval.
+
+        Raises:
+            InputError: the predictor was fitted to another kind of space, or its numbers make no Gaussian process.
+        """
         architectures = list(architectures)
         if not architectures:
             return np.zeros(0), np.zeros(0), np.zeros(0)
         value, deviation = self._log(_seen(architectures, num_classes or self.num_classes, self.others))
         half = self.width * deviation
         return np.exp(value), np.exp(value - half), np.exp(value + half)
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What is known of n architectures of a space without layer graphs.
-
-    Attributes:
-        choices: the values of their choices.
-        elsewhere: (n, devices) standardised log latencies that predictors of other devices give.
-    """
-
-    choices: Inputs
-    elsewhere: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.choices)
-
-    def rows(self, index) -> Seen:
-        return Seen(self.choices.rows(index), self.elsewhere[index])
 
 
 def _seen(
@@ -327,17 +320,19 @@ def _seen(
     elsewhere = np.zeros((len(architectures), len(others)))
     for i, other in enumerate(others):
         seen = _seen(architectures, num_classes, other.others) if other.others else Seen(choices, elsewhere[:, :0])
-        elsewhere[:, i] = (other._log(seen, deviation=False)[0] - other.offset) / max(other.spread, 1e-6)
+        elsewhere[:, i] = other._standardised(seen)
     return Seen(choices, elsewhere)
 
 
 def _process_inputs(seen: Work | Seen, work: WorkModel | None) -> tuple[Inputs, np.ndarray]:
     """(what the process sees, the mean of the log latency before it)."""
-    if work is None:
+    if work is None and isinstance(seen, Seen):
         numbers = np.concatenate([seen.elsewhere, seen.choices.numbers], axis=1)
         return Inputs(numbers, seen.choices.categories), np.zeros(len(seen))
-    mean = np.log(work.predict(seen.table))
-    return Inputs(np.stack([mean, np.log(seen.pixels)], axis=1), np.zeros((len(seen), 0), np.int64)), mean
+    if work is not None and isinstance(seen, Work):
+        mean = np.log(work.predict(seen.table))
+        return Inputs(np.stack([mean, np.log(seen.pixels)], axis=1), np.zeros((len(seen), 0), np.int64)), mean
+    raise InputError(MISMATCH)
 
 
 def _standard(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -347,7 +342,9 @@ def _standard(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _mean_prices(predictors: Sequence[LatencyPredictor]) -> np.ndarray | None:
     """Prices that other devices have on average."""
-    prices = [predictor.work.prices for predictor in predictors]
+    prices = [predictor.work.prices for predictor in predictors if predictor.work]
+    if len(prices) < len(predictors):
+        raise InputError(MISMATCH)
     return np.exp(np.mean(np.log(prices), axis=0)) if prices else None
 
 

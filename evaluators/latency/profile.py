@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -23,7 +23,7 @@ from . import agent
 from .predictor import FEWEST, HeldOut, LatencyPredictor
 from .results import Count, Evidence, Milliseconds, Results, Strict
 
-VERSION = 1
+VERSION: Final = 1
 PROFILES = Path("devices")  # where the user's are written and looked for
 SHIPPED = Path(__file__).parent / "profiles"
 SUFFIX = ".json"
@@ -39,12 +39,13 @@ class Measurement(Evidence):
     q75_ms: Milliseconds | None = None
 
     @model_validator(mode="after")
-    def _figure_or_reason(self):
+    def _figure_or_reason(self) -> Measurement:
         if self.failed is not None:
             return self
-        if None in (self.latency_ms, self.q25_ms, self.q75_ms):
+        figures = [figure for figure in (self.q25_ms, self.latency_ms, self.q75_ms) if figure is not None]
+        if len(figures) < 3:
             raise ValueError("needs latency_ms, q25_ms and q75_ms, or failed")
-        if not self.q25_ms <= self.latency_ms <= self.q75_ms:
+        if figures != sorted(figures):
             raise ValueError(f"latency_ms {self.latency_ms:g} is not between q25_ms and q75_ms")
         return self
 
@@ -73,7 +74,7 @@ class DeviceProfile(Strict):
     predictor: dict[str, Any]
 
     @model_validator(mode="after")
-    def _complete(self):
+    def _complete(self) -> DeviceProfile:
         count = len(self.measured)
         if not all(isinstance(m.architecture.get("image_size"), int) for m in self.measured):
             raise ValueError("measurements: one has no image_size")
@@ -104,6 +105,7 @@ class DeviceProfile(Strict):
         return json.dumps(self.model_dump(exclude_none=True), indent=1) + "\n"
 
     def save(self, path: str | Path) -> None:
+        """Write the profile's file."""
         write_text(Path(path), self.to_json())
 
     @classmethod
@@ -125,19 +127,19 @@ class DeviceProfile(Strict):
             raise InputError(f"none of the models could be measured: {reason}")
         nominal = float(np.median([m.reference_ms for m in results.figures]))
         by_name = {model.name: model.architecture for model in results.models}
-        measurements = []
+        measurements: list[dict[str, Any]] = []
         for m in results.measurements:
-            entry = {"architecture": by_name[m.name]}
-            if m.failed:
+            entry: dict[str, Any] = {"architecture": by_name[m.name]}
+            if m.failed is not None:
                 entry["failed"] = m.failed
             else:
-                ratios = {"latency_ms": m.ratio, "q25_ms": m.ratio_q25, "q75_ms": m.ratio_q75}
-                entry |= {field: ratio * nominal for field, ratio in ratios.items()}
+                ratios = {"latency_ms": "ratio", "q25_ms": "ratio_q25", "q75_ms": "ratio_q75"}
+                entry |= {field: getattr(m, ratio) * nominal for field, ratio in ratios.items()}
                 entry |= {field: getattr(m, field) for field in Evidence.model_fields}
             measurements.append(entry)
         predictor = LatencyPredictor.fit(
             [space.architecture(**by_name[m.name]) for m in results.figures],
-            [m.ratio * nominal for m in results.figures],
+            [entry["latency_ms"] for entry in measurements if "latency_ms" in entry],
             num_classes=results.num_classes,
             adapt_from=[adapt_from.fitted] if adapt_from else [],
         )
@@ -157,13 +159,16 @@ class DeviceProfile(Strict):
 
     @cached_property
     def fitted(self) -> LatencyPredictor:
+        """The predictor; InputError when its numbers are missing or absurd."""
         return LatencyPredictor.from_dict(self.predictor)
 
     @property
     def measured(self) -> list[Measurement]:
+        """The measurements that succeeded."""
         return [m for m in self.measurements if m.failed is None]
 
     def make_space(self) -> SearchSpace:
+        """The whole space that was measured."""
         return space_named(self.space)
 
     @property

@@ -134,7 +134,7 @@ class Results(Strict):
 
     @property
     def figures(self) -> list[Figures]:
-        """Of the models that could be measured."""
+        """The figures of the models that could be measured."""
         return [m for m in self.measurements if m.failed is None]
 
 

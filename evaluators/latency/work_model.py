@@ -30,7 +30,7 @@ class WorkModel:
     }
     SPREAD, PRIOR_SPREAD, NOISE = 1.5, 0.5, 0.08  # standard deviations of logarithms
 
-    def __init__(self, prices: np.ndarray, doubt: np.ndarray):
+    def __init__(self, prices: np.ndarray, doubt: np.ndarray) -> None:
         self.prices, self.doubt = np.asarray(prices, float), np.asarray(doubt, float)
 
     @classmethod
@@ -40,6 +40,11 @@ class WorkModel:
 
     @classmethod
     def fit(cls, work: np.ndarray, latency_ms: np.ndarray, prior: np.ndarray | None = None) -> WorkModel:
+        """The model of n networks from their work, (n, len(TERMS)), and latencies in ms, (n,).
+
+        Args:
+            prior: (len(TERMS),) prices in ms that the prior is around; None takes the nominal ones.
+        """
         import torch
         from scipy.optimize import minimize
 

@@ -37,9 +37,7 @@ def check(name: str, device: str, precision: str) -> None:
     runtime(name).check(device, precision)
 
 
-def open_session(
-    name: str, path: str, shape: Sequence[int], threads: int, device: str, precision: str
-) -> Session:
+def open_session(name: str, path: str, shape: Sequence[int], threads: int, device: str, precision: str) -> Session:
     """Open the network in a file.
 
     Args:

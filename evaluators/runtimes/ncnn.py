@@ -46,9 +46,7 @@ class Ncnn(Runtime):
     devices = ("cpu",)
     precisions = ("FP32", "FP16")
 
-    def open(
-        self, path: str, shape: Sequence[int], threads: int, device: str, precision: str
-    ) -> NcnnSession:
+    def open(self, path: str, shape: Sequence[int], threads: int, device: str, precision: str) -> NcnnSession:
         try:
             import ncnn
         except ImportError:

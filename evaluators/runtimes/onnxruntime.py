@@ -41,9 +41,7 @@ class OnnxRuntime(Runtime):
         if precision == "FP16" and device != "tensorrt":
             raise Unavailable(f"onnxruntime runs these models in FP16 on tensorrt only, not on {device}")
 
-    def open(
-        self, path: str, shape: Sequence[int], threads: int, device: str, precision: str
-    ) -> OnnxRuntimeSession:
+    def open(self, path: str, shape: Sequence[int], threads: int, device: str, precision: str) -> OnnxRuntimeSession:
         try:
             import onnxruntime
         except ImportError:

@@ -37,9 +37,7 @@ class OpenVino(Runtime):
     devices = ("cpu", "gpu")
     precisions = ("FP32", "FP16", "INT8")
 
-    def open(
-        self, path: str, shape: Sequence[int], threads: int, device: str, precision: str
-    ) -> OpenVinoSession:
+    def open(self, path: str, shape: Sequence[int], threads: int, device: str, precision: str) -> OpenVinoSession:
         try:
             import openvino
         except ImportError:

@@ -55,9 +55,7 @@ class PyTorch(Runtime):
     devices = ("cpu", "cuda")
     precisions = ("FP32", "FP16")
 
-    def open(
-        self, path: str, shape: Sequence[int], threads: int, device: str, precision: str
-    ) -> PyTorchSession:
+    def open(self, path: str, shape: Sequence[int], threads: int, device: str, precision: str) -> PyTorchSession:
         try:
             import torch
         except ImportError:

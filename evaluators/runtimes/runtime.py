@@ -75,9 +75,7 @@ class Runtime(ABC):
         return None
 
     @abstractmethod
-    def open(
-        self, path: str, shape: Sequence[int], threads: int, device: str, precision: str
-    ) -> Session:
+    def open(self, path: str, shape: Sequence[int], threads: int, device: str, precision: str) -> Session:
         """Open a file; the arguments are those of `open_session`, already checked."""
 
 

@@ -82,7 +82,7 @@ class Fidelity:
     image_size: int | None = None
     fraction: float = 1.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if isinstance(self.epochs, bool) or not isinstance(self.epochs, int) or self.epochs < 1:
             raise InputError(f"epochs must be a positive integer, not {self.epochs!r}")
         if self.image_size is not None:

@@ -60,7 +60,7 @@ def _latest_pause(directory: Path, until: int) -> Path | None:
 
 
 def _keep_table(written: Path, kept: Path) -> None:
-    """One row an epoch, also of a training that paused, or that was repeated from a pause on."""
+    """Keep one row an epoch of the table that was written, also of a training that paused or was repeated from a pause on."""
     head, *rows = written.read_text(encoding="utf-8").splitlines(keepends=True)
     first = int(rows[0].partition(",")[0])
     if kept.exists() and first > 1:

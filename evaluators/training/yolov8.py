@@ -84,7 +84,8 @@ class DetectorTraining(DetectionTrainer):
         def stop(trainer: DetectionTrainer) -> None:
             trainer.stop = trainer.epoch + 1 == epoch
             if trainer.stop:  # before the validation, which the uninterrupted training does not have here
-                kind, keys, *rest = np.random.get_state()
+                numpy_state: Any = np.random.get_state()  # a tuple, unless the dictionary is asked for
+                kind, keys, *rest = numpy_state
                 state.update(
                     random=random.getstate(),
                     numpy=(kind, torch.from_numpy(keys.astype(np.int64)), *rest),

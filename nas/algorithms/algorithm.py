@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from search_spaces import Architecture, InputError, SearchSpace
 from search_spaces.space import COUNTABLE
@@ -24,10 +25,15 @@ class SpaceExhausted(Exception):
     """Every architecture that meets the constraints has been asked."""
 
 
-def signed_logarithm(values) -> np.ndarray:
+def nothing_known(architectures: Sequence[Architecture]) -> dict[str, np.ndarray]:
+    """The estimate of a search that knows no metric without an evaluation."""
+    return {}
+
+
+def signed_logarithm(values: ArrayLike) -> np.ndarray:
     """Costs on the scale on which they are compared: of any sign, 0 stays 0."""
-    values = np.asarray(values, float)
-    return np.sign(values) * np.log1p(np.abs(values))
+    given = np.asarray(values, float)
+    return np.sign(given) * np.log1p(np.abs(given))
 
 
 class Algorithm:
@@ -52,15 +58,17 @@ class Algorithm:
         seed: int = 0,
         constraints: Iterable[Constraint] = (),
         estimate: Estimate | None = None,
-    ):
+    ) -> None:
         self.space = space
         self.objectives = list(objectives)
         self.constraints = list(constraints)
         self.seed = seed
         self.costed = 0
-        self._estimate = estimate
-        # everything asked or told; None for what lies outside this space (a reference, another space's result)
-        self.known: dict[str, Architecture | None] = {}
+        self.has_estimates = estimate is not None
+        self._estimate: Estimate = nothing_known if estimate is None else estimate
+        self.known: set[str] = set()  # keys of everything asked or told
+        # of these, what lies in this space, which a reference or another space's result need not
+        self.inside: dict[str, Architecture] = {}
         self.told: dict[str, dict[str, float]] = {}  # finished ones with their metrics, in the order of telling
         self.ended: set[str] = set()  # failed or rejected
 
@@ -88,10 +96,9 @@ class Algorithm:
 
     def expect(self, architecture: Architecture) -> None:
         """Take note that `architecture` is being evaluated though it was not asked for."""
-        try:
-            self.known[architecture.key] = self.space.adopt(architecture)
-        except InputError:
-            self.known[architecture.key] = None
+        self.known.add(architecture.key)
+        with contextlib.suppress(InputError):
+            self.inside[architecture.key] = self.space.adopt(architecture)
 
     def tell(self, architecture: Architecture, metrics: Mapping[str, float]) -> None:
         """The result of an evaluation, whether asked for or not.
@@ -120,20 +127,25 @@ class Algorithm:
         raise NotImplementedError
 
     @property
+    def told_inside(self) -> list[str]:
+        """Keys of the results inside the space, in the order of telling."""
+        return [key for key in self.told if key in self.inside]
+
+    @property
     def feasible(self) -> list[str]:
         """Keys of the results inside the space that meet the constraints, in the order of telling."""
-        return [key for key, m in self.told.items() if self.known[key] and meets(m, self.constraints)]
+        return [key for key in self.told_inside if meets(self.told[key], self.constraints)]
 
     @property
     def pending(self) -> list[Architecture]:
-        """What is being evaluated."""
-        return [a for key, a in self.known.items() if a and key not in self.told and key not in self.ended]
+        """What is being evaluated inside the space."""
+        return [a for key, a in self.inside.items() if key not in self.told and key not in self.ended]
 
     def best(self, count: int) -> list[Architecture]:
         """Architectures of the best feasible results: by non-dominated rank, then the less crowded first."""
         keys = self.feasible
         ranked = order([self.told[key] for key in keys], self.objectives) if keys else []
-        return [self.known[keys[i]] for i in ranked[:count]]
+        return [self.inside[keys[i]] for i in ranked[:count]]
 
     def candidates(self, architectures: Iterable[Architecture]) -> tuple[list[Architecture], dict[str, np.ndarray]]:
         """Those that are new and meet the constraints on estimated metrics, each once; with their estimates."""
@@ -145,21 +157,24 @@ class Algorithm:
         return [fresh[i] for i in keep], {name: values[keep] for name, values in estimates.items()}
 
     def estimates(self, architectures: Sequence[Architecture]) -> dict[str, np.ndarray]:
-        if self._estimate is None:
+        """Metrics known without an evaluation, name -> (n,) array; the architectures count as costed."""
+        if not self.has_estimates:
             return {}
         self.costed += len(architectures)
         return {name: np.asarray(values) for name, values in self._estimate(architectures).items()}
 
-    def random_candidates(self, rng, many: bool = False) -> tuple[list[Architecture], dict[str, np.ndarray]]:
+    def random_candidates(
+        self, rng: np.random.Generator, many: bool = False
+    ) -> tuple[list[Architecture], dict[str, np.ndarray]]:
         """New feasible architectures from uniform draws, a few or `many`; none when `POOLS` pools held none."""
-        count = POOL if self._estimate and (many or self.constraints) else FEW
+        count = POOL if self.has_estimates and (many or self.constraints) else FEW
         for _ in range(POOLS):
             found, estimates = self.candidates(self.space.sample(rng) for _ in range(count))
             if found:
                 return found, estimates
         return [], {}
 
-    def random_candidate(self, rng) -> Architecture | None:
+    def random_candidate(self, rng: np.random.Generator) -> Architecture | None:
         """A new feasible architecture from a uniform draw: what is asked where an algorithm has nothing better."""
         found, _ = self.random_candidates(rng)
         return found[0] if found else None
@@ -169,7 +184,7 @@ class Algorithm:
 
     # -- when draws find nothing --------------------------------------------------------------------------------
 
-    def _look_through(self, rng) -> Architecture:
+    def _look_through(self, rng: np.random.Generator) -> Architecture:
         if self.space.size <= COUNTABLE:
             everything = list(self.space.enumerate())
             found, _ = self.candidates(everything)
@@ -188,15 +203,15 @@ class Algorithm:
             raise SpaceExhausted(f"no new architecture of {self.space.name!r} that meets the constraints was found")
         raise InputError(self._nothing_meets(ends))
 
-    def _descend(self, architecture: Architecture, rng) -> Architecture:
+    def _descend(self, architecture: Architecture, rng: np.random.Generator) -> Architecture:
         """Coordinate descent of the constraints' violation over all values of every choice."""
         best = self._violation(self.estimates([architecture]), 1)[0]
         while best > 0:
             around = self.space.neighbours(architecture, rng)
-            violation = self._violation(self.estimates(around), len(around))
-            if not around or violation.min() >= best:
+            broken = self._violation(self.estimates(around), len(around))
+            if not around or broken.min() >= best:
                 break
-            best, architecture = violation.min(), around[int(violation.argmin())]
+            best, architecture = broken.min(), around[int(broken.argmin())]
         return architecture
 
     def _nothing_meets(self, architectures: list[Architecture]) -> str:

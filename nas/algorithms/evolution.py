@@ -7,6 +7,9 @@ EMO 2009.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
 from search_spaces import Architecture, InputError
@@ -25,7 +28,7 @@ class Evolution(Algorithm):
         initial: architectures known before breeding starts; until then they are drawn at random.
     """
 
-    def __init__(self, *args, population_size: int = 24, initial: int = 6, **options):
+    def __init__(self, *args: Any, population_size: int = 24, initial: int = 6, **options: Any) -> None:
         super().__init__(*args, **options)
         if population_size < 2 or initial < 1:
             raise InputError(
@@ -33,7 +36,7 @@ class Evolution(Algorithm):
             )
         self.population_size, self.initial = population_size, initial
 
-    def _propose(self, rng):
+    def _propose(self, rng: np.random.Generator) -> Architecture | None:
         population = self.best(self.population_size) if len(self.known) >= self.initial else []
         if population:
             found, estimates = self.candidates(self._child(population, rng) for _ in range(OFFSPRING))
@@ -42,8 +45,8 @@ class Evolution(Algorithm):
         found, estimates = self.random_candidates(rng, many=True)
         return found[self._loneliest(found, estimates)] if found else None
 
-    def _child(self, population, rng) -> Architecture:
-        def parent():
+    def _child(self, population: Sequence[Architecture], rng: np.random.Generator) -> Architecture:
+        def parent() -> Architecture:
             # the population is sorted, so the better of two is the one that comes first
             return population[int(rng.integers(len(population), size=2).min())]
 
@@ -52,16 +55,15 @@ class Evolution(Algorithm):
             child = self.space.crossover(child, parent(), rng)
         return self.space.mutate(child, rng)
 
-    def _loneliest(self, candidates, estimates) -> int:
+    def _loneliest(self, candidates: Sequence[Architecture], estimates: Mapping[str, np.ndarray]) -> int:
         """Index of the candidate farthest from everything known in the logarithms of the estimated metrics.
 
         Offspring of good parents differ in what they cost; taking the one where the least has been tried spreads the
         evaluations along the front. Without estimates it is the first.
         """
-        inside = [architecture for architecture in self.known.values() if architecture]
-        if not estimates or not inside:
+        if not estimates or not self.inside:
             return 0
-        known = self._estimate(inside)
+        known = self._estimate(list(self.inside.values()))
         new, old = (
             np.stack([signed_logarithm(values[name]) for name in estimates], axis=1) for values in (estimates, known)
         )

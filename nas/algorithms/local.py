@@ -7,7 +7,11 @@ UAI 2021 (local search is a strong baseline).
 
 from __future__ import annotations
 
-from search_spaces import InputError
+from typing import Any
+
+import numpy as np
+
+from search_spaces import Architecture, InputError
 
 from ..objectives import front
 from .algorithm import Algorithm
@@ -20,18 +24,18 @@ class LocalSearch(Algorithm):
         initial: results before the front is looked at; until then architectures are drawn at random.
     """
 
-    def __init__(self, *args, initial: int = 6, **options):
+    def __init__(self, *args: Any, initial: int = 6, **options: Any) -> None:
         super().__init__(*args, **options)
         if initial < 1:
             raise InputError(f"initial must be at least 1, not {initial}")
         self.initial = initial
 
-    def _propose(self, rng):
+    def _propose(self, rng: np.random.Generator) -> Architecture | None:
         feasible = self.feasible
         if len(feasible) >= self.initial:
             members = [feasible[i] for i in front([self.told[key] for key in feasible], self.objectives)]
             for i in rng.permutation(len(members)):
-                found, _ = self.candidates(self.space.neighbours(self.known[members[i]], rng))
+                found, _ = self.candidates(self.space.neighbours(self.inside[members[i]], rng))
                 if found:
                     return found[int(rng.integers(len(found)))]
         return self.random_candidate(rng)

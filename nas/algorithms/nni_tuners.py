@@ -21,6 +21,7 @@ import contextlib
 import logging
 import random
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from nni.algorithms.hpo.evolution_tuner import EvolutionTuner, Individual
@@ -40,16 +41,18 @@ logging.getLogger("nni.tuner.tpe").setLevel(logging.WARNING)  # it would print t
 class NNITuner(Algorithm):
     """Asks what a tuner generates for a random weighting of the objectives."""
 
-    def __init__(self, *args, **options):
+    def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._search_space = {
             choice.name: {"_type": "choice", "_value": list(range(len(choice.values)))} for choice in self.space.choices
         }
 
-    def _propose(self, rng):
-        told = [key for key in self.told if self.known[key]]
-        generate = self._generator([self.known[key] for key in told], self._losses(told, rng), rng)
-        for _ in range(DRAWS if generate else 0):
+    def _propose(self, rng: np.random.Generator) -> Architecture | None:
+        told = self.told_inside
+        generate = self._generator([self.inside[key] for key in told], self._losses(told, rng), rng)
+        if generate is None:
+            return self.random_candidate(rng)
+        for _ in range(DRAWS):
             codes = generate()
             values = {choice.name: choice.values[codes[choice.name]] for choice in self.space.choices}
             with contextlib.suppress(InputError):
@@ -58,11 +61,13 @@ class NNITuner(Algorithm):
                     return found[0]
         return self.random_candidate(rng)
 
-    def _generator(self, architectures: list[Architecture], losses, rng) -> Callable[[], dict[str, int]] | None:
+    def _generator(
+        self, architectures: list[Architecture], losses: np.ndarray, rng: np.random.Generator
+    ) -> Callable[[], dict[str, int]] | None:
         """What generates choice -> position of its value; None as long as random draws are due."""
         raise NotImplementedError
 
-    def _losses(self, told: list[str], rng) -> np.ndarray:
+    def _losses(self, told: list[str], rng: np.random.Generator) -> np.ndarray:
         """(n,) augmented Tchebycheff values under random weights; behind all of them those that break a constraint."""
         weights = rng.dirichlet(np.ones(len(self.objectives)))
         if not told:
@@ -79,7 +84,9 @@ class NNITuner(Algorithm):
 class NNITPE(NNITuner):
     """NNI's tree-structured Parzen estimators with its defaults; pending asks count as good as the best, NNI's lie."""
 
-    def _generator(self, architectures, losses, rng):
+    def _generator(
+        self, architectures: list[Architecture], losses: np.ndarray, rng: np.random.Generator
+    ) -> Callable[[], dict[str, int]] | None:
         tuner = TpeTuner("minimize", seed=int(rng.integers(2**31)))
         tuner.update_search_space(self._search_space)
         tuner.dedup = lambda parameters: parameters
@@ -89,7 +96,7 @@ class NNITPE(NNITuner):
             tuner.receive_trial_result(i, None, float(loss))
         tuner._running_params = dict(enumerate(map(self._parameters, self.pending)))
 
-        def generate():
+        def generate() -> dict[str, int]:
             codes = tuner.generate_parameters(-1)
             tuner.trial_end(-1, False)
             return codes
@@ -110,7 +117,7 @@ class NNIEvolution(NNITuner):
         population_size: results that breed. NNI's own default is 32; this is that of our `evolution`.
     """
 
-    def __init__(self, *args, population_size: int = 24, **options):
+    def __init__(self, *args: Any, population_size: int = 24, **options: Any) -> None:
         super().__init__(*args, **options)
         if population_size < 2:
             raise InputError(f"population_size must be at least 2, not {population_size}")
@@ -119,7 +126,9 @@ class NNIEvolution(NNITuner):
         self._tuner.update_search_space(self._search_space)
         self._sizes = [len(choice.values) for choice in self.space.choices]
 
-    def _generator(self, architectures, losses, rng):
+    def _generator(
+        self, architectures: list[Architecture], losses: np.ndarray, rng: np.random.Generator
+    ) -> Callable[[], dict[str, int]] | None:
         if len(architectures) < self.population_size:
             return None
         tuner, seed = self._tuner, int(rng.integers(2**31))
@@ -139,7 +148,7 @@ class NNIEvolution(NNITuner):
         population = tuner.population
         seeds = iter(range(seed + 1, seed + 1 + DRAWS))
 
-        def generate():
+        def generate() -> dict[str, int]:
             tuner.population = list(population)  # a draw again is from the same parents
             with seeded(next(seeds)):
                 return tuner.generate_parameters(-1)

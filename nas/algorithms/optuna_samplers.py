@@ -20,7 +20,9 @@ hypervolume improvement for parallel multi-objective Bayesian optimization", Neu
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
+import numpy as np
 import optuna
 from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, TPESampler
@@ -37,7 +39,7 @@ class OptunaSampler(Algorithm):
 
     draws = 32  # suggestions tried for an ask
 
-    def __init__(self, *args, **options):
+    def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._distributions = {
             choice.name: IntDistribution(0, len(choice.values) - 1)
@@ -51,7 +53,7 @@ class OptunaSampler(Algorithm):
         optuna.logging.set_verbosity(verbosity)
         self._finished = 0  # results that are in the study
 
-    def _propose(self, rng):
+    def _propose(self, rng: np.random.Generator) -> Architecture | None:
         self._finish()
         self._study.sampler = self._sampler(int(rng.integers(2**31)))
         for architecture in self.pending:
@@ -67,27 +69,28 @@ class OptunaSampler(Algorithm):
         return self.random_candidate(rng)
 
     def _sampler(self, seed: int) -> BaseSampler:
+        """The sampler of one ask."""
         raise NotImplementedError
 
-    def _attributes(self, position: int) -> dict:
+    def _attributes(self, position: int) -> dict[str, Any]:
         """What the sampler would have noted of the trial with the result at `position`."""
         return {}
 
     def _finish(self) -> None:
         """Take the results told since the last ask into the study."""
-        told = [key for key in self.told if self.known[key]]
+        told = self.told_inside
         for position in range(self._finished, len(told)):
             metrics = self.told[told[position]]
             trial = create_trial(
                 values=points([metrics], self.objectives)[0].tolist(),
                 constraints={"violation": float(violation(metrics, self.constraints))} if self.constraints else None,
                 system_attrs=self._attributes(position),
-                **self._parameters(self.known[told[position]]),
+                **self._parameters(self.inside[told[position]]),
             )
             self._study.add_trial(trial)
         self._finished = len(told)
 
-    def _parameters(self, architecture: Architecture) -> dict:
+    def _parameters(self, architecture: Architecture) -> dict[str, Any]:
         return {
             "params": {name: self.space[name].index(value) for name, value in architecture.items()},
             "distributions": {name: self._distributions[name] for name in architecture},
@@ -95,7 +98,7 @@ class OptunaSampler(Algorithm):
 
     def _suggested(self, trial: optuna.Trial) -> list[Architecture]:
         """The architecture that the trial suggests, or nothing where the space does not allow it."""
-        values = {}
+        values: dict[str, Any] = {}
         for choice in self.space.choices:
             if all(parent in values and values[parent] in allowed for parent, allowed in choice.when.items()):
                 if choice.is_numeric:
@@ -111,7 +114,7 @@ class OptunaSampler(Algorithm):
 class OptunaTPE(OptunaSampler):
     """Multi-objective tree-structured Parzen estimators, with Optuna's defaults."""
 
-    def _sampler(self, seed):
+    def _sampler(self, seed: int) -> BaseSampler:
         return TPESampler(seed=seed)
 
 
@@ -123,19 +126,19 @@ class OptunaNSGA2(OptunaSampler):
             draws; this is that of our `evolution`.
     """
 
-    def __init__(self, *args, population_size: int = 24, **options):
+    def __init__(self, *args: Any, population_size: int = 24, **options: Any) -> None:
         super().__init__(*args, **options)
         if population_size < 2:
             raise InputError(f"population_size must be at least 2, not {population_size}")
         self.population_size = population_size
 
-    def _sampler(self, seed):
+    def _sampler(self, seed: int) -> BaseSampler:
         sampler = NSGAIISampler(population_size=self.population_size, seed=seed)
         # Parents come in one order when they are selected and in another from Optuna's cache; always the second.
         sampler.get_parent_population(self._study, self._finished // self.population_size)
         return sampler
 
-    def _attributes(self, position):
+    def _attributes(self, position: int) -> dict[str, Any]:
         return {NSGAIISampler._get_generation_key(): position // self.population_size}
 
 
@@ -148,5 +151,5 @@ class OptunaGP(OptunaSampler):
 
     draws = 4  # each takes as long as the first
 
-    def _sampler(self, seed):
+    def _sampler(self, seed: int) -> BaseSampler:
         return GPSampler(seed=seed, warn_independent_sampling=False)

@@ -17,6 +17,7 @@ and elitist multiobjective genetic algorithm: NSGA-II", IEEE TEC 6(2), 2002.
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
 import numpy as np
 from pymoo.algorithms.moo.nsga2 import NSGA2, binary_tournament
@@ -43,7 +44,7 @@ class PymooNSGA2(Algorithm):
             but random draws; this is that of our `evolution`.
     """
 
-    def __init__(self, *args, population_size: int = 24, **options):
+    def __init__(self, *args: Any, population_size: int = 24, **options: Any) -> None:
         super().__init__(*args, **options)
         if population_size < 2:
             raise InputError(f"population_size must be at least 2, not {population_size}")
@@ -63,7 +64,7 @@ class PymooNSGA2(Algorithm):
         self._parents = Population()
         self._generations = 0  # that survived
 
-    def _propose(self, rng):
+    def _propose(self, rng: np.random.Generator) -> Architecture | None:
         self._survive()
         if len(self._parents) and self._problem.vars:
             self._nsga2.random_state = rng
@@ -73,7 +74,7 @@ class PymooNSGA2(Algorithm):
                     return found[0]
         return self.random_candidate(rng)
 
-    def _bred(self, rng) -> list[Architecture]:
+    def _bred(self, rng: np.random.Generator) -> list[Architecture]:
         offspring = self._nsga2.mating.do(
             self._problem, self._parents, OFFSPRING, algorithm=self._nsga2, random_state=rng, n_max_iterations=1
         )
@@ -86,7 +87,7 @@ class PymooNSGA2(Algorithm):
 
     def _survive(self) -> None:
         """Let every generation whose results are all there compete with its parents."""
-        told = [key for key in self.told if self.known[key]]
+        told = self.told_inside
         size = self.population_size
         while (self._generations + 1) * size <= len(told):
             rng = np.random.default_rng([self.seed, self._generations])
@@ -96,8 +97,8 @@ class PymooNSGA2(Algorithm):
             self._parents = self._nsga2.survival.do(self._problem, both, n_survive=size, random_state=rng)
             self._generations += 1
 
-    def _individual(self, key: str, rng) -> Individual:
-        architecture, metrics = self.known[key], self.told[key]
+    def _individual(self, key: str, rng: np.random.Generator) -> Individual:
+        architecture, metrics = self.inside[key], self.told[key]
         genes = {
             name: self.space[name].index(architecture[name])
             if name in architecture

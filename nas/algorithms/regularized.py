@@ -6,7 +6,11 @@ the best of a tournament is the one with the lowest non-dominated rank, then the
 
 from __future__ import annotations
 
-from search_spaces import InputError
+from typing import Any
+
+import numpy as np
+
+from search_spaces import Architecture, InputError
 
 from ..objectives import order
 from .algorithm import Algorithm
@@ -19,7 +23,9 @@ class RegularizedEvolution(Algorithm):
         initial: results before breeding starts; until then architectures are drawn at random.
     """
 
-    def __init__(self, *args, population_size: int = 40, tournament: int = 8, initial: int = 10, **options):
+    def __init__(
+        self, *args: Any, population_size: int = 40, tournament: int = 8, initial: int = 10, **options: Any
+    ) -> None:
         super().__init__(*args, **options)
         if min(population_size, tournament, initial) < 1:
             raise InputError(
@@ -27,11 +33,11 @@ class RegularizedEvolution(Algorithm):
             )
         self.population_size, self.tournament, self.initial = population_size, tournament, initial
 
-    def _propose(self, rng):
+    def _propose(self, rng: np.random.Generator) -> Architecture | None:
         alive = self.feasible[-self.population_size :]
         if len(alive) >= self.initial:
             some = [alive[i] for i in rng.permutation(len(alive))[: self.tournament]]
-            parent = self.known[some[order([self.told[key] for key in some], self.objectives)[0]]]
+            parent = self.inside[some[order([self.told[key] for key in some], self.objectives)[0]]]
             for _ in range(16):
                 found, _ = self.candidates([self.space.mutate(parent, rng)])
                 if found:

@@ -11,7 +11,8 @@ well-suited to parallelize optimization", 2010 (pending asks are believed to end
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import moocore
 import numpy as np
@@ -21,6 +22,9 @@ from search_spaces import Architecture, InputError
 
 from ..objectives import default_reference, meets, order, points
 from .algorithm import Algorithm, signed_logarithm
+
+# From the values of an objective to the scale that it is modelled on, or back
+Scale: TypeAlias = Callable[[np.ndarray], np.ndarray]
 
 ENUMERATED = 3000  # architectures of a space that are all candidates
 BRED, PARENTS, CROSSOVER = 128, 16, 0.5
@@ -35,6 +39,14 @@ WIDE = 8.0  # a positive objective whose values differ by more than this factor 
 SAMPLE = 256  # architectures that tell how known metrics vary over the space
 
 
+class Seen(NamedTuple):
+    """What the processes see of the results, the pending asks (None where there are none) and the candidates."""
+
+    told: Inputs
+    pending: Inputs | None
+    new: Inputs
+
+
 class Surrogate(Algorithm):
     """Asks what promises to add most hypervolume, as Gaussian processes see it.
 
@@ -42,7 +54,7 @@ class Surrogate(Algorithm):
         initial: results before the processes are asked; until then, what tells them most.
     """
 
-    def __init__(self, *args, initial: int = 8, **options):
+    def __init__(self, *args: Any, initial: int = 8, **options: Any) -> None:
         super().__init__(*args, **options)
         if initial < 3:
             raise InputError(f"initial must be at least 3, not {initial}")
@@ -53,8 +65,8 @@ class Surrogate(Algorithm):
         self._standard: tuple[np.ndarray, np.ndarray] | None = None
         self._parameters: dict[tuple[str, int], np.ndarray] = {}
 
-    def _propose(self, rng):
-        told = [key for key in self.told if self.known[key]]
+    def _propose(self, rng: np.random.Generator) -> Architecture | None:
+        told = self.told_inside
         if len(told) < self.initial:
             return self._most_telling(rng)
         found, estimates = self._pool(rng)
@@ -65,7 +77,8 @@ class Surrogate(Algorithm):
 
     # -- candidates ---------------------------------------------------------------------------------------------
 
-    def _pool(self, rng):
+    def _pool(self, rng: np.random.Generator) -> tuple[list[Architecture], dict[str, np.ndarray]]:
+        """The candidates, with what is known of them."""
         if self._everything:
             return self.candidates(self._everything)
         parents = self.best(PARENTS)
@@ -78,7 +91,7 @@ class Surrogate(Algorithm):
         found, estimates = self.candidates(pool)
         return (found, estimates) if found else self.random_candidates(rng, many=True)
 
-    def _most_telling(self, rng):
+    def _most_telling(self, rng: np.random.Generator) -> Architecture | None:
         """The candidate that, by the processes' priors, leaves the least variance over all of them."""
         from evaluators.gaussian_process import Kernel, most_telling
 
@@ -89,7 +102,7 @@ class Surrogate(Algorithm):
             new = self.random_candidates(rng, many=True)[0]
         if not new:
             return None
-        asked = [a for a in self.known.values() if a]
+        asked = list(self.inside.values())
         inputs = self._inputs([*asked, *new])
         kernel = Kernel(inputs.numbers.shape[1], inputs.categories.shape[1])
         covariance, noise = kernel.prior_covariance(inputs)
@@ -100,7 +113,7 @@ class Surrogate(Algorithm):
 
     def _inputs(self, architectures: Sequence[Architecture]) -> Inputs:
         choices = choice_inputs(architectures)
-        if self._estimate is None:
+        if not self.has_estimates:
             return choices
         if self._standard is None:
             rng = np.random.default_rng(self.seed)
@@ -124,23 +137,30 @@ class Surrogate(Algorithm):
 
     # -- what is asked ------------------------------------------------------------------------------------------
 
-    def _most_promising(self, found, estimates: Mapping[str, np.ndarray], told, rng) -> int:
+    def _most_promising(
+        self,
+        found: list[Architecture],
+        estimates: Mapping[str, np.ndarray],
+        told: list[str],
+        rng: np.random.Generator,
+    ) -> int:
+        """The index of the candidate that is expected to improve the front most."""
         pending = self.pending
         metrics = [self.told[key] for key in told]
         measured = points(metrics, self.objectives)
         reference = self._reference(metrics)
         within = [meets(m, self.constraints) for m in metrics]
         kept = self._kept(metrics)
-        inputs = {
-            "told": self._inputs([self.known[key] for key in told]),
-            "pending": self._inputs(pending) if pending else None,
-            "new": self._inputs(found),
-        }
+        inputs = Seen(
+            told=self._inputs([self.inside[key] for key in told]),
+            pending=self._inputs(pending) if pending else None,
+            new=self._inputs(found),
+        )
         half = rng.standard_normal((DRAWS // 2, 1, len(self.objectives)))
         draws = np.concatenate([half, -half])  # antithetic
         outcomes = np.empty((DRAWS, len(found), len(self.objectives)))
         believed = np.empty((len(pending), len(self.objectives)))
-        pending_estimates = self._estimate(pending) if pending and self._estimate else {}
+        pending_estimates = self._estimate(pending) if pending else {}
         for j, objective in enumerate(self.objectives):
             sign = -1.0 if objective.direction == "max" else 1.0
             if objective.metric in estimates:
@@ -159,7 +179,7 @@ class Surrogate(Algorithm):
             score = outcomes.std(0).sum(1)
         return int(score.argmax())
 
-    def _reference(self, metrics) -> np.ndarray:
+    def _reference(self, metrics: Sequence[Mapping[str, float]]) -> np.ndarray:
         """(m,) the worst that counts, to be minimised: of what was seen, and within the constraints on objectives."""
         reference = points([default_reference(metrics, self.objectives)], self.objectives)[0]
         for j, objective in enumerate(self.objectives):
@@ -169,7 +189,7 @@ class Surrogate(Algorithm):
                     reference[j] = min(reference[j], bound if objective.direction == "min" else -bound)
         return reference
 
-    def _kept(self, metrics) -> np.ndarray:
+    def _kept(self, metrics: Sequence[Mapping[str, float]]) -> np.ndarray:
         """Positions of the results that processes are conditioned on: all, or the best and some of all others."""
         if len(metrics) <= MOST:
             return np.arange(len(metrics))
@@ -177,24 +197,26 @@ class Surrogate(Algorithm):
         best, rest = ranked[: MOST // 2], np.sort(ranked[MOST // 2 :])
         return np.sort(np.concatenate([best, rest[np.linspace(0, len(rest) - 1, MOST // 2).astype(int)]]))
 
-    def _predict(self, metric, values, kept, inputs):
+    def _predict(
+        self, metric: str, values: np.ndarray, kept: np.ndarray, inputs: Seen
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(values believed of the pending asks, mean and deviation of the candidates), on the scale of `values`."""
         from evaluators.gaussian_process import GaussianProcess
 
         mean, spread = values.mean(), max(values.std(), 1e-9)
-        parameters = self._hyperparameters(metric, inputs["told"], values)
-        process = GaussianProcess(inputs["told"].rows(kept), (values[kept] - mean) / spread, parameters)
+        parameters = self._hyperparameters(metric, inputs.told, values)
+        process = GaussianProcess(inputs.told.rows(kept), (values[kept] - mean) / spread, parameters)
         believed = np.empty(0)
-        if inputs["pending"] is not None:
-            believed = process.predict(inputs["pending"], deviation=False)[0]
-            both = process.inputs.joined(inputs["pending"])
+        if inputs.pending is not None:
+            believed = process.mean(inputs.pending)
+            both = process.inputs.joined(inputs.pending)
             process = GaussianProcess(both, np.concatenate([process.values, believed]), parameters)
-        value, deviation = process.predict(inputs["new"])
+        value, deviation = process.predict(inputs.new)
         deviation = np.sqrt(np.maximum(deviation**2 - np.exp(parameters[0]), 0))  # without the noise of measuring
         return mean + spread * believed, mean + spread * value, spread * deviation
 
-    def _hyperparameters(self, metric, inputs: Inputs, values) -> np.ndarray:
-        """Of the process for `metric`; they depend on the first results only, so that a rebuilt search has the same."""
+    def _hyperparameters(self, metric: str, inputs: Inputs, values: np.ndarray) -> np.ndarray:
+        """The hyperparameters of the process for `metric`; they depend on the first results only, so that a rebuilt search has the same."""
         from evaluators.gaussian_process import GaussianProcess
 
         count = self.initial
@@ -208,7 +230,7 @@ class Surrogate(Algorithm):
         return self._parameters[metric, count]
 
 
-def _scale(values: np.ndarray):
+def _scale(values: np.ndarray) -> tuple[Scale, Scale]:
     """(to, back): the scale that an objective (to be minimised) is modelled on."""
     sign = np.sign(values[0])
     size = np.abs(values)
@@ -234,7 +256,7 @@ def expected_improvement(outcomes: np.ndarray, front: np.ndarray, reference: np.
     # where the mean outcome is best, the improvement of every draw
     whole = moocore.hypervolume(front, ref=reference) if len(front) else 0.0
 
-    def added(point):
+    def added(point: np.ndarray) -> float:
         return moocore.hypervolume(np.concatenate([front, point[None]]), ref=reference) - whole
 
     optimistic = outcomes.mean(0) - outcomes.std(0)

@@ -14,7 +14,7 @@ from torch import nn
 from ultralytics.nn.modules.conv import Conv
 from ultralytics.nn.modules.head import Detect
 
-from ..graph import Layer
+from ..graph import Layer, Number
 from ..tape import Tape, Tensor
 from .axes import Axes
 from .base import Block
@@ -47,7 +47,7 @@ class ResidualBlock(nn.Module):
 
 
 def resize(source: int, target: int, channels: Sequence[int]) -> nn.Module:
-    """From level `source` to level `target`: up by 1x1 and bilinear interpolation, down by one strided convolution."""
+    """The way from level `source` to level `target`: up by 1x1 and bilinear interpolation, down by one strided convolution."""
     c1, c2, factor = channels[source], channels[target], 2 ** abs(source - target)
     if source == target:
         return nn.Identity()
@@ -137,14 +137,14 @@ class AFPNDetect(Detect):
                     )
         self.afpn = AFPN(ch, width, reduction)
 
-    def forward(self, x: list[torch.Tensor]):
+    def forward(self, x: list[torch.Tensor]) -> Any:
         return super().forward(self.afpn(x))
 
 
-def trace_afpn(tape: Tape, levels: Sequence[Tensor], width: Any, reduction: Any) -> list[Tensor]:
+def trace_afpn(tape: Tape, levels: Sequence[Tensor], width: Number, reduction: Number) -> list[Tensor]:
     """Trace `AFPN` over the levels; returns as many of `width` channels."""
 
-    def move(x: Tensor, source: int, target: int, channels: Any) -> Tensor:
+    def move(x: Tensor, source: int, target: int, channels: Number) -> Tensor:
         if source == target:
             return x
         factor = 2 ** abs(source - target)
@@ -152,17 +152,20 @@ def trace_afpn(tape: Tape, levels: Sequence[Tensor], width: Any, reduction: Any)
             return tape.resize("bilinear", tape.conv(x, channels), factor)
         return tape.conv(x, channels, factor, factor, padding=0)
 
-    def fuse(inputs: Sequence[Tensor], channels: Any) -> Tensor:
+    def fuse(inputs: Sequence[Tensor], channels: Number) -> Tensor:
         scores = tape.concat([tape.conv(x, SCORE_CHANNELS) for x in inputs])
         scores = tape.conv(scores, len(inputs), bias=True, norm=False, activation=None)
         weights = tape.elementwise("softmax", scores)
-        total: Tensor | None = None
-        for x in inputs:
-            term = tape.elementwise("mul", x, tape.view(weights, 1))
-            total = term if total is None else tape.elementwise("add", total, term)
+
+        def weighted(x: Tensor) -> Tensor:
+            return tape.elementwise("mul", x, tape.view(weights, 1))
+
+        total = weighted(inputs[0])
+        for x in inputs[1:]:
+            total = tape.elementwise("add", total, weighted(x))
         return tape.conv(total, channels, 3)
 
-    def residual(x: Tensor, channels: Any) -> Tensor:
+    def residual(x: Tensor, channels: Number) -> Tensor:
         y = tape.conv(x, channels, 3, bias=True, activation="relu")
         y = tape.conv(y, channels, 3, bias=True, activation=None)
         return tape.elementwise("add", x, y)
@@ -192,7 +195,7 @@ class AFPNDetectBlock(Block):
         with class_branch(given["class_branch"]):
             return AFPNDetect(given["num_classes"], given["reg_max"], given["width"], given["reduction"], channels)
 
-    def row(self, layer: Layer) -> list:
+    def row(self, layer: Layer) -> list[Any]:
         given = layer.arguments
         return [1, self.name, ["nc", given["reg_max"], given["width"], given["reduction"]]]
 

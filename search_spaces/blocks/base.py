@@ -12,9 +12,6 @@ from .axes import Axes
 if TYPE_CHECKING:
     from torch import nn
 
-if TYPE_CHECKING:
-    from torch import nn
-
 
 class Block:
     """One kind of layer; each file of this package holds one in `BLOCK`, and that file is all that a block needs.
@@ -36,7 +33,7 @@ class Block:
         """Whether a checkpoint with this block loads where this package is not installed."""
         return self.module.__module__.partition(".")[0] in ("ultralytics", "torch")
 
-    def arguments(self, arguments: Mapping[str, Any]) -> tuple:
+    def arguments(self, arguments: Mapping[str, Any]) -> tuple[Any, ...]:
         """What the module's constructor takes after the input channels, in the order of Ultralytics' model files.
 
         Args:
@@ -48,7 +45,7 @@ class Block:
         """The module of one layer (of one architecture), with fresh weights."""
         return self.module(layer.in_shapes[0].channels, *self.arguments(layer.arguments))
 
-    def row(self, layer: Layer) -> list:
+    def row(self, layer: Layer) -> list[Any]:
         """[repeats, module, arguments] of the layer in Ultralytics' model files."""
         rest = list(self.arguments(layer.arguments))
         repeats = rest.pop(1) if self.is_repeated else 1

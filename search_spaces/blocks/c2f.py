@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ultralytics.nn.modules.block import C2f
 
+from ..graph import Number
 from ..tape import Tape, Tensor
 from .axes import Axes
 from .cross_stage import CrossStage
@@ -17,7 +16,7 @@ class C2fBlock(CrossStage):
     name = "C2f"
     module = C2f
 
-    def bottleneck(self, tape: Tape, x: Tensor, hidden: Any, shortcut: bool) -> Tensor:
+    def bottleneck(self, tape: Tape, x: Tensor, hidden: Number, shortcut: bool) -> Tensor:
         y = tape.conv(tape.conv(x, hidden, 3), hidden, 3)
         return tape.elementwise("add", x, y) if shortcut else y
 

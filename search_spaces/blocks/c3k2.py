@@ -7,6 +7,7 @@ from typing import Any
 
 from ultralytics.nn.modules.block import C3k2
 
+from ..graph import Number
 from ..tape import Tape, Tensor
 from .axes import Axes
 from .cross_stage import CrossStage
@@ -18,10 +19,10 @@ class C3k2Block(CrossStage):
     name = "C3k2"
     module = C3k2
 
-    def arguments(self, arguments: Mapping[str, Any]) -> tuple:
+    def arguments(self, arguments: Mapping[str, Any]) -> tuple[Any, ...]:
         return arguments["channels"], arguments["repeats"], False, 0.5, False, 1, arguments["shortcut"]
 
-    def bottleneck(self, tape: Tape, x: Tensor, hidden: Any, shortcut: bool) -> Tensor:
+    def bottleneck(self, tape: Tape, x: Tensor, hidden: Number, shortcut: bool) -> Tensor:
         y = tape.conv(tape.conv(x, hidden // 2, 3), hidden, 3)
         return tape.elementwise("add", x, y) if shortcut else y
 

@@ -21,7 +21,7 @@ class ConcatBlock(Block):
     def build(self, layer: Layer) -> nn.Module:
         return Concat(1)
 
-    def row(self, layer: Layer) -> list:
+    def row(self, layer: Layer) -> list[Any]:
         return [1, "Concat", [1]]
 
     def trace(self, tape: Tape, *inputs: Tensor, **arguments: Any) -> Tensor:

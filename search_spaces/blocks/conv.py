@@ -19,7 +19,7 @@ class ConvBlock(Block):
     name = "Conv"
     module = Conv
 
-    def arguments(self, arguments: Mapping[str, Any]) -> tuple:
+    def arguments(self, arguments: Mapping[str, Any]) -> tuple[Any, ...]:
         return arguments["channels"], 3, 2
 
     def trace(self, tape: Tape, *inputs: Tensor, **arguments: Any) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..graph import Layer
+from ..graph import Layer, Number
 from ..tape import Tape, Tensor
 from .axes import Axes
 from .base import Block
@@ -16,10 +16,10 @@ class CrossStage(Block):
 
     is_repeated = True
 
-    def arguments(self, arguments: Mapping[str, Any]) -> tuple:
+    def arguments(self, arguments: Mapping[str, Any]) -> tuple[Any, ...]:
         return arguments["channels"], arguments["repeats"], arguments["shortcut"]
 
-    def bottleneck(self, tape: Tape, x: Tensor, hidden: Any, shortcut: bool) -> Tensor:
+    def bottleneck(self, tape: Tape, x: Tensor, hidden: Number, shortcut: bool) -> Tensor:
         """Trace one bottleneck of `hidden` channels in and out."""
         raise NotImplementedError
 

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from ultralytics.nn.modules.block import C2f
 
+from ..graph import Number
 from ..tape import Tape, Tensor
 from .axes import Axes
 from .cross_stage import CrossStage
@@ -51,10 +52,10 @@ class CSPPCBlock(CrossStage):
     name = "CSPPC"
     module = CSPPC
 
-    def arguments(self, arguments: Mapping[str, Any]) -> tuple:
+    def arguments(self, arguments: Mapping[str, Any]) -> tuple[Any, ...]:
         return arguments["channels"], arguments["repeats"]
 
-    def bottleneck(self, tape: Tape, x: Tensor, hidden: Any, shortcut: bool) -> Tensor:
+    def bottleneck(self, tape: Tape, x: Tensor, hidden: Number, shortcut: bool) -> Tensor:
         quarter = hidden // PARTS
         first = tape.view(x, quarter)
         for _ in range(2):

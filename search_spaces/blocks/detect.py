@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 from ultralytics.nn.modules.head import Detect
 
-from ..graph import Layer, Shape
+from ..graph import Layer, Number, Shape
 from ..tape import Tape, Tensor
 from .axes import Axes
 from .base import Block
@@ -38,7 +38,7 @@ class DetectBlock(Block):
         with class_branch(layer.arguments["class_branch"]):
             return Detect(layer.arguments["num_classes"], layer.arguments["reg_max"], ch=channels)
 
-    def row(self, layer: Layer) -> list:
+    def row(self, layer: Layer) -> list[Any]:
         return [1, self.name, ["nc"]]  # reg_max is read from the top of the file
 
     def trace(self, tape: Tape, *inputs: Tensor, **arguments: Any) -> Sequence[Tensor]:
@@ -52,8 +52,8 @@ class DetectBlock(Block):
         num_classes: int,
         reg_max: int,
         class_branch: str,
-        box_width: Any,
-        class_width: Any,
+        box_width: Number,
+        class_width: Number,
     ) -> Sequence[Tensor]:
         """Trace the branches over `levels` and the expected value of the box distribution."""
 
@@ -61,7 +61,7 @@ class DetectBlock(Block):
             x = tape.conv(tape.conv(x, box_width, 3), box_width, 3)
             return tape.conv(x, 4 * reg_max, bias=True, norm=False, activation=None)
 
-        def step(x: Tensor, channels: Any) -> Tensor:
+        def step(x: Tensor, channels: Number) -> Tensor:
             if class_branch == "full":
                 return tape.conv(x, channels, 3)
             return tape.conv(tape.conv(x, x.shape.channels, 3, groups=x.shape.channels), channels)

@@ -21,7 +21,7 @@ class SPPFBlock(Block):
     name = "SPPF"
     module = SPPF
 
-    def arguments(self, arguments: Mapping[str, Any]) -> tuple:
+    def arguments(self, arguments: Mapping[str, Any]) -> tuple[Any, ...]:
         return arguments["channels"], arguments["kernel"]
 
     def trace(self, tape: Tape, *inputs: Tensor, **arguments: Any) -> Tensor:

@@ -20,7 +20,7 @@ class UpsampleBlock(Block):
     def build(self, layer: Layer) -> nn.Module:
         return nn.Upsample(scale_factor=2, mode="nearest")
 
-    def row(self, layer: Layer) -> list:
+    def row(self, layer: Layer) -> list[Any]:
         return [1, "nn.Upsample", [None, 2, "nearest"]]
 
     def trace(self, tape: Tape, *inputs: Tensor, **arguments: Any) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import IMAGE, LayerGraph, Shape
+from ..graph import IMAGE, LayerGraph, Number, Shape
 from ..space import Architecture, Choice, SearchSpace
 from .family import Family
 
@@ -141,7 +141,7 @@ class YoloSpace(SearchSpace):
         return FAMILY.preset(name, self, **changes)
 
     @staticmethod
-    def lower_values(values: Mapping[str, Any], num_classes: int, height: Any, width: Any) -> LayerGraph:
+    def lower_values(values: Mapping[str, Any], num_classes: int, height: Number, width: Number) -> LayerGraph:
         """The layer graph of one architecture's values, or of columns of many that share their topology."""
         graph = LayerGraph(Shape(3, height, width), num_classes)
 
@@ -179,7 +179,8 @@ class YoloSpace(SearchSpace):
             x = graph.add(values["pan_n5_down"], n4, values["pan_n4_width"], down=2, name="pan_n5.down")
             x = graph.add("Concat", (x, levels["p5"]), values["pan_n4_width"] + channels["p5"], name="pan_n5.join")
             n5 = block("pan_n5", x, shortcut=False)
-            module, sources, neck = "Detect", (p3, n4, n5), {}
+            module, neck = "Detect", {}
+            sources: tuple[int, ...] = (p3, n4, n5)
         else:
             sources = tuple(levels[level] for level in LEVELS[1 if values["afpn_levels"] == "P3-P5" else 0 :])
             neck = {"width": values["afpn_width"], "reduction": values["afpn_reduction"]}
@@ -200,7 +201,7 @@ class YoloSpace(SearchSpace):
         return graph
 
 
-def _largest(*numbers: Any) -> Any:
+def _largest(*numbers: Number) -> Number:
     """The largest, entry by entry: an integer for integers, an array where one of them is."""
     result = functools.reduce(np.maximum, numbers)
     return result if isinstance(result, np.ndarray) else int(result)

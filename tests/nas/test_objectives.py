@@ -30,10 +30,9 @@ def test_front_is_what_nothing_dominates(metrics):
 
 @given(results)
 def test_hypervolume_counts_dominated_cells(metrics):
-    cells = itertools.product(
-        range(10), range(1, 10)
-    )  # unit cells (accuracy a..a+1, latency l..l+1), reference (0, 10)
-    dominated = sum(any(m["accuracy"] >= a + 1 and m["latency_ms"] <= l for m in metrics) for a, l in cells)
+    # unit cells from (accuracy, latency) to (accuracy + 1, latency + 1), reference (0, 10)
+    cells = itertools.product(range(10), range(1, 10))
+    dominated = sum(any(m["accuracy"] >= a + 1 and m["latency_ms"] <= b for m in metrics) for a, b in cells)
     assert hypervolume(metrics, OBJECTIVES, {"accuracy": 0, "latency_ms": 10}) == pytest.approx(dominated)
 
 

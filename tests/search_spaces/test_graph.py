@@ -1,6 +1,7 @@
 """The layer graph against the networks built from it: counts, shapes, memory."""
 
 import collections
+from functools import partial
 
 import numpy as np
 import pytest
@@ -19,16 +20,24 @@ def samples(count, seed=0):
     return [SPACE.sample(rng) for _ in range(count)]
 
 
+def note_shape(seen, module, inputs, output):
+    seen.append(tuple(output.shape[1:]))
+
+
+def entry(value, position):
+    return value[position] if isinstance(value, np.ndarray) else value
+
+
 def test_every_layer_has_the_shape_that_the_graph_says():
     for architecture in samples(8):
         model = build_model(architecture, 3).eval()
         graph = lower(architecture, 3, 128)
-        seen = {}
-        for index, module in enumerate(model.model[:-1]):
-            module.register_forward_hook(lambda m, x, y, index=index: seen.__setitem__(index, tuple(y.shape[1:])))
+        seen = []
+        for module in model.model[:-1]:
+            module.register_forward_hook(partial(note_shape, seen))
         with torch.no_grad():
             model(torch.zeros(1, 3, 128, 128))
-        assert seen == {i: tuple(layer.out_shapes[0]) for i, layer in enumerate(graph.layers[:-1])}
+        assert seen == [tuple(layer.out_shapes[0]) for layer in graph.layers[:-1]]
 
 
 def test_columns_lower_like_single_architectures():
@@ -39,10 +48,11 @@ def test_columns_lower_like_single_architectures():
             position = int(np.flatnonzero(rows == row)[0])
             for layer, column in zip(one.layers, graph.layers):
                 assert layer.inputs == column.inputs
-                pick = lambda v: v[position] if isinstance(v, np.ndarray) else v  # noqa: E731
-                assert layer.module == pick(column.module)
-                assert layer.arguments == {name: pick(value) for name, value in column.arguments.items()}
-                assert layer.out_shapes == tuple(tuple(map(pick, shape)) for shape in column.out_shapes)
+                assert layer.module == entry(column.module, position)
+                assert layer.arguments == {name: entry(value, position) for name, value in column.arguments.items()}
+                assert layer.out_shapes == tuple(
+                    tuple(entry(number, position) for number in shape) for shape in column.out_shapes
+                )
 
 
 def test_the_convolutions_are_those_of_the_built_network():

@@ -25,7 +25,7 @@ ACCESS_VIOLATION = 3221225477  # how a process that crashed ends on Windows
 
 
 def checksum(document: Mapping[str, Any]) -> str:
-    """Of everything in a results document but the checksum itself."""
+    """The checksum of everything in a results document but the checksum itself."""
     content = {name: value for name, value in document.items() if name != "checksum"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 

@@ -27,8 +27,8 @@ SINGLE = [path for path, command in commands() if not hasattr(command, "commands
 
 
 def test_every_command_of_before_is_there():
-    names = "search resume status front pick show init dataset device".split()
-    device = [f"device {name}" for name in "profile list show check pack fit".split()]
+    names = ["search", "resume", "status", "front", "pick", "show", "init", "dataset", "device"]
+    device = [f"device {name}" for name in ("profile", "list", "show", "check", "pack", "fit")]
     assert {" ".join(path) for path in COMMANDS} >= {*names, "dataset check", "dataset convert", *device}
 
 
@@ -146,7 +146,7 @@ def test_what_goes_wrong_is_one_line(raised, status, said, monkeypatch, capsys):
 
 
 def test_our_own_mistakes_keep_their_traceback(monkeypatch):
-    monkeypatch.setattr("nas.report.status.describe_status", lambda directory: [][1])
+    monkeypatch.setattr("nas.report.status.describe_status", lambda directory: [].pop())
     with pytest.raises(IndexError):
         main(["status", "x"])
 

@@ -203,7 +203,7 @@ def test_the_deadline_is_by_the_clock(make, clock):
 
 def test_what_fails_alike_from_the_first_on_ends_the_search(make):
     session = make(max_evaluations=20)
-    for number in range(FAILURES):
+    for _ in range(FAILURES):
         assert session.error is None
         session.conclude(session.propose(), Outcome("failed", reason="no such device"))
     with pytest.raises(InputError, match="the first 5 evaluations all failed, because: no such device"):
