@@ -1,7 +1,11 @@
-"""Ask/tell search algorithms, one per file; those of other libraries are imported when one is made."""
+"""Ask/tell search algorithms, one per file: each module with an `ALGORITHM` is one, and nothing lists them.
+
+Those of other libraries are listed, since they are imported when one is made.
+"""
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -12,11 +16,6 @@ from search_spaces.errors import one_of
 from ..objectives import Objective
 from ..options import check_options, options_of
 from .algorithm import Algorithm, SpaceExhausted
-from .evolution import Evolution
-from .local import LocalSearch
-from .random import RandomSearch
-from .regularized import RegularizedEvolution
-from .surrogate import Surrogate
 
 
 class Peer(NamedTuple):
@@ -40,12 +39,7 @@ class Peer(NamedTuple):
             ) from None
 
 
-ALGORITHMS: dict[str, type[Algorithm] | Peer] = {
-    "random": RandomSearch,
-    "evolution": Evolution,
-    "regularized": RegularizedEvolution,
-    "local": LocalSearch,
-    "surrogate": Surrogate,
+PEERS = {
     "optuna-tpe": Peer("Optuna", "optuna_samplers", "OptunaTPE"),
     "optuna-nsga2": Peer("Optuna", "optuna_samplers", "OptunaNSGA2"),
     "optuna-gp": Peer("Optuna", "optuna_samplers", "OptunaGP"),
@@ -53,6 +47,17 @@ ALGORITHMS: dict[str, type[Algorithm] | Peer] = {
     "nni-tpe": Peer("NNI", "nni_tuners", "NNITPE"),
     "nni-evolution": Peer("NNI", "nni_tuners", "NNIEvolution"),
 }
+
+
+def _own() -> dict[str, type[Algorithm]]:
+    """Name -> class, of the modules of this package that need no other library."""
+    others = {peer.module for peer in PEERS.values()}
+    names = [found.name for found in pkgutil.iter_modules(__path__) if found.name not in others]
+    modules = [import_module(f".{name}", __name__) for name in names]
+    return {module.ALGORITHM.name: module.ALGORITHM for module in modules if hasattr(module, "ALGORITHM")}
+
+
+ALGORITHMS: dict[str, type[Algorithm] | Peer] = {**_own(), **PEERS}
 
 
 COMMON = options_of(Algorithm, object)  # seed, constraints and so on, which every algorithm takes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -47,8 +48,11 @@ class Algorithm:
         estimate: metrics known without an evaluation, name -> (n,) array, for n architectures.
 
     Attributes:
+        name: of the algorithm, in settings; a module of this package with one in `ALGORITHM` is found by it.
         costed: candidates whose costs were estimated so far.
     """
+
+    name: ClassVar[str]
 
     def __init__(
         self,

@@ -28,6 +28,8 @@ class Evolution(Algorithm):
         initial: architectures known before breeding starts; until then they are drawn at random.
     """
 
+    name = "evolution"
+
     def __init__(self, *args: Any, population_size: int = 24, initial: int = 6, **options: Any) -> None:
         super().__init__(*args, **options)
         if population_size < 2 or initial < 1:
@@ -71,3 +73,6 @@ class Evolution(Algorithm):
         scale[scale == 0] = 1
         distance = np.linalg.norm((new[:, None] - old[None]) / scale, axis=2).min(axis=1)
         return int(distance.argmax())
+
+
+ALGORITHM = Evolution

@@ -24,6 +24,8 @@ class LocalSearch(Algorithm):
         initial: results before the front is looked at; until then architectures are drawn at random.
     """
 
+    name = "local"
+
     def __init__(self, *args: Any, initial: int = 6, **options: Any) -> None:
         super().__init__(*args, **options)
         if initial < 1:
@@ -39,3 +41,6 @@ class LocalSearch(Algorithm):
                 if found:
                     return found[int(rng.integers(len(found)))]
         return self.random_candidate(rng)
+
+
+ALGORITHM = LocalSearch

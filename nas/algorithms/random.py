@@ -12,5 +12,10 @@ from .algorithm import Algorithm
 class RandomSearch(Algorithm):
     """Uniform draws among what meets the constraints and is not known yet."""
 
+    name = "random"
+
     def _propose(self, rng: np.random.Generator) -> Architecture | None:
         return self.random_candidate(rng)
+
+
+ALGORITHM = RandomSearch

@@ -23,6 +23,8 @@ class RegularizedEvolution(Algorithm):
         initial: results before breeding starts; until then architectures are drawn at random.
     """
 
+    name = "regularized"
+
     def __init__(
         self, *args: Any, population_size: int = 40, tournament: int = 8, initial: int = 10, **options: Any
     ) -> None:
@@ -43,3 +45,6 @@ class RegularizedEvolution(Algorithm):
                 if found:
                     return found[0]
         return self.random_candidate(rng)
+
+
+ALGORITHM = RegularizedEvolution

@@ -54,6 +54,8 @@ class Surrogate(Algorithm):
         initial: results before the processes are asked; until then, what tells them most.
     """
 
+    name = "surrogate"
+
     def __init__(self, *args: Any, initial: int = 8, **options: Any) -> None:
         super().__init__(*args, **options)
         if initial < 3:
@@ -277,3 +279,6 @@ def _area_added(candidates: np.ndarray, front: np.ndarray, reference: np.ndarray
     x, y = candidates[:, :1], candidates[:, 1:]
     width = np.maximum(right - np.maximum(left, x), 0)
     return (width * np.maximum(height - y, 0)).sum(1)
+
+
+ALGORITHM = Surrogate

@@ -212,7 +212,7 @@ class SearchConfig(BaseModel):
         return name
 
     @model_validator(mode="after")
-    def _space_and_references(self):
+    def _space_and_references(self) -> SearchConfig:
         # InputError is a ValueError: pydantic reports its message
         self.reference_architectures()
         if self.image_size is not None and (self.image_size < 32 or self.image_size % 32):
@@ -220,13 +220,13 @@ class SearchConfig(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _rungs_end_at_the_epochs(self):
+    def _rungs_end_at_the_epochs(self) -> SearchConfig:
         if self.rungs and (self.rungs != sorted(set(self.rungs)) or self.rungs[-1] != self.epochs):
             raise ValueError(f"rungs must ascend and end at epochs ({self.epochs}), not {self.rungs}")
         return self
 
     @model_validator(mode="after")
-    def _devices(self):
+    def _devices(self) -> SearchConfig:
         for source in self.device:
             if source.isdigit() or source in ("cpu", "cuda"):
                 raise ValueError(f"device: {source!r} is no device profile; what trains is `training_device`")
@@ -274,7 +274,7 @@ class SearchConfig(BaseModel):
         return objectives
 
     def make_constraints(self) -> list[Constraint]:
-        bounds = {"params": self.max_params, "macs": self.max_macs}
+        bounds: dict[str, float | None] = {"params": self.max_params, "macs": self.max_macs}
         if isinstance(self.max_latency_ms, dict):
             bounds |= {metric_on("latency_ms", name): bound for name, bound in self.max_latency_ms.items()}
         elif self.max_latency_ms is not None:
@@ -326,7 +326,7 @@ def read_settings(path: str | Path) -> dict:
     return values
 
 
-def load_config(path: str | Path, **overrides) -> SearchConfig:
+def load_config(path: str | Path, **overrides: Any) -> SearchConfig:
     """The configuration in a YAML file, with some fields overridden."""
     return make_config({**read_settings(path), **overrides}, str(path))
 

@@ -103,7 +103,7 @@ def _run(config: SearchConfig, console: Console, profiles: list[DeviceProfile], 
     algorithm.check_feasible()
     scheduler = config.scheduler or usual_scheduler(config.rungs)
     make_scheduler(scheduler, algorithm, config.rungs, **config.scheduler_options)
-    wanted = {metric_and_device(each.metric)[0] for each in (*objectives, *constraints)}
+    wanted = {metric_and_device(name)[0] for name in [o.metric for o in objectives] + [c.metric for c in constraints]}
     if not profiles and "latency_ms" in wanted:
         profiles = [_this_machine(config, space, dataset, say)]
         if resume:

@@ -34,7 +34,7 @@ def test_a_changed_configuration_survives_its_file(tmp_path):
         ({"fraction": 1.5}, "field fraction: 1.5: .*less than or equal to 1"),
         (
             {"algorithm": "magic"},
-            "field algorithm: 'magic': must be random, evolution, regularized, local, surrogate, optuna-tpe, ",
+            "field algorithm: 'magic': must be evolution, local, random, regularized, surrogate, optuna-tpe, ",
         ),
         ({"objectives": ["speed:max"]}, "'speed' is not a metric; there are map50_95"),
         ({"objectives": ["latency_ms"]}, "'latency_ms' must end in :min or :max, such as latency_ms:min"),
