@@ -1,17 +1,26 @@
-# `make search` and `make test` set up everything they need in .venv, once.
+# Every target sets up what it needs in .venv, once.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 NAME ?= search
 READY := $(VENV)/ready
 
-.PHONY: search test bench clean
+.PHONY: search test quick lint clean
 
 search: $(READY)
 	$(BIN)/evoyolo search --name $(NAME)
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+# What needs neither Ray nor a training: under a minute.
+quick: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not ray"
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 # Made anew when the dependencies change; the package itself is installed in place.
 $(READY): pyproject.toml

@@ -134,3 +134,8 @@ def board(results_file):
     from evaluators.latency.results import read_results
 
     return DeviceProfile.fit("board", read_results(results_file))
+
+
+def pytest_collection_modifyitems(items):
+    """What takes long begins first, so that the processes that share the files end together."""
+    items.sort(key=lambda item: not (item.get_closest_marker("ray") or item.get_closest_marker("slow")))

@@ -25,7 +25,7 @@ def select(
     return most_telling(covariance, count, noise)
 
 
-def choose(
+def draw_telling(
     space: SearchSpace,
     count: int,
     seed: int = 0,

@@ -17,7 +17,7 @@ import numpy as np
 from evaluators.data import calibration_images
 from evaluators.evaluator import EvaluationError
 from evaluators.latency import agent
-from evaluators.latency.design import choose
+from evaluators.latency.design import draw_telling
 from evaluators.latency.measurement import LatencyMeter, check_runtime
 from evaluators.latency.pack import pack
 from evaluators.latency.predictor import FEWEST
@@ -91,7 +91,7 @@ def make_pack(plan: Plan, folder: str | Path, say: Say, prior: DeviceProfile | N
     if folder.exists() and (zipped or any(folder.iterdir())):
         raise InputError(f"{folder} exists; it is left as it is")
     images = calibration_images(plan.data) if plan.precision == "INT8" else None
-    architectures = choose(space, plan.count, plan.seed, plan.num_classes, [prior.fitted] if prior else ())
+    architectures = draw_telling(space, plan.count, plan.seed, plan.num_classes, [prior.fitted] if prior else ())
     with tempfile.TemporaryDirectory(prefix="evoyolo-pack-") as scratch:
         target = Path(scratch) if zipped else folder
         pack(

@@ -11,6 +11,8 @@ from torch import nn
 from evaluators import complexity
 from search_spaces import InputError, YoloSpace, build_model
 
+pytestmark = pytest.mark.slow
+
 SPACE = YoloSpace()
 
 # FLOPs (2 x MACs) at 640 px with one class, as published with the search space

@@ -131,6 +131,7 @@ class Until(Step):
         return piece.until
 
 
+@pytest.mark.slow
 def test_what_is_judged_is_the_file_that_the_recipe_leaves(tiny, small_data, tmp_path):
     """Train, export and quantise for real; the steps are recorded, and a second time nothing is done."""
     evaluator = DetectorEvaluator(str(small_data), 1, batch=8, recipe=Recipe.read(FULL))
@@ -150,6 +151,7 @@ def test_what_is_judged_is_the_file_that_the_recipe_leaves(tiny, small_data, tmp
     assert judged[0]["onnx"].name == "model-int8.onnx"
 
 
+@pytest.mark.slow
 def test_latency_of_int8_is_not_taken_from_a_profile_of_fp32(board, small_data):
     space = YoloSpace().extended([Choice("quantise.precision", ["FP32", "INT8"])])
     evaluator = DetectorEvaluator(str(small_data), 1, profiles=[board], recipe=Recipe.read(FULL))

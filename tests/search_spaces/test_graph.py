@@ -12,6 +12,8 @@ from search_spaces import InputError, SearchSpace, YoloSpace, build_model, lower
 from search_spaces.graph import lower_many
 from search_spaces.trace import operators
 
+pytestmark = pytest.mark.slow
+
 SPACE = YoloSpace()
 
 

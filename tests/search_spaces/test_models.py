@@ -13,6 +13,8 @@ from ultralytics.nn.tasks import DetectionModel
 from search_spaces import InputError, YoloSpace, build_model
 from search_spaces.models import architecture_of, load_yaml, save_yaml
 
+pytestmark = pytest.mark.slow
+
 SPACE = YoloSpace()
 
 

@@ -8,6 +8,8 @@ from search_spaces import InputError, YoloSpace, build_model, lower
 from search_spaces.blocks import block, blocks
 from search_spaces.narrowing import narrow, segments
 
+pytestmark = pytest.mark.slow
+
 SPACE = YoloSpace()
 WIDTHS = {
     "stem_width": (16, 8),

@@ -10,6 +10,8 @@ from evaluators.data import coco_ground_truth, load_dataset
 from evaluators.training.checkpoint import checkpoint_architecture, load_checkpoint
 from search_spaces import InputError, YoloSpace
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def truth(small_data):

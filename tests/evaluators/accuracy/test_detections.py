@@ -11,6 +11,8 @@ from evaluators.formats import export
 from evaluators.training.checkpoint import load_checkpoint
 from search_spaces import InputError
 
+pytestmark = pytest.mark.slow
+
 SIZE = 64
 FILES = [("onnx", None), ("onnx", "onnxruntime"), ("onnx", "openvino"), ("ncnn", None), ("torchscript", None)]
 

@@ -8,6 +8,8 @@ from evaluators.latency import export_onnx, onnx_difference, stirred
 from evaluators.training.checkpoint import load_checkpoint
 from search_spaces import YoloSpace, build_model
 
+pytestmark = pytest.mark.slow
+
 
 def made(name):
     torch.manual_seed(0)

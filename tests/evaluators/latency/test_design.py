@@ -4,16 +4,18 @@ import numpy as np
 import pytest
 
 from evaluators.latency import LatencyPredictor
-from evaluators.latency.design import choose, select
+from evaluators.latency.design import draw_telling, select
 from evaluators.latency.predictor import prior_covariance
 from search_spaces import Choice, SearchSpace, YoloSpace
+
+pytestmark = pytest.mark.slow
 
 
 def test_what_is_chosen_covers_the_space():
     space = YoloSpace()
-    chosen = choose(space, 24, seed=3)
+    chosen = draw_telling(space, 24, seed=3)
     assert len({a.key for a in chosen}) == 24
-    assert [a.key for a in chosen] == [a.key for a in choose(space, 24, seed=3)]
+    assert [a.key for a in chosen] == [a.key for a in draw_telling(space, 24, seed=3)]
     assert {a["neck"] for a in chosen} == {"PAN", "AFPN"}
     sizes = [a["image_size"] for a in chosen]
     assert min(sizes) <= 96 and max(sizes) >= 512

@@ -11,6 +11,8 @@ from evaluators.latency import LatencyMeter, agent, onnx_difference, stirred
 from evaluators.latency.agent import protocol
 from search_spaces import InputError, YoloSpace, build_model
 
+pytestmark = pytest.mark.slow
+
 MODULES = {"onnxruntime": "onnxruntime", "openvino": "openvino", "ncnn": "ncnn", "pytorch": "torch"}
 
 

@@ -12,6 +12,8 @@ from evaluators.latency.profile import DeviceProfile
 from evaluators.latency.results import read_results
 from search_spaces import YoloSpace
 
+pytestmark = pytest.mark.slow
+
 # What a board does not have: importing any of it fails.
 BARE = """
 import sys

@@ -9,6 +9,8 @@ from evaluators.latency import LatencyPredictor
 from evaluators.latency.features import TERMS, operator_work
 from search_spaces import Choice, InputError, SearchSpace, YoloSpace
 
+pytestmark = pytest.mark.slow
+
 SPACE = YoloSpace()
 
 

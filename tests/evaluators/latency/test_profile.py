@@ -13,6 +13,8 @@ from evaluators.latency.profile import DeviceProfile, profile_paths
 from evaluators.latency.results import Results
 from search_spaces import InputError, YoloSpace
 
+pytestmark = pytest.mark.slow
+
 SPACE = YoloSpace()
 
 

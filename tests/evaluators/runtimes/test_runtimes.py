@@ -14,6 +14,8 @@ from evaluators.latency import stirred
 from evaluators.runtimes.runtime import fixed_image
 from search_spaces import YoloSpace, build_model
 
+pytestmark = pytest.mark.slow
+
 SHAPE = (1, 3, 64, 96)
 PRECISIONS = [
     ("ncnn", "FP32", 1e-3),

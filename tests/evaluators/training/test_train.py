@@ -13,6 +13,8 @@ from evaluators.data import load_dataset
 from evaluators.training import DetectorTraining, Fidelity, train
 from search_spaces import InputError
 
+pytestmark = pytest.mark.slow
+
 
 def test_it_leaves_a_checkpoint_a_table_and_a_log(small_data, tiny, tmp_path, capfd):
     threads, level, handlers = torch.get_num_threads(), LOGGER.level, LOGGER.handlers[:]

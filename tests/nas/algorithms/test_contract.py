@@ -40,7 +40,13 @@ def result(architecture):
     }
 
 
-@pytest.fixture(params=ALGORITHMS)
+def params():
+    """Every algorithm; those of other libraries take their time."""
+    for name, algorithm in ALGORITHMS.items():
+        yield pytest.param(name, marks=pytest.mark.slow if isinstance(algorithm, Peer) else ())
+
+
+@pytest.fixture(params=params())
 def make(request, monkeypatch):
     if isinstance(ALGORITHMS[request.param], Peer):
         pytest.importorskip(ALGORITHMS[request.param].library.lower())
@@ -175,7 +181,7 @@ def test_rules_of_the_space_hold(make):
 
 def test_an_unknown_algorithm_is_named():
     with pytest.raises(
-        InputError, match="no algorithm 'evolve'; there are random, .*surrogate, optuna-tpe, .* or nni-evolution"
+        InputError, match="no algorithm 'evolve'; there are evolution, .*surrogate, optuna-tpe, .* or nni-evolution"
     ):
         make_algorithm("evolve", small_space(), OBJECTIVES)
 

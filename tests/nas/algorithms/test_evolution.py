@@ -1,10 +1,13 @@
 """Evolution beats random search, and spreads what it evaluates."""
 
 import numpy as np
+import pytest
 
 from nas.algorithms import make_algorithm
 from nas.objectives import Objective, hypervolume
 from search_spaces import Choice, SearchSpace
+
+pytestmark = pytest.mark.slow
 
 SPACE = SearchSpace("wide", [Choice(f"c{i}", list(range(8))) for i in range(10)])
 OBJECTIVES = [Objective("gain", "max"), Objective("cost", "min")]

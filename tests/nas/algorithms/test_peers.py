@@ -11,6 +11,8 @@ from nas.algorithms import ALGORITHMS, Peer, make_algorithm
 from nas.objectives import Constraint, Objective
 from search_spaces import Choice, InputError, SearchSpace
 
+pytestmark = pytest.mark.slow
+
 PEERS = [name for name, algorithm in ALGORITHMS.items() if isinstance(algorithm, Peer)]
 FAST = [name for name in PEERS if name != "optuna-gp"]
 OBJECTIVES = [Objective("gain", "max"), Objective("cost", "min")]

@@ -13,6 +13,8 @@ from nas.cli.main import main
 from nas.launch.config import load_config
 from nas.storage.run import load_run
 
+pytestmark = pytest.mark.slow
+
 SMALL = [
     "--epochs", "1", "--batch", "8", "--profile-models", "5", "--references", "yolov8-w1/16",
     "--restrict", "{image_size: [64], p2_width: [8, 16], p3_width: [16, 32], p4_width: [32], p5_width: [128]}",
@@ -22,6 +24,13 @@ SMALL = [
 def evoyolo(*arguments, **options):
     command = [sys.executable, "-m", "nas.cli", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+@pytest.fixture(autouse=True)
+def known_machine(monkeypatch, board):
+    """Searches in this process take the made-up board for this machine; that it is measured, `finished` shows."""
+    here = board.model_copy(update={"name": "this-machine"})
+    monkeypatch.setattr("nas.launch.start.quick_profile", lambda *arguments, **options: here)
 
 
 @pytest.fixture(scope="module")

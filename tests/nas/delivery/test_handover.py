@@ -8,6 +8,8 @@ from nas import Objective, search
 from nas.delivery.handover import hand_over
 from search_spaces import InputError, YoloSpace
 
+pytestmark = pytest.mark.slow
+
 OBJECTIVES = [Objective("map50_95", "max"), Objective("params", "min")]
 
 

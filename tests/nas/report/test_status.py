@@ -15,6 +15,8 @@ from nas.report.status import describe_status
 from nas.storage.store import Store
 from search_spaces import Choice, InputError, SearchSpace
 
+pytestmark = pytest.mark.slow
+
 SPACE = SearchSpace("toy", [Choice("a", list(range(12))), Choice("b", list(range(12)))])
 OBJECTIVES = [Objective("gain", "max"), Objective("cost", "min")]
 
