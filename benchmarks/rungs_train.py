@@ -23,7 +23,6 @@ from evaluators.complexity import complexity
 from evaluators.data import convert_voc
 from evaluators.detector import DetectorEvaluator
 from evaluators.latency.profile import DeviceProfile
-from evaluators.training import Fidelity
 from search_spaces import YoloSpace
 
 RUNGS = (1, 3, 9)
@@ -43,7 +42,7 @@ def sample(count: int):
 def measure(data: str, architecture) -> list[dict]:
     profile = DeviceProfile.load("epyc-onnxruntime")
     evaluator = DetectorEvaluator(
-        data, Fidelity(RUNGS[-1]), batch=4, profiles=[profile], rungs=RUNGS, settings={"fliplr": 0.5, "flipud": 0.5}
+        data, RUNGS[-1], batch=4, profiles=[profile], rungs=RUNGS, settings={"fliplr": 0.5, "flipud": 0.5}
     )
     known = {name: values[0] for name, values in evaluator.estimate([architecture]).items()}
     rows = []

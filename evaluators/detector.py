@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from search_spaces import Architecture, InputError
+from search_spaces.architecture import is_of_recipe
+from search_spaces.errors import one_of
 
 from .accuracy.coco import score_detections
 from .accuracy.detections import detect, open_predictor
@@ -20,8 +22,6 @@ from .recipe import Candidate, Recipe, run_steps, training_only
 from .steps import Bench, Workpiece
 from .training.train import discard_pauses
 
-JUDGED = ("onnx", "weights")  # the artefact that is judged is the first of these that a recipe writes
-
 
 class DetectorEvaluator(Evaluator):
     """Carries out a recipe on a detector, and judges what comes out.
@@ -30,7 +30,7 @@ class DetectorEvaluator(Evaluator):
         data: what `load_dataset` takes, or a dataset.
         epochs, image_size, fraction, batch, seed, settings: of every training, see `Bench`.
         device: of training ("cpu", "0").
-        threads: of PyTorch, and of the runtime that what was exported is judged with.
+        threads: of PyTorch in training, and of the runtime that what was exported is judged with.
         profiles: of the devices whose latency is predicted: `latency_ms` and the ends of its interval, `latency_low_ms` and
             `latency_high_ms`; of several devices `latency_ms@NAME` and so on.
         recipe: what is done to a network; choices of the space named STEP.OPTION replace options. None only trains.
@@ -39,8 +39,6 @@ class DetectorEvaluator(Evaluator):
     Accuracy is COCO mAP by pycocotools on the validation split, of the very file that the recipe ends with: of an ONNX file
     in ONNX Runtime, else of the checkpoint in PyTorch. The artefacts stay in the trial's folder.
     """
-
-    metrics = ("map50_95", "map50", "train_seconds")
 
     def __init__(
         self,
@@ -63,6 +61,11 @@ class DetectorEvaluator(Evaluator):
         self.profiles = tuple(profiles)
         self.recipe = recipe or training_only()
         self.fidelities = tuple(rungs)
+        self.metrics = (
+            "map50_95",
+            "map50",
+            *dict.fromkeys(name for step in self.recipe.steps for name in step.metrics),
+        )
         self._truth: Mapping[str, Any] | None = None  # the validation split's annotations, read once in a process
 
     @property
@@ -93,16 +96,20 @@ class DetectorEvaluator(Evaluator):
         """Costs, and the latency on every profile's device.
 
         Raises:
-            InputError: a recipe that ends in another precision than a profile was measured in.
+            InputError: INT8 networks and a profile of others, or networks of several precisions and any profile.
         """
-        costs = complexity(architectures, self.num_classes, self.bench.image_size)
+        costs = complexity(architectures, self.num_classes)
         known = {
             "params": costs.params,
             "macs": costs.macs,
             "peak_activation_bytes": costs.peak_activation_bytes,
         }
-        precisions = {Candidate.of(a, self.recipe).recipe.precision for a in architectures}
+        precisions = self._precisions(architectures)
         for profile in self.profiles:
+            if len(precisions) > 1:
+                raise InputError(
+                    f"device profile {profile.name} is of one precision, and the recipe makes {one_of(precisions)}"
+                )
             if profile.precision != "INT8" and "INT8" in precisions:
                 raise InputError(
                     f"device profile {profile.name} is of {profile.precision} networks and the recipe makes INT8 ones; "
@@ -114,6 +121,12 @@ class DetectorEvaluator(Evaluator):
             known |= {metric_on(name, device): value for name, value in zip(names, values)}
         return known
 
+    def _precisions(self, architectures: Sequence[Architecture]) -> list[str]:
+        """Of the networks that the recipe makes of the architectures."""
+        if not architectures or not any(is_of_recipe(choice.name) for choice in architectures[0].space.choices):
+            return [self.recipe.precision]
+        return sorted({Candidate.of(a, self.recipe).recipe.precision for a in architectures})
+
     def evaluate(self, architecture: Architecture, directory: Path, fidelity: float | None = None) -> dict[str, float]:
         until = None if fidelity is None else int(fidelity)
         piece = Workpiece(architecture, directory, self.bench, until)
@@ -123,7 +136,7 @@ class DetectorEvaluator(Evaluator):
 
     def _accuracy(self, piece: Workpiece) -> dict[str, float]:
         size = self.bench.pixels(piece.architecture)
-        judged = next(piece.artefacts[name] for name in JUDGED if name in piece.artefacts)
+        judged = list(piece.artefacts.values())[-1]
         device = self.bench.device if judged.suffix == ".pt" else "cpu"
         predictor = open_predictor(judged, device=device, threads=self.bench.threads, image_size=size)
         return score_detections(self._read_truth(), detect(predictor, self.bench.dataset.val, size))

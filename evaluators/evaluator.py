@@ -34,6 +34,7 @@ METRICS = {
         Metric("macs", "MACs", "min"),
         Metric("peak_activation_bytes", "bytes", "min"),
         Metric("train_seconds", "s", "min"),
+        Metric("file_bytes", "bytes", "min"),
     )
 }
 

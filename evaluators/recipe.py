@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from search_spaces import Architecture, Choice, InputError
+from search_spaces.architecture import is_of_recipe
 from search_spaces.errors import one_of
 from search_spaces.files import read_json, write_text
 from search_spaces.validation import first_problem
@@ -122,15 +123,8 @@ class Candidate:
     @classmethod
     def of(cls, architecture: Architecture, recipe: Recipe) -> Candidate:
         """The candidate whose recipe takes the architecture's choices named STEP.OPTION."""
-        values = {name: value for name, value in architecture.items() if "." in name}
+        values = {name: value for name, value in architecture.items() if is_of_recipe(name)}
         return cls(architecture, recipe.with_values(values))
-
-    @property
-    def key(self) -> str:
-        """Twelve hexadecimal digits: the architecture's own where it is only trained, else of both."""
-        if self.recipe == training_only():
-            return self.architecture.key
-        return _digest([self.architecture.key, self.recipe.to_list()])
 
 
 def _digest(content: Any) -> str:
@@ -155,7 +149,8 @@ def run_steps(candidate: Candidate, piece: Workpiece) -> dict[str, float]:
         so_far = _digest([so_far, step.name, step.model_dump(), step.digest(piece)])
         before = done[position] if position < len(done) else {}
         if before.get("digest") == so_far and _is_there(before, piece.directory):
-            piece.artefacts |= {name: piece.directory / file["name"] for name, file in before["artefacts"].items()}
+            for name, file in before["artefacts"].items():
+                piece.wrote(name, piece.directory / file["name"])
         else:
             done = []  # what followed was made of something else
             before = _do(step, piece, so_far)
@@ -169,8 +164,9 @@ def artefacts_of(directory: Path) -> dict[str, Path]:
     """Name -> file, as the steps that were done in a trial's folder have left them; empty where none left a record."""
     found: dict[str, Path] = {}
     for entry in _read_record(directory / RECORD):
-        if _is_there(entry, directory):
-            found |= {name: directory / file["name"] for name, file in entry["artefacts"].items()}
+        for name, file in entry["artefacts"].items() if _is_there(entry, directory) else ():
+            found.pop(name, None)  # the one that was written last stands last
+            found[name] = directory / file["name"]
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import numbers
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from search_spaces import InputError
 from search_spaces.errors import one_of
@@ -34,3 +34,10 @@ def check_options(what: str, made: type, base: type, given: Mapping[str, object]
         kind = numbers.Integral if whole else numbers.Real
         if value != known[name] and (isinstance(value, bool) or not isinstance(value, kind)):
             raise InputError(f"{what}: option {name} must be {'an integer' if whole else 'a number'}, not {value!r}")
+
+
+def check_free(what: str, given: Mapping[str, object], taken: Iterable[str]) -> None:
+    """Raise InputError when what the caller sets itself is among the options that are given."""
+    for name in taken:
+        if name in given:
+            raise InputError(f"{what} has no option {name!r}: the search sets it itself")

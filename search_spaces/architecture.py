@@ -56,6 +56,11 @@ class Choice:
         return f"Choice({self.name!r}, {list(self.values)}{condition})"
 
 
+def is_of_recipe(name: str) -> bool:
+    """Whether a choice says how a step of a recipe is carried out (STEP.OPTION) instead of what the network is."""
+    return "." in name
+
+
 class Architecture(Mapping[str, Any]):
     """One point of a space: an immutable mapping choice -> value over the choices that are active in it.
 
@@ -84,6 +89,10 @@ class Architecture(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self.to_dict())
+
+    def network_values(self) -> dict[str, Any]:
+        """The values without those of a recipe (choices named STEP.OPTION): what the network is built from."""
+        return {name: value for name, value in self.to_dict().items() if not is_of_recipe(name)}
 
     @property
     def key(self) -> str:

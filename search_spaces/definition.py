@@ -71,7 +71,7 @@ def _of_class(definition: Mapping[str, Any]) -> SearchSpace | None:
     try:
         space = found()
         check_holds(definition, space)
-    except (TypeError, InputError):
+    except Exception:  # it is the user's code; what it cannot do for us, a plain space does
         return None
     return space
 

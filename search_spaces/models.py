@@ -30,7 +30,7 @@ def model_yaml(architecture: Architecture, num_classes: int, names: Mapping[int,
     content = {
         "space": architecture.space.name,
         "key": architecture.key,
-        "architecture": architecture.to_dict(),
+        "architecture": architecture.network_values(),
         "nc": num_classes,
         "reg_max": graph.layers[-1].arguments.get("reg_max", 1),
         "channels": 3,

@@ -11,6 +11,7 @@ class Export(Step):
     name = "export"
     reads = ("weights",)
     writes = ("onnx",)
+    metrics = ("file_bytes",)
 
     def run(self, piece: Workpiece) -> dict[str, float]:
         from ..formats.onnx import export_onnx
@@ -18,8 +19,9 @@ class Export(Step):
 
         model = load_checkpoint(piece.artefact("weights"))
         size = piece.bench.pixels(piece.architecture)
-        piece.artefacts["onnx"] = export_onnx(model, piece.directory / "model.onnx", size)
-        return {"file_bytes": piece.artefacts["onnx"].stat().st_size}
+        path = export_onnx(model, piece.directory / "model.onnx", size)
+        piece.wrote("onnx", path)
+        return {"file_bytes": path.stat().st_size}
 
 
 STEP = Export

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from typing import Literal
 
+from pydantic import Field
+
 from .step import Step, Workpiece
 
 
@@ -19,9 +21,10 @@ class Quantise(Step):
     name = "quantise"
     reads = ("onnx",)
     writes = ("onnx",)
+    metrics = ("file_bytes",)
 
     precision: Literal["FP32", "INT8"] = "INT8"
-    images: int = 32
+    images: int = Field(32, gt=0)
 
     def run(self, piece: Workpiece) -> dict[str, float]:
         from ..data import calibration_images
@@ -29,12 +32,12 @@ class Quantise(Step):
 
         source = piece.artefact("onnx")
         if self.precision == "FP32":
-            return {}
+            return {"file_bytes": source.stat().st_size}
         size = piece.bench.pixels(piece.architecture)
         images = resized(calibration_images(piece.bench.dataset, self.images, size), size)
         path = shutil.copyfile(source, piece.directory / "model-int8.onnx")
         quantise_onnx(path, images)
-        piece.artefacts["onnx"] = path
+        piece.wrote("onnx", path)
         return {"file_bytes": path.stat().st_size}
 
 

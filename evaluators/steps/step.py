@@ -39,7 +39,7 @@ class Bench:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def pixels(self, architecture: Architecture) -> int:
-        """The image size of an architecture, of all its figures."""
+        """The image size that an architecture is trained and judged at."""
         return self.image_size or architecture["image_size"]
 
 
@@ -58,6 +58,11 @@ class Workpiece:
     until: int | None = None
     artefacts: dict[str, Path] = field(default_factory=dict)
 
+    def wrote(self, name: str, path: Path) -> None:
+        """Take note of an artefact; the one that was written last stands last, and is what is judged."""
+        self.artefacts.pop(name, None)
+        self.artefacts[name] = path
+
     def artefact(self, name: str) -> Path:
         """The file of an artefact. Raises InputError where no step before has written it."""
         if name not in self.artefacts:
@@ -71,6 +76,7 @@ class Step(BaseModel):
     Attributes:
         name: of the step in recipes; a choice of a space named `NAME.OPTION` gives that option its value.
         reads, writes: names of artefacts.
+        metrics: names of what `run` returns.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -78,6 +84,7 @@ class Step(BaseModel):
     name: ClassVar[str]
     reads: ClassVar[tuple[str, ...]] = ()
     writes: ClassVar[tuple[str, ...]] = ()
+    metrics: ClassVar[tuple[str, ...]] = ()
 
     def run(self, piece: Workpiece) -> dict[str, float]:
         """Do it: files go into the piece's folder and, by name, into its `artefacts`; returns metrics.

@@ -12,6 +12,7 @@ class Train(Step):
 
     name = "train"
     writes = ("weights",)
+    metrics = ("train_seconds",)
 
     def run(self, piece: Workpiece) -> dict[str, float]:
         from ..training import Fidelity, train
@@ -29,7 +30,7 @@ class Train(Step):
             threads=bench.threads,
             settings=bench.settings,
         )
-        piece.artefacts["weights"] = result.checkpoint
+        piece.wrote("weights", result.checkpoint)
         return {"train_seconds": result.metrics["train_seconds"]}
 
     def digest(self, piece: Workpiece) -> Any:

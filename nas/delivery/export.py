@@ -127,14 +127,14 @@ def export_files(run: Run, evaluation: Evaluation) -> tuple[dict[str, str], nn.M
     paths = model_files(run, evaluation)
     folder, trial = paths["yaml"].parent, run.folder.trial(evaluation.key).path
     folder.mkdir(parents=True, exist_ok=True)
-    artefacts = artefacts_of(trial) or {"weights": trial / CHECKPOINT}
-    trained = artefacts["weights"]
+    artefacts = artefacts_of(trial)
+    trained = artefacts.get("weights", trial / CHECKPOINT)
     model = load_checkpoint(trained)
     with tempfile.TemporaryDirectory(prefix="export-", dir=folder) as scratch:
         made = {kind: Path(scratch) / path.name for kind, path in paths.items()}
         save_yaml(made["yaml"], evaluation.architecture, len(model.names), model.names)
         shutil.copyfile(trained, made["checkpoint"])
-        if "onnx" in artefacts:  # what was judged is what is delivered
+        if list(artefacts)[-1:] == ["onnx"]:  # what was judged is what is delivered
             shutil.copyfile(artefacts["onnx"], made["onnx"])
         else:
             export_onnx(model, made["onnx"], evaluation.architecture["image_size"])

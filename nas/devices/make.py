@@ -23,7 +23,7 @@ from evaluators.latency.pack import pack
 from evaluators.latency.predictor import FEWEST
 from evaluators.latency.profile import DeviceProfile, check_name
 from evaluators.latency.results import read_results
-from search_spaces import InputError, SearchSpace, build_model
+from search_spaces import Architecture, InputError, SearchSpace, build_model
 from search_spaces.definition import space_named
 from search_spaces.files import read_text, write_text
 from search_spaces.graph import check_image_size
@@ -92,6 +92,7 @@ def make_pack(plan: Plan, folder: str | Path, say: Say, prior: DeviceProfile | N
         raise InputError(f"{folder} exists; it is left as it is")
     images = calibration_images(plan.data) if plan.precision == "INT8" else None
     architectures = draw_telling(space, plan.count, plan.seed, plan.num_classes, [prior.fitted] if prior else ())
+    architectures = _covering(architectures, space, plan)
     with tempfile.TemporaryDirectory(prefix="evoyolo-pack-") as scratch:
         target = Path(scratch) if zipped else folder
         pack(
@@ -109,6 +110,16 @@ def make_pack(plan: Plan, folder: str | Path, say: Say, prior: DeviceProfile | N
             folder.parent.mkdir(parents=True, exist_ok=True)
             shutil.make_archive(str(folder.with_suffix("")), "zip", target)
     return folder
+
+
+def _covering(architectures: list[Architecture], space: SearchSpace, plan: Plan) -> list[Architecture]:
+    """The architectures with one of the smallest and one of the largest image size among them: a profile says nothing beyond."""
+    sizes = space["image_size"].values
+    missing = [size for size in {min(sizes), max(sizes)} if all(a["image_size"] != size for a in architectures)]
+    extra = [
+        draw_telling(space.restrict({"image_size": [size]}), 1, plan.seed, plan.num_classes)[0] for size in missing
+    ]
+    return [*architectures[: len(architectures) - len(extra)], *(space.adopt(a) for a in extra)]
 
 
 def make_profile(name: str, plan: Plan, output: Path, say: Say, prior: DeviceProfile | None = None) -> DeviceProfile:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from evaluators.data.folders import cache_directory
 from evaluators.latency import agent
+from evaluators.latency.predictor import FEWEST
 from evaluators.latency.profile import SUFFIX, DeviceProfile
 from evaluators.locks import machine_lock
 from evaluators.runtimes import runtime
 from search_spaces import InputError, SearchSpace
+from search_spaces.architecture import is_of_recipe
 
 from .make import Plan, Say, make_profile
 
@@ -38,8 +40,12 @@ def quick_profile(
     restrict = {
         choice.name: list(choice.values)
         for choice in space.choices
-        if "." not in choice.name and choice.values != space.unrestricted[choice.name].values
+        if not is_of_recipe(choice.name) and choice.values != space.unrestricted[choice.name].values
     }
+    if space.size < FEWEST:  # too few to fit a predictor to: others of these image sizes tell as much
+        restrict = {"image_size": list(space["image_size"].values)}
+    if threads > agent.default_threads():
+        raise InputError(f"latency_threads {threads}: this process may use {agent.default_threads()} cores")
     asked = {
         "machine": agent.device_name(),
         "runtime": [RUNTIME, runtime(RUNTIME).installed_version()],
@@ -55,9 +61,12 @@ def quick_profile(
     with machine_lock(f"profile-{digest}"):  # searches that begin together measure once
         if (kept := _kept(path)) is not None:
             say(f"latency is predicted by the profile of this machine that was measured on {kept.date}: {path}")
+            kept.check_covers(space)
             return kept
         say(f"no device profile: {count} models are measured on this machine first, with nothing else of ours running")
-        return make_profile(NAME, plan, path, say)
+        profile = make_profile(NAME, plan, path, say)
+    profile.check_covers(space)
+    return profile
 
 
 def _kept(path: Path) -> DeviceProfile | None:

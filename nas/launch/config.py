@@ -220,6 +220,26 @@ class SearchConfig(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _recipe(self) -> SearchConfig:
+        recipe = self.make_recipe()
+        if self.image_size is not None and any("onnx" in step.writes for step in recipe.steps):
+            raise ValueError(
+                "image_size: what a recipe exports is of each architecture's own size; restrict image_size instead"
+            )
+        made = {
+            recipe.with_values({name: value}).precision
+            for name, values in self.recipe_choices.items()
+            for value in values
+        }
+        wanted = [c.metric for c in self.make_constraints()] + [o.metric for o in self.make_objectives()]
+        if len(made) > 1 and "latency_ms" in {metric_and_device(name)[0] for name in wanted}:
+            raise ValueError(
+                f"recipe_choices: makes models in {one_of(sorted(made))}, and a latency is predicted for one precision; "
+                "search one of them, or leave latency_ms out of the objectives"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _rungs_end_at_the_epochs(self) -> SearchConfig:
         if self.rungs and (self.rungs != sorted(set(self.rungs)) or self.rungs[-1] != self.epochs):
             raise ValueError(f"rungs must ascend and end at epochs ({self.epochs}), not {self.rungs}")

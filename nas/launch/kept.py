@@ -39,6 +39,8 @@ def settings_kept(
     for profile in profiles:  # what the run's latencies mean must not change with a file elsewhere
         folder.devices.mkdir(exist_ok=True)
         path = folder.device(profile.name)
+        if is_new and path.exists() and path.read_text(encoding="utf-8") != profile.to_json():
+            raise InputError(f"{path} exists and is another profile; name another folder for the run, or move it")
         before[path] = _replace(path, profile.to_json())
     try:
         yield

@@ -10,10 +10,12 @@ from typing import Any
 
 from evaluators.evaluator import Evaluator, FunctionEvaluator
 from search_spaces import Architecture, InputError, SearchSpace
+from search_spaces.architecture import is_of_recipe
 
 from ..algorithms import make_algorithm
 from ..executors import draining_on_interrupt, run_here
 from ..objectives import Constraint, Objective
+from ..options import check_free
 from ..report.progress import Progress
 from ..schedulers import make_scheduler, usual_scheduler
 from ..session.listener import Listener
@@ -90,6 +92,8 @@ def search(
     if not objectives:
         raise InputError("a search needs at least one objective")
     evaluator = evaluate if isinstance(evaluate, Evaluator) else FunctionEvaluator(evaluate)
+    check_free(f"algorithm {algorithm!r}", algorithm_options or {}, ("seed", "constraints", "estimate"))
+    check_free("the scheduler", scheduler_options or {}, ("always",))
     estimates = type(evaluator).estimate is not Evaluator.estimate
     decides = make_algorithm(
         algorithm,
@@ -146,8 +150,8 @@ def search(
             store.set_meta("complete", session.complete)
     except Exception:
         if not resume and not Run(folder.path, space).all_evaluations:  # nothing happened: free for another try
-            for file in folder.path.glob(f"{folder.store.name}*"):
-                file.unlink()
+            for suffix in ("", "-wal", "-shm", ".lock"):
+                folder.store.with_name(f"{folder.store.name}{suffix}").unlink(missing_ok=True)
         raise
     return Run(folder.path, space)
 
@@ -179,10 +183,13 @@ def _check_same(folder: RunFolder, kept: Mapping[str, Any], sought: Mapping[str,
 def _front_of(source: str | Path | Run, space: SearchSpace) -> list[Architecture]:
     """The architectures of a run's front that `space` holds. Raises InputError when it holds none of them."""
     run = source if isinstance(source, Run) else Run(source)
+    # of a recipe, which the other run may not have had, the first values
+    extra = {choice.name: choice.values[0] for choice in space.choices if is_of_recipe(choice.name)}
     held = []
     for evaluation in run.front:
+        known = {name: value for name, value in evaluation.architecture.items() if name in extra}
         with contextlib.suppress(InputError):
-            held.append(space.architecture(**evaluation.architecture.to_dict()))
+            held.append(space.architecture(**{**evaluation.architecture.network_values(), **extra, **known}))
     if not held:
         raise InputError(
             f"{run.directory}: none of the {len(run.front)} architectures of its front lies in space {space.name!r}"

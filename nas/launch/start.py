@@ -15,14 +15,17 @@ from rich.console import Console
 
 from evaluators.data import Dataset, check_dataset, load_dataset
 from evaluators.detector import DetectorEvaluator
-from evaluators.evaluator import metric_and_device, metric_on
+from evaluators.evaluator import metric_and_device
 from evaluators.latency.profile import DeviceProfile
+from evaluators.training import check_settings
 from search_spaces import Architecture, InputError, SearchSpace
+from search_spaces.architecture import is_of_recipe
 
 from ..algorithms import make_algorithm
 from ..delivery.export import deliver
 from ..devices.quick import quick_profile
 from ..executors import Cluster, run_here
+from ..options import check_free
 from ..report.front import print_front, write_front
 from ..report.progress import Progress
 from ..report.summary import what_came_out
@@ -30,6 +33,7 @@ from ..schedulers import make_scheduler, usual_scheduler
 from ..session.session import Session
 from ..storage.folder import RunFolder
 from ..storage.run import Run
+from ..storage.states import UNFINISHED
 from ..storage.store import Store
 from .config import RAY_ONLY, RESUMABLE, SearchConfig, load_config
 from .kept import settings_kept
@@ -50,7 +54,9 @@ def start(config: SearchConfig, console: Console) -> Run | None:
         raise InputError(
             f"{folder.path} already holds a run; to go on with it, {folder.how_to_resume()}, or give another --name"
         )
-    return _run(config, console, config.profiles, resume=False)
+    if folder.config.exists():
+        load_config(folder.config)  # it may be what the user starts from here, and must be readable
+    return _run(config, console, resume=False)
 
 
 def resume(directory: str | Path, console: Console, **changes: object) -> Run | None:
@@ -75,14 +81,14 @@ def resume(directory: str | Path, console: Console, **changes: object) -> Run | 
                 f"{folder.config}: field {name}: is {value!r}, and what this run holds was made with {before[name]!r}; "
                 "put it back, or start a new run"
             )
-    return _run(config, console, config.profiles, resume=True)
+    return _run(config, console, resume=True)
 
 
-def _run(config: SearchConfig, console: Console, profiles: list[DeviceProfile], resume: bool) -> Run | None:
+def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
     def say(text: str) -> None:
         console.print(text, highlight=False, soft_wrap=True, markup=False)
 
-    directory = config.run_directory
+    directory, profiles = config.run_directory, config.profiles
     dataset = load_dataset(config.data)
     say(f"dataset {dataset.name}: {check_dataset(dataset)}")
     space, references = config.make_space(), config.reference_architectures()
@@ -90,7 +96,9 @@ def _run(config: SearchConfig, console: Console, profiles: list[DeviceProfile], 
     objectives, constraints = config.make_objectives(), config.make_constraints()
     # refused before anything takes its time
     evaluator = _evaluator(config, dataset, profiles)
-    evaluator.prepare(directory)
+    check_settings(config.training)
+    check_free(f"algorithm {config.algorithm!r}", config.algorithm_options, ("seed", "constraints", "estimate"))
+    check_free("the scheduler", config.scheduler_options, ("always",))
     algorithm = make_algorithm(
         config.algorithm,
         space,
@@ -105,6 +113,8 @@ def _run(config: SearchConfig, console: Console, profiles: list[DeviceProfile], 
     make_scheduler(scheduler, algorithm, config.rungs, **config.scheduler_options)
     wanted = {metric_and_device(name)[0] for name in [o.metric for o in objectives] + [c.metric for c in constraints]}
     if not profiles and "latency_ms" in wanted:
+        if resume:
+            _check_predictable(RunFolder(directory), space)
         profiles = [_this_machine(config, space, dataset, say)]
         if resume:
             _predict_again(RunFolder(directory), space, profiles[0], dataset.num_classes, say)
@@ -128,6 +138,7 @@ def _run(config: SearchConfig, console: Console, profiles: list[DeviceProfile], 
         f"Ctrl-C once waits for what runs, twice stops at once, and `evoyolo resume {directory}` goes on"
     )
     progress = Progress(objectives, config.max_evaluations, console, constraints)
+    first = dict(zip(references, _with_recipe(references.values(), space)))
     with settings_kept(config, profiles, say):
         search(
             space,
@@ -141,7 +152,7 @@ def _run(config: SearchConfig, console: Console, profiles: list[DeviceProfile], 
             seed=config.seed,
             directory=directory,
             constraints=constraints,
-            references=_with_recipe(references.values(), space),
+            references=list(first.values()),
             start_from=None if resume else config.start_from,
             max_seconds=config.max_minutes * 60 if config.max_minutes else None,
             time_limit=config.trial_minutes * 60 if config.trial_minutes else None,
@@ -149,10 +160,7 @@ def _run(config: SearchConfig, console: Console, profiles: list[DeviceProfile], 
             resume=resume,
             settings={
                 "config": config.to_dict(),
-                "references": {
-                    name: architecture.key
-                    for name, architecture in zip(references, _with_recipe(references.values(), space))
-                },
+                "references": {name: architecture.key for name, architecture in first.items()},
                 "num_classes": dataset.num_classes,
                 "versions": versions(),
                 "devices": {profile.name: profile.protocol for profile in profiles},
@@ -221,7 +229,7 @@ def _executor(config: SearchConfig) -> Callable[[Session], None]:
 
 def _with_recipe(references: Iterable[Architecture], space: SearchSpace) -> list[Architecture]:
     """The references with the first value of every choice of the recipe that the space has beside those of architectures."""
-    extra = {choice.name: choice.values[0] for choice in space.choices if "." in choice.name}
+    extra = {choice.name: choice.values[0] for choice in space.choices if is_of_recipe(choice.name)}
     whole = space.unrestricted
     return [whole.architecture(**{**reference.to_dict(), **extra}) for reference in references]
 
@@ -241,22 +249,34 @@ def _this_machine(config: SearchConfig, space: SearchSpace, dataset: Dataset, sa
     )
 
 
-def _predict_again(folder: RunFolder, space: SearchSpace, profile: DeviceProfile, num_classes: int, say: Say) -> None:
-    """Give a run of an earlier version, which measured latency beside its trainings, the predictions of a profile."""
+def _check_predictable(folder: RunFolder, space: SearchSpace) -> None:
+    """Raise InputError where a run of an earlier version cannot be given predictions, or another search is using it."""
     with Store.open(folder.store, space) as store:
-        settings = store.get_meta("settings") or {}
-        if settings.get("fidelities"):
+        if (store.get_meta("settings") or {}).get("fidelities"):
             raise InputError(
                 f"{folder.path} measured latency beside its trainings, which this version does not, and judged them on rungs; "
                 f"begin a new run with --start-from {folder.path}"
             )
+
+
+def _predict_again(folder: RunFolder, space: SearchSpace, profile: DeviceProfile, num_classes: int, say: Say) -> None:
+    """Give a run of an earlier version, which measured latency beside its trainings, the predictions of a profile.
+
+    Cut off anywhere, it can be done again.
+    """
+    folder.devices.mkdir(exist_ok=True)
+    profile.save(folder.device(profile.name))  # before anything says that it is there
+    with Store.open(folder.store, space) as store:
         evaluations = store.evaluations()
         rows = zip(*profile.predict([e.architecture for e in evaluations], num_classes)) if evaluations else ()
         for evaluation, values in zip(evaluations, rows):
-            names = ("latency_ms", "latency_low_ms", "latency_high_ms")
-            predicted = {metric_on(name, None): float(value) for name, value in zip(names, values)}
-            if "latency_iqr_ms" in evaluation.metrics:  # it was measured with nothing beside it
-                predicted["latency_measured_ms"] = evaluation.metrics["latency_ms"]
+            known = evaluation.metrics
+            predicted = dict(zip(("latency_ms", "latency_low_ms", "latency_high_ms"), map(float, values)))
+            if "latency_iqr_ms" in known and "latency_low_ms" not in known:  # it was measured with nothing beside it
+                predicted["latency_measured_ms"] = known["latency_ms"]
             store.amend(evaluation.architecture, predicted)
+            if evaluation.status in UNFINISHED:  # an outcome that the store has not heard of holds the old figure
+                folder.trial(evaluation.key).outcome(None).unlink(missing_ok=True)
+        settings = store.get_meta("settings") or {}
         store.set_meta("settings", {**settings, "devices": {profile.name: profile.protocol}})
     say(f"{len(evaluations)} latencies that were measured beside trainings are replaced by predictions")

@@ -62,7 +62,8 @@ def print_architecture(architecture: Architecture, num_classes: int, image_size:
         table.add_column(heading, justify="right")
     for index, layer in enumerate(graph.layers):
         steps, _, _ = trace(layer)
-        layer_params, layer_macs = map(sum, zip(*(step.cost for step in steps)))
+        layer_params = sum(step.cost[0] for step in steps)
+        layer_macs = sum(step.cost[1] for step in steps)
         what = ", ".join(
             f"{name}={value}" for name, value in layer.arguments.items() if name not in ("channels", "num_classes")
         )

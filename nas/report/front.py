@@ -24,6 +24,7 @@ HEADINGS = {
     "map50_95": "mAP50-95",
     "map50": "mAP50",
     "train_seconds": "training s",
+    "file_bytes": "file bytes",
     "peak_activation_bytes": "peak bytes",
     "latency_ms": "latency ms",
     "latency_iqr_ms": "its IQR ms",
@@ -175,7 +176,9 @@ def draw_front(run: Run, path: Path) -> None:
         )
     axes.set_xlabel(heading(run, x.metric))
     axes.set_ylabel(heading(run, y.metric))
-    axes.set_title(f"{run.directory.name}: {len(run.evaluations)} models evaluated, {len(members)} on the front")
+    axes.set_title(
+        f"{run.directory.resolve().name}: {len(run.evaluations)} models evaluated, {len(members)} on the front"
+    )
     axes.grid(alpha=0.25)
     axes.legend(loc="best", frameon=False)
     figure.savefig(path, dpi=130)

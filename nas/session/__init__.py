@@ -1,1 +1,1 @@
-"""One running search: what is next, what is open, where every outcome goes."""
+"""One running search: what is next, what is pending, where every outcome goes."""

@@ -58,6 +58,7 @@ def test_a_recipe_is_read_and_written():
         ([{"train": {"epochs": 3}}], "recipe: train: no field 'epochs' is known"),
         ([{"train": 3}], "recipe: the options of train must be a mapping, not 3"),
         (["export"], "recipe: export reads weights, which no step before it writes"),
+        (["train", "export", {"quantise": {"images": 0}}], "recipe: quantise: field images: 0: .* greater than 0"),
         (["train", "export", {"quantise": {"precision": "INT4"}}], "recipe: quantise: field precision: 'INT4'"),
         ([{"train": {}, "export": {}}], "recipe: no step"),
         ([7], "recipe: no step 7"),
@@ -81,15 +82,19 @@ def test_choices_of_a_recipe_are_checked():
             recipe_choices(recipe, choices)
 
 
-def test_the_key_covers_both(tiny):
+def test_an_architecture_s_key_covers_what_it_chooses_of_the_recipe(tiny, tmp_path):
+    from search_spaces.models import load_yaml, save_yaml
+
     space = YoloSpace().extended([Choice("quantise.precision", ["FP32", "INT8"])])
-    recipe = Recipe.read(FULL)
-    plain, full = Candidate(tiny), Candidate(tiny, recipe)
-    assert plain.key == tiny.key and full.key != tiny.key
-    values = tiny.to_dict()
-    made = [Candidate.of(space.architecture(**values, **{"quantise.precision": p}), recipe) for p in ("FP32", "INT8")]
-    assert [candidate.recipe.precision for candidate in made] == ["FP32", "INT8"]
-    assert len({plain.key, full.key, made[0].key, made[1].key}) == 4
+    made = [space.architecture(**tiny.to_dict(), **{"quantise.precision": p}) for p in ("FP32", "INT8")]
+    recipes = [Candidate.of(architecture, Recipe.read(FULL)).recipe for architecture in made]
+    assert [recipe.precision for recipe in recipes] == ["FP32", "INT8"]
+    assert len({tiny.key, made[0].key, made[1].key}) == 3
+    assert Candidate.of(tiny, Recipe.read(FULL)).recipe == Recipe.read(FULL)
+    # the network is the same, and so is what a model file says of it
+    assert made[0].network_values() == tiny.to_dict()
+    save_yaml(tmp_path / "model.yaml", made[1], 3)
+    assert load_yaml(tmp_path / "model.yaml")[0] == tiny
 
 
 def test_a_step_that_is_done_is_not_done_again(piece, tiny):
@@ -121,6 +126,13 @@ def test_a_step_is_done_again_when_anything_before_it_changed(piece, tiny, harm)
     assert (piece.directory / "times.txt").read_text() == "xx"
 
 
+def test_what_was_written_last_is_what_is_judged(piece):
+    piece.wrote("weights", piece.directory / "a")
+    piece.wrote("onnx", piece.directory / "b")
+    piece.wrote("weights", piece.directory / "c")
+    assert list(piece.artefacts.items()) == [("onnx", piece.directory / "b"), ("weights", piece.directory / "c")]
+
+
 class Until(Step):
     name = "until"
 
@@ -142,7 +154,7 @@ def test_what_is_judged_is_the_file_that_the_recipe_leaves(tiny, small_data, tmp
     files = artefacts_of(tmp_path)
     assert files["weights"].name == "best.pt" and files["onnx"].name == "model-int8.onnx"
     assert metrics["file_bytes"] == files["onnx"].stat().st_size < (tmp_path / "model.onnx").stat().st_size
-    assert {"map50_95", "map50", "train_seconds", "file_bytes"} == set(metrics)
+    assert {"map50_95", "map50", "train_seconds", "file_bytes"} == set(metrics) == set(evaluator.metrics)
     again = evaluator.evaluate(tiny, tmp_path)
     assert again == metrics  # its training seconds too, which no second training would have repeated
     judged = []
@@ -159,6 +171,8 @@ def test_latency_of_int8_is_not_taken_from_a_profile_of_fp32(board, small_data):
     half = [space.architecture(**{**sample, "quantise.precision": p}) for p in ("FP32", "INT8")]
     assert np.isfinite(evaluator.estimate(half[:1])["latency_ms"]).all()
     with pytest.raises(InputError, match="device profile board is of FP32 networks and the recipe makes INT8 ones"):
+        evaluator.estimate(half[1:])
+    with pytest.raises(InputError, match="device profile board is of one precision, and the recipe makes FP32 or INT8"):
         evaluator.estimate(half)
 
 

@@ -84,6 +84,7 @@ def test_the_same_seed_is_the_same_simulation():
     assert first.events == second.events
 
 
+@pytest.mark.slow
 def test_a_thousand_workers_take_seconds():
     report = run([SimulatedWorker()] * 1000, max_evaluations=1500)
     assert len(report.evaluations) == 1500 and report.real_seconds < 60

@@ -55,6 +55,7 @@ def test_boxes_hold_ink_and_nothing_is_inked_outside_them():
         assert boxes and not (changed & ~covered).any()
 
 
+@pytest.mark.slow
 def test_processes_that_race_end_with_one_whole_dataset(tmp_path):
     code = (
         "from pathlib import Path; from evaluators.data.digits import *\n"

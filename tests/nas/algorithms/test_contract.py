@@ -101,6 +101,7 @@ def few_pools(monkeypatch):
     monkeypatch.setattr("nas.algorithms.algorithm.POOLS", 2)
 
 
+@pytest.mark.slow
 def test_a_bound_that_no_yolo_meets_names_the_nearest(make, few_pools):
     from evaluators import complexity
 

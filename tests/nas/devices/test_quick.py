@@ -7,7 +7,7 @@ import pytest
 from evaluators.latency import agent
 from evaluators.runtimes import runtime
 from nas.devices import quick
-from search_spaces import Choice, YoloSpace
+from search_spaces import Choice, InputError, YoloSpace
 
 SPACE = YoloSpace().restrict({"image_size": [64, 96], "neck": ["PAN"]})
 
@@ -61,6 +61,24 @@ def test_another_question_is_another_profile(measured, other):
     quick.quick_profile(SPACE, 4, print)
     quick.quick_profile(asked.pop("space"), asked.pop("num_classes"), print, **asked)
     assert len(measured) == 2
+
+
+def test_a_space_of_few_architectures_and_too_many_threads(measured):
+    few = SPACE.restrict({c.name: [c.values[0]] for c in SPACE.choices if c.name != "image_size"})
+    quick.quick_profile(few, 4, print)
+    assert few.size == 2 and measured[0].restrict == {"image_size": [64, 96]}
+    with pytest.raises(InputError, match="latency_threads 10000: this process may use"):
+        quick.quick_profile(SPACE, 4, print, threads=10_000)
+
+
+def test_the_ends_of_the_image_sizes_are_among_what_is_measured():
+    from nas.devices.make import Plan, _covering
+
+    plan, space = Plan(count=6), YoloSpace().restrict({"image_size": [64, 128, 256]})
+    middle = [space.sample(seed).replace(image_size=128) for seed in range(6)]
+    chosen = _covering(middle, space, plan)
+    assert len(chosen) == 6 and {a["image_size"] for a in chosen} == {64, 128, 256} and chosen[:4] == middle[:4]
+    assert _covering(chosen, space, plan) == chosen
 
 
 def test_one_that_is_not_true_any_more_is_measured_anew(measured, monkeypatch, tmp_path):

@@ -44,6 +44,13 @@ def test_a_changed_configuration_survives_its_file(tmp_path):
         ({"image_size": 100}, "image_size 100 must be a multiple of 32"),
         ({"name": "../x"}, "field name: '../x': must be a plain folder name"),
         ({"space": "resnet"}, "field space: 'resnet': .*yolo"),
+        ({"scheduler": "slurm"}, "field scheduler: 'slurm': must be fifo or halving"),
+        ({"recipe": ["export"]}, "recipe: export reads weights, which no step before it writes"),
+        ({"recipe": ["train", "export"], "image_size": 128}, "image_size: what a recipe exports is of each"),
+        (
+            {"recipe": ["train", "export", "quantise"], "recipe_choices": {"quantise.precision": ["FP32", "INT8"]}},
+            "recipe_choices: makes models in FP32 or INT8, and a latency is predicted for one precision",
+        ),
         ({"executor": "slurm"}, "field executor"),
     ],
 )

@@ -281,6 +281,7 @@ def test_one_folder_one_run(tmp_path):
         search(SPACE, evaluate, OBJECTIVES, max_evaluations=2, directory=tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_two_searches_on_one_folder_the_second_is_refused(tmp_path):
     def nested(architecture):
         with pytest.raises(InputError, match="in use by another search"):

@@ -109,6 +109,7 @@ def test_a_search_goes_on_from_where_each_evaluation_paused(tmp_path):
     assert best in [e.architecture["a"] for e in run.evaluations]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["random", "surrogate"])
 def test_interrupted_and_resumed_it_ends_like_the_uninterrupted(tmp_path, algorithm):
     options = {"max_evaluations": 8, "algorithm": algorithm, "seed": 2}

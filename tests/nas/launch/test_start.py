@@ -1,0 +1,68 @@
+"""The search from start to end: what is done for a run of an earlier version, and what is refused before it takes time."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from nas import load_run, pick
+from nas.launch.start import _check_predictable, _predict_again
+from nas.storage.folder import RunFolder
+from nas.storage.store import Store
+from search_spaces import InputError, YoloSpace
+
+OLD = Path(__file__).parents[2] / "data" / "run-0.1.0"
+
+
+@pytest.fixture
+def old_run(tmp_path):
+    """A run of version 0.1.0, which measured latency beside its trainings."""
+    return Path(shutil.copytree(OLD, tmp_path / "run"))
+
+
+def test_a_run_that_measured_beside_its_trainings_gets_predictions(old_run, board):
+    before = {e.key: e.metrics for e in load_run(old_run).evaluations}
+    said = []
+    for _ in range(2):  # once more, as after a power cut in the middle
+        _predict_again(RunFolder(old_run), YoloSpace(), board, 4, said.append)
+    run = load_run(old_run)
+    assert run.profiles == [board] and said[1:] == [
+        f"{len(before)} latencies that were measured beside trainings are replaced by predictions"
+    ]
+    assert list(run.settings["devices"]) == ["board"]
+    values, lows, highs = board.predict([e.architecture for e in run.evaluations], 4)
+    for e, value, low, high in zip(run.evaluations, values, lows, highs):
+        found = (e.metrics["latency_ms"], e.metrics["latency_low_ms"], e.metrics["latency_high_ms"])
+        assert found == pytest.approx((value, low, high))
+        # what was measured undisturbed is kept beside it
+        assert e.metrics["latency_measured_ms"] == before[e.key]["latency_ms"] and "latency_iqr_ms" in before[e.key]
+        assert e.metrics["map50_95"] == before[e.key]["map50_95"]
+    assert pick(old_run, max_latency_ms=1e4).key in before
+
+
+def test_one_that_was_judged_on_rungs_cannot_and_says_what_can(old_run):
+    folder = RunFolder(old_run)
+    with Store.open(folder.store, YoloSpace()) as store:
+        store.set_meta("settings", {**store.get_meta("settings"), "fidelities": [1, 3]})
+    with pytest.raises(InputError, match="judged them on rungs; begin a new run with --start-from"):
+        _check_predictable(folder, YoloSpace())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"algorithm_options": {"seed": 3}}, "algorithm 'surrogate' has no option 'seed': the search sets it itself"),
+        ({"scheduler_options": {"always": ["x"]}}, "the scheduler has no option 'always': the search sets it itself"),
+        ({"algorithm_options": {"inital": 3}}, "algorithm 'surrogate' has no option 'inital'; it has initial"),
+    ],
+)
+def test_options_that_are_not_the_user_s_to_give_are_named(tmp_path, small_data, options, message):
+    from rich.console import Console
+
+    from nas.launch.config import SearchConfig
+    from nas.launch.start import start
+
+    config = SearchConfig(directory=str(tmp_path / "run"), data=str(small_data), executor="here", **options)
+    with pytest.raises(InputError, match=message):
+        start(config, Console(quiet=True))
+    assert not (tmp_path / "run").exists()
