@@ -14,17 +14,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from machine import describe
 
 HEAVY = ("torch", "ultralytics", "ray", "scipy", "matplotlib", "pandas", "sklearn")
 
 
-def imports(command: list[str], environment: dict[str, str]) -> tuple[float, set[str]]:
+def imports(command: list[str], **where: Any) -> tuple[float, set[str]]:
     """(milliseconds of all imports together, names of the modules)."""
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", *command], capture_output=True, text=True, env=environment
-    )
+    done = subprocess.run([sys.executable, "-X", "importtime", *command], capture_output=True, text=True, **where)
     rows = [
         line.split("|") for line in done.stderr.splitlines() if line.startswith("import time:") and "[us]" not in line
     ]
@@ -37,21 +36,22 @@ def main() -> None:
     parser.add_argument("--root", default=str(Path(__file__).parents[1]), help="checkout whose commands are timed")
     parser.add_argument("--repeats", type=int, default=7)
     args = parser.parse_args()
-    environment = {**os.environ, "PYTHONPATH": args.root}
+    run = Path(args.run).resolve()
+    where = {"env": {**os.environ, "PYTHONPATH": args.root}, "cwd": args.root}  # which comes first on the path
     print(describe())
     print(f"{args.repeats} repeats: minimum (median)")
     print(f"{'command':34} {'whole ms':>14} {'imports ms':>14} {'modules':>8}  heavy ones")
-    for words in ("--help", f"status {args.run}", f"front {args.run}", f"pick {args.run} --max-latency-ms 1000"):
+    for words in ("--help", f"status {run}", f"front {run}", f"pick {run} --max-latency-ms 1000"):
         command = ["-m", "nas.cli", *words.split()]
         walls, sums, names = [], [], set()
         for _ in range(args.repeats):
             began = time.perf_counter()
-            subprocess.run([sys.executable, *command], capture_output=True, env=environment, check=True)
+            subprocess.run([sys.executable, *command], capture_output=True, check=True, **where)
             walls.append(1000 * (time.perf_counter() - began))
-            took, names = imports(command, environment)
+            took, names = imports(command, **where)
             sums.append(took)
         heavy = ", ".join(name for name in HEAVY if name in names) or "none"
-        shown = words.replace(args.run, "RUN")
+        shown = words.replace(str(run), "RUN")
         figures = [f"{min(values):.0f} ({statistics.median(values):.0f})" for values in (walls, sums)]
         print(f"{shown:34} {figures[0]:>14} {figures[1]:>14} {len(names):8}  {heavy}", flush=True)
 

@@ -19,20 +19,19 @@ from .make import Plan, Say, make_profile
 
 NAME = "this-machine"
 RUNTIME = "onnxruntime"  # what every installation has
-COUNT = 18  # models: more of them take longer than a small search should wait
 
 
 def quick_profile(
-    space: SearchSpace, num_classes: int, say: Say, *, threads: int = 1, precision: str = "FP32", count: int = COUNT
+    space: SearchSpace, num_classes: int, say: Say, *, count: int, threads: int = 1, precision: str = "FP32"
 ) -> DeviceProfile:
     """The profile of this machine for the architectures of `space`, from the cache where it has one that is still true.
 
     Args:
         space: of a model family, restricted as it will be searched: its image sizes are those that are measured.
         num_classes: of the networks.
+        count: models to measure; about 4 seconds each on an idle machine.
         threads: of ONNX Runtime.
         precision: FP32, or INT8, which is calibrated with the built-in scenes: only time counts.
-        count: models to measure.
 
     Raises:
         InputError: too few models could be measured.

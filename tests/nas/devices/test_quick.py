@@ -31,8 +31,8 @@ def measured(board, tmp_path, monkeypatch):
 
 def test_it_is_measured_once_for_the_space_as_it_is_searched(measured):
     said = []
-    first = quick.quick_profile(SPACE, 4, said.append)
-    again = quick.quick_profile(SPACE, 4, said.append)
+    first = quick.quick_profile(SPACE, 4, said.append, count=18)
+    again = quick.quick_profile(SPACE, 4, said.append, count=18)
     assert first == again and len(measured) == 1 and first.name == "this-machine"
     (plan,) = measured
     assert plan.restrict == {"image_size": [64, 96], "neck": ["PAN"]} and plan.num_classes == 4 and plan.count == 18
@@ -42,8 +42,8 @@ def test_it_is_measured_once_for_the_space_as_it_is_searched(measured):
 
 
 def test_choices_of_a_recipe_do_not_change_what_is_measured(measured):
-    quick.quick_profile(SPACE, 4, print)
-    quick.quick_profile(SPACE.extended([Choice("quantise.precision", ["FP32", "INT8"])]), 4, print)
+    quick.quick_profile(SPACE, 4, print, count=18)
+    quick.quick_profile(SPACE.extended([Choice("quantise.precision", ["FP32", "INT8"])]), 4, print, count=18)
     assert len(measured) == 1
 
 
@@ -57,18 +57,18 @@ def test_choices_of_a_recipe_do_not_change_what_is_measured(measured):
     ],
 )
 def test_another_question_is_another_profile(measured, other):
-    asked = {"space": SPACE, "num_classes": 4, **other}
-    quick.quick_profile(SPACE, 4, print)
+    asked = {"space": SPACE, "num_classes": 4, "count": 18, **other}
+    quick.quick_profile(SPACE, 4, print, count=18)
     quick.quick_profile(asked.pop("space"), asked.pop("num_classes"), print, **asked)
     assert len(measured) == 2
 
 
 def test_a_space_of_few_architectures_and_too_many_threads(measured):
     few = SPACE.restrict({c.name: [c.values[0]] for c in SPACE.choices if c.name != "image_size"})
-    quick.quick_profile(few, 4, print)
+    quick.quick_profile(few, 4, print, count=18)
     assert few.size == 2 and measured[0].restrict == {"image_size": [64, 96]}
     with pytest.raises(InputError, match="latency_threads 10000: this process may use"):
-        quick.quick_profile(SPACE, 4, print, threads=10_000)
+        quick.quick_profile(SPACE, 4, print, count=18, threads=10_000)
 
 
 def test_the_ends_of_the_image_sizes_are_among_what_is_measured():
@@ -82,13 +82,13 @@ def test_the_ends_of_the_image_sizes_are_among_what_is_measured():
 
 
 def test_one_that_is_not_true_any_more_is_measured_anew(measured, monkeypatch, tmp_path):
-    quick.quick_profile(SPACE, 4, print)
+    quick.quick_profile(SPACE, 4, print, count=18)
     (path,) = (tmp_path / "profiles").iterdir()
     path.write_text("{")
-    quick.quick_profile(SPACE, 4, print)
+    quick.quick_profile(SPACE, 4, print, count=18)
     assert len(measured) == 2
     monkeypatch.setattr(agent, "device_name", lambda: "another machine")
-    quick.quick_profile(SPACE, 4, print)
+    quick.quick_profile(SPACE, 4, print, count=18)
     assert len(measured) == 3
 
 
