@@ -34,6 +34,7 @@ def test_a_checkpoint_with_all_our_blocks_gives_what_it_gave():
     assert architecture.key == kept["key"] and architecture["p3_block"] == "CSPPC" and architecture["neck"] == "AFPN"
 
 
+@pytest.mark.slow
 def test_ultralytics_loads_that_checkpoint():
     import numpy as np
     from ultralytics import YOLO

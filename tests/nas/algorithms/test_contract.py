@@ -119,6 +119,7 @@ def test_a_bound_that_no_yolo_meets_names_the_nearest(make, few_pools):
     assert named <= params([space.sample(rng) for _ in range(3000)])["params"].min()
 
 
+@pytest.mark.slow
 def test_a_tight_bound_that_random_draws_miss_is_met(make, few_pools):
     from evaluators import complexity
 
