@@ -30,6 +30,10 @@ def settings_kept(
         return sum(event.state == State.ASKED for event in Run(folder.path).events) if folder.exists else 0
 
     asked_before, is_new = asked(), not folder.exists
+    for profile in profiles:  # before anything is written
+        path = folder.device(profile.name)
+        if is_new and path.exists() and path.read_text(encoding="utf-8") != profile.to_json():
+            raise InputError(f"{path} exists and is another profile; name another folder for the run, or move it")
     made = [path for path in (folder.path.parent, folder.path, folder.devices) if not path.exists()]
     folder.path.mkdir(parents=True, exist_ok=True)
     before = {}  # file -> its text, None where there was none
@@ -39,8 +43,6 @@ def settings_kept(
     for profile in profiles:  # what the run's latencies mean must not change with a file elsewhere
         folder.devices.mkdir(exist_ok=True)
         path = folder.device(profile.name)
-        if is_new and path.exists() and path.read_text(encoding="utf-8") != profile.to_json():
-            raise InputError(f"{path} exists and is another profile; name another folder for the run, or move it")
         before[path] = _replace(path, profile.to_json())
     try:
         yield

@@ -126,6 +126,22 @@ def test_a_step_is_done_again_when_anything_before_it_changed(piece, tiny, harm)
     assert (piece.directory / "times.txt").read_text() == "xx"
 
 
+@pytest.mark.parametrize("name", ["../outside.bin", "/outside.bin", "link.bin", ".."])
+def test_a_record_names_nothing_outside_of_its_folder(piece, tiny, name):
+    run_steps(Candidate(tiny, Recipe((Counted(),))), piece)
+    outside = piece.directory.parent / "outside.bin"
+    outside.write_bytes(b"w")
+    (piece.directory / "link.bin").symlink_to(outside)
+    record = json.loads((piece.directory / RECORD).read_text())
+    record[0]["artefacts"]["weights"]["name"] = (
+        name.replace("/outside", str(outside.with_suffix(""))) if name[0] == "/" else name
+    )
+    (piece.directory / RECORD).write_text(json.dumps(record))
+    assert artefacts_of(piece.directory) == {}
+    run_steps(Candidate(tiny, Recipe((Counted(),))), piece)
+    assert (piece.directory / "times.txt").read_text() == "xx" and outside.read_bytes() == b"w"
+
+
 def test_what_was_written_last_is_what_is_judged(piece):
     piece.wrote("weights", piece.directory / "a")
     piece.wrote("onnx", piece.directory / "b")

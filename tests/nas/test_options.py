@@ -28,7 +28,7 @@ def test_options_are_those_of_the_class_and_of_what_it_builds_on():
 
 @pytest.mark.parametrize("given", [{}, {"size": 3}, {"rate": 1}, {"rate": 0.1, "keep": 0.2}, {"keep": None}])
 def test_right_ones_pass(given):
-    check_options("it", Leaf, Base, given)
+    assert check_options("it", Leaf, Base, given) is None
 
 
 @pytest.mark.parametrize(

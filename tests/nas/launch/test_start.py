@@ -69,3 +69,17 @@ def test_options_that_are_not_the_user_s_to_give_are_named(tmp_path, small_data,
     with pytest.raises(InputError, match=message):
         start(config, Console(quiet=True))
     assert not (tmp_path / "run").exists()
+
+
+def test_another_profile_in_the_folder_is_refused_before_anything_is_written(tmp_path, board):
+    from nas.launch.config import SearchConfig
+    from nas.launch.kept import settings_kept
+
+    (tmp_path / "devices").mkdir()
+    board.model_copy(update={"machine": "another board"}).save(tmp_path / "devices" / "board.json")
+    before = (tmp_path / "devices" / "board.json").read_bytes()
+    refused = pytest.raises(InputError, match="board.json exists and is another profile; name another folder")
+    with refused, settings_kept(SearchConfig(directory=str(tmp_path)), [board], print):
+        raise AssertionError("it went on")
+    assert [path.name for path in tmp_path.iterdir()] == ["devices"]
+    assert (tmp_path / "devices" / "board.json").read_bytes() == before
