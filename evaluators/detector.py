@@ -15,7 +15,8 @@ from search_spaces.errors import one_of
 from .accuracy.coco import score_detections
 from .accuracy.detections import detect, open_predictor
 from .complexity import complexity
-from .data import Dataset, coco_ground_truth, load_dataset
+from .data import Dataset, coco_ground_truth, dataset_identity, load_dataset, what_changed
+from .data.layout import SPLITS
 from .evaluator import Evaluator, metric_on
 from .latency.profile import DeviceProfile
 from .recipe import Candidate, Recipe, run_steps, training_only
@@ -77,6 +78,22 @@ class DetectorEvaluator(Evaluator):
         from .training.settings import check_settings
 
         check_settings(self.bench.settings)
+        for split in SPLITS:
+            self.bench.dataset.annotated(split)
+
+    def subject(self) -> dict[str, Any]:
+        return dataset_identity(self.bench.dataset)
+
+    def check_subject(self, before: Mapping[str, Any]) -> None:
+        now = self.subject()
+        try:
+            changed = what_changed(before, now)
+        except (KeyError, TypeError, ValueError):
+            changed = "what the run keeps of it cannot be read"
+        if changed is not None:
+            raise InputError(
+                f"data: {now['root']} is not the dataset that this run was made with: {changed}; put it back, or start a new run"
+            )
 
     def setup(self) -> None:
         self._read_truth()

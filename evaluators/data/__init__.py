@@ -6,6 +6,7 @@ from .coco_json import convert_coco
 from .dataset import Dataset, load_dataset
 from .errors import DatasetError
 from .ground_truth import coco_ground_truth
+from .identity import dataset_identity, what_changed
 from .voc import convert_voc
 
 __all__ = [
@@ -17,5 +18,7 @@ __all__ = [
     "coco_ground_truth",
     "convert_coco",
     "convert_voc",
+    "dataset_identity",
     "load_dataset",
+    "what_changed",
 ]

@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import random
 from copy import deepcopy
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
-from ultralytics.data import build_yolo_dataset
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils.torch_utils import strip_optimizer, unwrap_model
 
@@ -20,7 +18,7 @@ from search_spaces import Architecture, build_model
 from search_spaces.models import architecture_of
 
 from ..data import Dataset, load_dataset
-from ..locks import machine_lock
+from .annotated_data import AnnotatedData
 
 
 class DetectorTraining(DetectionTrainer):
@@ -66,13 +64,24 @@ class DetectorTraining(DetectionTrainer):
         return None
 
     def build_dataset(self, img_path: Any, mode: str = "train", batch: int | None = None) -> Any:
-        """Ultralytics' dataset, validated at exactly the image size: its default pads every validation image by half a
-        stride, which at 64 px means judging a network at 96 px."""
-        # Parallel trials share the folder where Ultralytics writes its cache of labels, which it does not do atomically.
-        name = sha256(str(self.data["path"]).encode()).hexdigest()[:16]
-        with machine_lock(f"labels-{name}"):
-            stride = int(unwrap_model(self.model).stride.max())
-            return build_yolo_dataset(self.args, img_path, batch, self.data, mode=mode, rect=False, stride=stride)
+        """The images and boxes that were checked and are judged, validated at exactly the image size: Ultralytics' default
+        pads every validation image by half a stride, which at 64 px means judging a network at 96 px."""
+        assert self.dataset is not None  # since `get_dataset`
+        trains = mode == "train"
+        return AnnotatedData(
+            self.dataset.annotated("train" if trains else "val"),
+            fraction=self.args.fraction if trains else 1.0,
+            imgsz=self.args.imgsz,
+            batch_size=batch,
+            augment=trains,
+            hyp=self.args,
+            cache=self.args.cache or None,
+            single_cls=self.args.single_cls or False,
+            classes=self.args.classes,
+            stride=int(unwrap_model(self.model).stride.max()),
+            prefix=f"{mode}: ",
+            data=self.data,
+        )
 
     def pause_after(self, epoch: int, path: Path) -> None:
         """Stop when `epoch` epochs are done, validated, and leave everything that the next one needs at `path`.
