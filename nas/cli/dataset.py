@@ -29,7 +29,7 @@ def check(data: Annotated[str, typer.Argument(metavar="DATA", help="digits, a da
 @app.command(
     cls=Command,
     epilog=examples(
-        "evoyolo dataset convert voc VOCdevkit/VOC2012 voc",
+        "evoyolo dataset convert voc VOCdevkit/VOC2012 converted",
         "evoyolo dataset convert coco train.json:val.json converted",
     ),
 )
@@ -37,9 +37,7 @@ def convert(
     format: Annotated[Literal["voc", "coco"], typer.Argument(metavar="FORMAT", help="voc or coco")],
     source: Annotated[
         str,
-        typer.Argument(
-            metavar="SOURCE", help="VOC folder (Annotations, JPEGImages, ImageSets), or train.json:val.json"
-        ),
+        typer.Argument(metavar="SOURCE", help="folder with XML as VOC or labelImg write it, or train.json:val.json"),
     ],
     output: Annotated[str, typer.Argument(metavar="OUTPUT", help="folder to write")],
 ) -> None:

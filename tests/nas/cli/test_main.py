@@ -251,7 +251,7 @@ def test_datasets_are_checked_and_converted(tmp_path, small_data, capsys):
     assert main(["dataset", "check", str(small_data)]) == 0
     assert "train: 16 images" in capsys.readouterr().out
     assert main(["dataset", "convert", "voc", str(tmp_path), str(tmp_path / "out")]) == 1
-    assert "has no train.txt and val.txt" in capsys.readouterr().err
+    assert "has no annotations (.xml)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
