@@ -47,9 +47,12 @@ class Choice:
     def index(self, value: object) -> int:
         """Position of `value`; InputError when it is not one of the values."""
         try:
-            return self._index[value]
-        except (KeyError, TypeError):
-            raise InputError(f"choice {self.name!r} cannot be {value!r}; it can be {one_of(self.values)}") from None
+            position = self._index[value]
+        except (KeyError, TypeError):  # none of them, or nothing that could be
+            position = -1
+        if position < 0 or isinstance(value, bool) != isinstance(self.values[position], bool):  # True equals 1
+            raise InputError(f"choice {self.name!r} cannot be {value!r}; it can be {one_of(self.values)}")
+        return position
 
     def __repr__(self) -> str:
         condition = f", when={self.when}" if self.when else ""
