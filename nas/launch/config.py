@@ -55,6 +55,7 @@ RESUMABLE = (
     "max_concurrent",
     "batch_evaluations",
     "training_device",
+    "data",  # its place: that it holds the same images and labels is checked
 )
 
 
@@ -77,7 +78,9 @@ class SearchConfig(BaseModel):
     )
 
     data: DataText = Field(
-        "digits", description="digits (built in), an Ultralytics data.yaml, or COCO json (train.json:val.json)"
+        "digits",
+        description="digits (built in), an Ultralytics data.yaml or the folder that holds it, COCO json (train.json:val.json), or a "
+        "folder of Pascal VOC XML",
     )
     epochs: Positive = Field(6, description="epochs of training per architecture")
     image_size: Whole | None = Field(

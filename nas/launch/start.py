@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from evaluators.data import Dataset, check_dataset, load_dataset
+from evaluators.data import Dataset, absolute_source, check_dataset, load_dataset
 from evaluators.detector import DetectorEvaluator
 from evaluators.evaluator import metric_and_device
 from evaluators.latency.profile import DeviceProfile
@@ -74,9 +74,13 @@ def resume(directory: str | Path, console: Console, **changes: object) -> Run | 
     kept = [str(folder.device(profile.name)) for profile in run.profiles]
     config = load_config(folder.config, **{**changes, "directory": str(directory), "device": kept})
     before = run.settings.get("config", {})
+    free = {*RESUMABLE, "name", "directory", "device"}
+    with Store.open(folder.store, read_only=True) as store:
+        if store.get_meta("subject") is None:  # of an earlier version: the dataset could not be told from another
+            free.discard("data")
     for name, value in json.loads(json.dumps(config.to_dict())).items():
         # a run of an earlier version may lack a field
-        if name not in (*RESUMABLE, "name", "directory", "device") and before.get(name, value) != value:
+        if name not in free and before.get(name, value) != value:
             raise InputError(
                 f"{folder.config}: field {name}: is {value!r}, and what this run holds was made with {before[name]!r}; "
                 "put it back, or start a new run"
@@ -89,6 +93,8 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
         console.print(text, highlight=False, soft_wrap=True, markup=False)
 
     directory, profiles = config.run_directory, config.profiles
+    # workers, and whoever resumes the run, may be in another folder
+    config = config.model_copy(update={"data": absolute_source(config.data)})
     dataset = load_dataset(config.data)
     say(f"dataset {dataset.name}: {check_dataset(dataset)}")
     space, references = config.make_space(), config.reference_architectures()
