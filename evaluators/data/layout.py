@@ -127,7 +127,8 @@ def write_layout(folder: Path, found: AnnotatedImages, *, link: bool = False) ->
                 path.write_text("".join(regions), encoding="utf-8")
                 crowds[split] += len(regions)
     counts[CROWDS] = sum(crowds.values())
-    notes = (*found.notes, *_shared(found.splits), *(f"{count:,} {what}" for what, count in counts.items() if count))
+    shared = [] if link else _shared(found.splits)  # who loads the dataset sees it by the links
+    notes = (*found.notes, *shared, *(f"{count:,} {what}" for what, count in counts.items() if count))
     (folder / NOTES).write_text(json.dumps(notes, indent=1), encoding="utf-8")
     content = {**{split: f"images/{split}" for split in found.splits}, "names": dict(enumerate(found.names))}
     (folder / "data.yaml").write_text(to_yaml(content), encoding="utf-8")

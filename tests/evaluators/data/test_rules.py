@@ -1,6 +1,7 @@
 """The table of docs/datasets.md: every row is built, and what it says is what happens."""
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -189,6 +190,111 @@ BUILDERS = {
     "image-avif": lambda r: saved(r, ".avif", lambda i, p: i.save(p)),
     "image-heic": lambda r: extra(r, "1.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"),
     "image-huge": huge,
+}
+
+
+
+
+def annotation(**fields):
+    return {"id": 1, "image_id": 1, "category_id": 1, "bbox": [5, 5, 20, 20], "area": 400, "iscrowd": 0, **fields}
+
+
+def coco(root, annotations=None, categories=({"id": 1, "name": "a"},), split=("train", "val"), **of_image):
+    """Two images in each split, with one json of each; the second image has no annotation."""
+    names = []
+    for name in split:
+        files = [picture(root / name / f"{name}{i}.jpg") for i in range(2)]
+        images = [{"id": i + 1, "file_name": file.name, **of_image} for i, file in enumerate(files)]
+        document = {"images": images, "annotations": annotations or [annotation()], "categories": list(categories)}
+        names.append(root / name / f"{name}.json")
+        names[-1].write_text(json.dumps(document))
+    return ":".join(map(str, names))
+
+
+def one_coco(root):
+    files = [picture(root / f"{i}.jpg") for i in range(8)]
+    images = [{"id": i, "file_name": file.name} for i, file in enumerate(files)]
+    document = {"images": images, "annotations": [annotation(image_id=i) for i in range(8)]}
+    (root / "all.json").write_text(json.dumps({**document, "categories": [{"id": 1, "name": "a"}]}))
+    return str(root / "all.json")
+
+
+def backslash(root):
+    source = coco(root)
+    for split in ("train", "val"):
+        (root / split / "sub").mkdir()
+        (root / split / f"{split}0.jpg").rename(root / split / "sub" / f"{split}0.jpg")
+        file = root / split / f"{split}.json"
+        file.write_text(file.read_text().replace(f"{split}0.jpg", f"sub\\\\{split}0.jpg"))
+    return source
+
+
+def roboflow_folder(root):
+    coco(root, split=("train", "valid"))
+    for split in ("train", "valid"):
+        (root / split / f"{split}.json").rename(root / split / "_annotations.coco.json")
+    return root
+
+
+def xml(name="king", box=(5, 6, 30, 40)):
+    corners = "".join(f"<{tag}>{value}</{tag}>" for tag, value in zip(("xmin", "ymin", "xmax", "ymax"), box or ()))
+    inner = f"<bndbox>{corners}</bndbox>" if box else ""
+    return f"<annotation><object><name>{name}</name>{inner}</object></annotation>"
+
+
+def voc_beside(root, splits=("train", "test"), text=None, pictures=True):
+    for split in splits:
+        for i in range(3):
+            (root / split).mkdir(parents=True, exist_ok=True)
+            if pictures:
+                picture(root / split / f"{i}.JPG", format="JPEG")
+            (root / split / f"{i}.xml").write_text(text or xml())
+    return root
+
+
+def voc_lists(root):
+    (root / "Annotations").mkdir(parents=True)
+    (root / "ImageSets" / "Main").mkdir(parents=True)
+    for split, flag in (("train", " 1"), ("val", "  -1")):
+        picture(root / "JPEGImages" / f"{split}0.jpg")
+        (root / "Annotations" / f"{split}0.xml").write_text(xml())
+        (root / "ImageSets" / "Main" / f"{split}.txt").write_text(f"{split}0{flag}\n")
+    return root
+
+
+A, B = {"id": 1, "name": "a"}, {"id": 2, "name": "b"}
+PROJECT = {"id": 0, "name": "animals", "supercategory": "none"}
+WITHOUT_BOX = {k: v for k, v in annotation(segmentation=[[5, 5, 20, 5, 20, 20]]).items() if k != "bbox"}
+BUILDERS |= {
+    "coco-two-of-one-name": lambda r: coco(
+        r, categories=[{**PROJECT, "name": "raccoon"}, {"id": 1, "name": "raccoon", "supercategory": "raccoon"}]
+    ),
+    "coco-empty-supercategory": lambda r: coco(
+        r, categories=[PROJECT, {"id": 1, "name": "raccoon", "supercategory": "animals"}]
+    ),
+    "coco-two-used-of-one-name": lambda r: coco(r, [annotation(), annotation(category_id=2)], [A, {**B, "name": "a"}]),
+    "coco-unused-class": lambda r: coco(r, categories=[A, B]),
+    "coco-all-crowd": lambda r: coco(r, [annotation(iscrowd=1)]),
+    "coco-some-crowd": lambda r: coco(r, [annotation(), annotation(iscrowd=1, bbox=[30, 5, 30, 40])]),
+    "coco-category-float": lambda r: coco(r, [annotation(category_id=1.0)], [{"id": 1.0, "name": "a"}]),
+    "coco-category-text": lambda r: coco(r, [annotation(category_id="1")], [{"id": "1", "name": "a"}]),
+    "coco-category-unknown": lambda r: coco(r, [annotation(category_id=7)]),
+    "coco-segmentation-only": lambda r: coco(r, [WITHOUT_BOX]),
+    "coco-backslash": backslash,
+    "coco-partly-outside": lambda r: coco(r, [annotation(bbox=[50, 5, 40, 20])]),
+    "coco-negative-width": lambda r: coco(r, [annotation(), annotation(bbox=[20, 5, -5, 20])]),
+    "coco-duplicate": lambda r: coco(r, [annotation(), annotation(id=2)]),
+    "coco-resized": lambda r: coco(r, width=128, height=96),
+    "coco-other-shape": lambda r: coco(r, width=48, height=64),
+    "coco-one-file": one_coco,
+    "coco-image-missing": lambda r: coco(r, file_name="none.jpg"),
+    "coco-roboflow-folder": roboflow_folder,
+    "voc-lists": voc_lists,
+    "voc-beside": voc_beside,
+    "voc-one-folder": lambda r: voc_beside(r, ["."]),
+    "voc-no-picture": lambda r: voc_beside(r, pictures=False),
+    "voc-no-box": lambda r: voc_beside(r, text=xml(box=None)),
+    "voc-bomb": lambda r: voc_beside(r, text='<!DOCTYPE a [<!ENTITY x "y">]><annotation>&x;</annotation>'),
 }
 
 
