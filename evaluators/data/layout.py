@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -193,8 +194,9 @@ def _rows(boxes: Sequence[Box], size: tuple[int, int], index: Mapping[str, int],
 def _free_name(path: Path, taken: set[str]) -> str:
     """A name for the files of an image that no other image of its split has, on any file system, and that none hides."""
     stem = path.stem.lstrip(".") or "image"
-    numbered = (f"{path.parent.name}-{stem}-{i}" for i in range(2, len(taken) + 3))
-    name = next(n for n in (stem, f"{path.parent.name}-{stem}", *numbered) if n.casefold() not in taken)
+    longer = f"{path.parent.name}-{stem}"
+    names = itertools.chain((stem, longer), (f"{longer}-{i}" for i in itertools.count(2)))
+    name = next(name for name in names if name.casefold() not in taken)
     taken.add(name.casefold())
     return name
 

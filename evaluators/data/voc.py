@@ -22,7 +22,7 @@ from .layout import SPLIT_NOTE, SPLITS, AnnotatedImage, AnnotatedImages, Box, Co
 # Folders whose names say what is in them, and those that say of which split it is
 CONTENTS = ("annotations", "annotation", "xml", "xmls", "labels", "jpegimages", "images", "image", "imgs", "img")
 SPLIT_FOLDERS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-DEEPEST = 8  # folders in one another; links may go in circles
+DEEPEST = 8  # folders in one another
 
 Key = tuple[str, ...]  # the path of an image or annotation without the folders that say what it is, and without suffix
 
@@ -85,8 +85,13 @@ def _read_voc(source: Path) -> AnnotatedImages:
 # -- which files there are ----------------------------------------------------------------------------------------
 
 
-def _files(folder: Path, key: Key = (), anywhere: bool = False) -> Iterator[tuple[Key, Path]]:
+def _files(
+    folder: Path, key: Key = (), anywhere: bool = False, above: tuple[str, ...] = ()
+) -> Iterator[tuple[Key, Path]]:
     """The annotations and images of a folder, in no order; of unknown folders only those within known ones."""
+    real = os.path.realpath(folder)
+    if real in above or len(above) > DEEPEST:  # links may go in circles
+        return
     try:
         entries = list(os.scandir(folder))
     except OSError as error:
@@ -97,11 +102,11 @@ def _files(folder: Path, key: Key = (), anywhere: bool = False) -> Iterator[tupl
             continue
         if path.suffix.lower() in (".xml", *SUFFIXES) and entry.is_file():
             yield (*key, path.stem), path
-        elif len(key) < DEEPEST and entry.is_dir():
+        elif entry.is_dir():
             if name.lower() in CONTENTS:
-                yield from _files(path, key, True)
+                yield from _files(path, key, True, (*above, real))
             elif anywhere or name.lower() in SPLIT_FOLDERS:
-                yield from _files(path, (*key, name), anywhere)
+                yield from _files(path, (*key, name), anywhere, (*above, real))
 
 
 @dataclass(frozen=True)
