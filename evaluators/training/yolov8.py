@@ -21,6 +21,7 @@ from search_spaces.models import architecture_of
 
 from ..data import Dataset, load_dataset
 from ..locks import machine_lock
+from .unpickling import read_pickle
 
 
 class DetectorTraining(DetectionTrainer):
@@ -115,7 +116,7 @@ class DetectorTraining(DetectionTrainer):
         super().resume_training(ckpt)
         if self.paused is None:
             return
-        state = torch.load(self.paused, map_location=self.device, weights_only=True)  # never executes code
+        state = read_pickle(self.paused, device=self.device)
         unwrap_model(self.model).load_state_dict(state["model"])
         self.ema.ema.load_state_dict(state["ema"])
         self.ema.updates = state["updates"]
