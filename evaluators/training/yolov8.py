@@ -19,6 +19,7 @@ from search_spaces.models import architecture_of
 
 from ..data import Dataset, load_dataset
 from .annotated_data import AnnotatedData
+from .unpickling import read_pickle
 
 
 class DetectorTraining(DetectionTrainer):
@@ -124,7 +125,7 @@ class DetectorTraining(DetectionTrainer):
         super().resume_training(ckpt)
         if self.paused is None:
             return
-        state = torch.load(self.paused, map_location=self.device, weights_only=True)  # never executes code
+        state = read_pickle(self.paused, device=self.device)
         unwrap_model(self.model).load_state_dict(state["model"])
         self.ema.ema.load_state_dict(state["ema"])
         self.ema.updates = state["updates"]

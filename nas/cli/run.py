@@ -110,6 +110,9 @@ def show(
         int | None, typer.Option(help="classes of the head (default: what the file says, or 80)")
     ] = None,
     image_size: Annotated[int | None, typer.Option(help="pixels (default: the architecture's own)")] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="load a checkpoint that holds others' code; it may do anything")
+    ] = False,
 ) -> None:
     """Explain an architecture layer by layer."""
     from search_spaces.graph import check_num_classes
@@ -119,5 +122,5 @@ def show(
 
     if classes is not None:
         check_num_classes(classes, "--classes")
-    found, own_classes = find_architecture(architecture)
+    found, own_classes = find_architecture(architecture, trust)
     print_architecture(found, classes or own_classes or 80, image_size, make_console())

@@ -18,10 +18,13 @@ from ..storage.folder import RunFolder
 from ..storage.run import load_run
 
 
-def find_architecture(text: str) -> tuple[Architecture, int | None]:
+def find_architecture(text: str, trust: bool = False) -> tuple[Architecture, int | None]:
     """An architecture from what a user writes, and the number of classes where it says one.
 
     `text` is a preset's name, RUN:KEY (the start of a key will do), a model file (.yaml) or a checkpoint (.pt).
+
+    Args:
+        trust: load a checkpoint with others' classes, which may run any code.
 
     Raises:
         InputError: it is none of them.
@@ -33,7 +36,7 @@ def find_architecture(text: str) -> tuple[Architecture, int | None]:
         architecture, content = load_yaml(text)
         return architecture, content.get("nc")
     if text.endswith(".pt"):
-        return checkpoint_architecture(text), len(load_checkpoint(text).names)
+        return checkpoint_architecture(text, trust=trust), len(load_checkpoint(text, trust=trust).names)
     directory, _, key = text.rpartition(":")
     if directory and RunFolder(directory).exists:
         run = load_run(directory)
