@@ -1,9 +1,8 @@
-"""Reading what users give, with one clear error; writing files that are there whole or not at all."""
+"""Reading what users give, with one clear error."""
 
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +42,3 @@ def read_json(path: str | Path, error: type[InputError] = InputError) -> Any:
         raise error(f"{path}, line {problem.lineno}: not valid JSON ({problem.msg}); is the file cut off?") from None
     except RecursionError:
         raise error(f"{path}: not valid JSON (nested too deeply)") from None
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replace the file at once, so that a reader or a crash never sees half of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)

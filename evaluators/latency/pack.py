@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from search_spaces import Architecture, build_model
-from search_spaces.files import write_text
+from search_spaces.writing import write_text
 
 from ..formats import export
 from ..runtimes import RUNTIMES

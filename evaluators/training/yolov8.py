@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from copy import deepcopy
 from hashlib import sha256
@@ -18,6 +17,7 @@ from ultralytics.utils.torch_utils import strip_optimizer, unwrap_model
 
 from search_spaces import Architecture, build_model
 from search_spaces.models import architecture_of
+from search_spaces.writing import replacing
 
 from ..data import Dataset, load_dataset
 from ..locks import machine_lock
@@ -103,9 +103,8 @@ class DetectorTraining(DetectionTrainer):
                 updates=trainer.ema.updates,
                 optimizer=trainer.optimizer.state_dict(),
             )
-            unfinished = path.with_suffix(".part")
-            torch.save(state, unfinished)
-            os.replace(unfinished, path)
+            with replacing(path) as unfinished:
+                torch.save(state, unfinished)
 
         state: dict[str, Any] = {}
         self.add_callback("on_train_epoch_end", stop)

@@ -25,8 +25,9 @@ from evaluators.latency.profile import DeviceProfile, check_name
 from evaluators.latency.results import read_results
 from search_spaces import Architecture, InputError, SearchSpace, build_model
 from search_spaces.definition import space_named
-from search_spaces.files import read_text, write_text
+from search_spaces.files import read_text
 from search_spaces.graph import check_image_size
+from search_spaces.writing import write_text
 
 from ..report.devices import Check
 

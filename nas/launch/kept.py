@@ -8,7 +8,7 @@ from pathlib import Path
 
 from evaluators.latency.profile import DeviceProfile
 from search_spaces import InputError
-from search_spaces.files import write_text
+from search_spaces.writing import write_text
 
 from ..storage.folder import RunFolder
 from ..storage.run import Run

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from evaluators import METRICS
 from evaluators.evaluator import metric_and_device, metric_on
-from search_spaces.files import write_text
+from search_spaces.writing import replacing, write_text
 
 from ..formatting import number
 from ..storage.run import Run
@@ -125,7 +125,7 @@ def write_front(run: Run, files: Mapping[str, Mapping[str, str]] | None = None) 
     write_text(run.folder.front_json, json.dumps(document, indent=1))
     names = columns(run, run.front)
     choices = [choice.name for choice in run.space.choices]
-    with open(run.folder.front_csv, "w", newline="", encoding="utf-8") as stream:
+    with replacing(run.folder.front_csv) as file, open(file, "w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(["key", "name", *names, *choices])
         for record in records:
@@ -181,5 +181,6 @@ def draw_front(run: Run, path: Path) -> None:
     )
     axes.grid(alpha=0.25)
     axes.legend(loc="best", frameon=False)
-    figure.savefig(path, dpi=130)
+    with replacing(path) as file:
+        figure.savefig(file, dpi=130)
     pyplot.close(figure)
