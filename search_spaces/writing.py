@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,6 +60,28 @@ def write_text(path: Path, text: str) -> None:
     """Replace the file at once by one with this text (UTF-8)."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder beside `path`, to be filled, that takes its place at once when the block ends well.
+
+    `path` is never seen half filled, not even after a power cut. An empty folder that is there is replaced.
+
+    Raises:
+        OSError: something else is there by then.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
+    temporary.mkdir()
+    try:
+        yield temporary
+        if hasattr(os, "sync"):  # all at once: there may be many thousand files
+            os.sync()
+        os.replace(temporary, path)
+        synchronise(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def own(path: Path, root: Path) -> Path:

@@ -101,6 +101,11 @@ class RunFolder:
         return self._own("front.png")
 
     @property
+    def written(self) -> Path:
+        """The record of what the run has written for people."""
+        return self._own(".written.json")
+
+    @property
     def exists(self) -> bool:
         """Whether the folder holds a run."""
         return self.store.exists()
