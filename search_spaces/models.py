@@ -18,6 +18,7 @@ from .families import DEFAULT, Family, family, family_of
 from .files import read_yaml
 from .graph import check_num_classes, lower
 from .space import Architecture, SearchSpace
+from .writing import write_text
 
 
 def model_yaml(architecture: Architecture, num_classes: int, names: Mapping[int, str] | None = None) -> dict[str, Any]:
@@ -82,7 +83,7 @@ def save_yaml(
 ) -> None:
     """Write the model file of `architecture`; `load_yaml` is the way back."""
     text = to_yaml(model_yaml(architecture, num_classes, names), default_flow_style=None)
-    Path(path).write_text(text, encoding="utf-8")
+    write_text(Path(path), text)
 
 
 def load_yaml(path: str | Path, space: SearchSpace | None = None) -> tuple[Architecture, dict[str, Any]]:

@@ -75,7 +75,9 @@ def _about_the_splits(dataset: Dataset) -> list[str]:
     for split in SPLITS:
         paths = getattr(dataset, split)
         if len(set(paths)) < len(paths):
-            notes.append(f"{split} lists {len(paths) - len(set(paths)):,} images more than once, and they count so often")
+            notes.append(
+                f"{split} lists {len(paths) - len(set(paths)):,} images more than once, and they count so often"
+            )
     trained = {os.path.realpath(path) for path in dataset.train}
     both = sum(os.path.realpath(path) in trained for path in dataset.val)
     if both:

@@ -61,7 +61,9 @@ class Dataset:
             paths = getattr(self, split)
             found = annotate(paths, self.num_classes, keypoint_numbers=self.keypoint_numbers, tell=tell)
             if not len(found.rows):
-                raise DatasetError(f"{self.yaml_path}: {split} has {len(paths)} images and not one box{_why_none(found)}")
+                raise DatasetError(
+                    f"{self.yaml_path}: {split} has {len(paths)} images and not one box{_why_none(found)}"
+                )
             kept[split] = found
         return kept[split]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from search_spaces.writing import new_folder
 
 
 def cache_directory() -> Path:
@@ -21,15 +21,9 @@ def whole_folder(root: Path) -> Iterator[Path]:
 
     Processes may race: each fills its own folder, the first to finish gives it its place, the others' are dropped.
     """
-    root.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
     try:
-        yield temporary
-        os.chmod(temporary, 0o755)  # mkdtemp's folders are for their owner alone
-        try:
-            os.replace(temporary, root)
-        except OSError:
-            if not (root / "data.yaml").exists():  # not another process that was faster
-                raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        with new_folder(root) as temporary:
+            yield temporary
+    except OSError:
+        if not (root / "data.yaml").exists():  # not another process that was faster
+            raise

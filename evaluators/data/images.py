@@ -130,7 +130,9 @@ def _unreadable(path: Path, error: Exception | None = None) -> DatasetError:
     if suffix in HEIF and find_spec("pi_heif") is None:
         return DatasetError(f"{path}: {suffix} images need the package pi-heif here, or another format such as JPEG")
     if suffix == ".avif" and not _reads_avif():
-        return DatasetError(f"{path}: this machine cannot decode {suffix}; Pillow 11.3 or later does, or save it as JPEG")
+        return DatasetError(
+            f"{path}: this machine cannot decode {suffix}; Pillow 11.3 or later does, or save it as JPEG"
+        )
     why = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
     return DatasetError(f"{path}: not an image that can be read{why}")
 

@@ -66,11 +66,15 @@ def read_crowds(image: Path, num_classes: int) -> np.ndarray:
     if path == label_path(image) or not path.exists():
         return np.zeros((0, 5))
     lines = enumerate(read_text(path, DatasetError).splitlines(), start=1)
-    rows = [_read_row(line.split(), f"{path}, line {n}", num_classes, 0, Counter()) for n, line in lines if line.strip()]
+    rows = [
+        _read_row(line.split(), f"{path}, line {n}", num_classes, 0, Counter()) for n, line in lines if line.strip()
+    ]
     return _cleaned(np.array(rows, float).reshape(-1, 5), Counter())
 
 
-def _read_row(words: list[str], where: str, num_classes: int, keypoint_numbers: int, repaired: Counter[str]) -> list[float]:
+def _read_row(
+    words: list[str], where: str, num_classes: int, keypoint_numbers: int, repaired: Counter[str]
+) -> list[float]:
     """One row as a box: class, and centre x, y, width and height, as they stand there."""
     text = " ".join(words[:6]) + (" ..." if len(words) > 6 else "")
     with_keypoints = keypoint_numbers > 0 and len(words) == 5 + keypoint_numbers

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from search_spaces import InputError
-from search_spaces.files import read_json, write_text
+from search_spaces.files import read_json
+from search_spaces.writing import write_text
 
 from .errors import DatasetError
 from .folders import cache_directory

@@ -14,7 +14,9 @@ from .errors import DatasetError
 from .voc import is_voc
 from .yaml_file import absolute
 
-TAKEN = "a dataset is digits, a data.yaml, a folder that holds one, COCO json (train.json:val.json), or a folder of VOC XML"
+TAKEN = (
+    "a dataset is digits, a data.yaml, a folder that holds one, COCO json (train.json:val.json), or a folder of VOC XML"
+)
 VALIDATION = ("val", "valid", "validation", "test")  # folders, the first that is there
 
 

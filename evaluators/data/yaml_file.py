@@ -87,7 +87,11 @@ def _names(path: Path, content: dict[str, Any]) -> tuple[str, ...]:
     if isinstance(names, list):
         names = dict(enumerate(names))
     numbered = {_whole(key): name for key, name in names.items()} if isinstance(names, dict) else {}
-    if not numbered or set(numbered) != set(range(len(names))) or not all(isinstance(n, str) for n in numbered.values()):
+    if (
+        not numbered
+        or set(numbered) != set(range(len(names)))
+        or not all(isinstance(n, str) for n in numbered.values())
+    ):
         given = reprlib.repr(content.get("names"))
         raise DatasetError(f"{path}: names must list the classes, numbered 0, 1, 2 and so on; it is {given}")
     ordered = [numbered[i] for i in range(len(numbered))]
@@ -115,7 +119,9 @@ def _keypoint_numbers(path: Path, content: dict[str, Any]) -> int:
     counts = [_whole(entry) for entry in shape] if isinstance(shape, list) else []
     points, numbers = counts if len(counts) == 2 else (None, None)
     if points is None or points < 1 or numbers not in (2, 3):
-        raise DatasetError(f"{path}: kpt_shape is {reprlib.repr(shape)}; it must be [keypoints, 2 or 3 numbers of each]")
+        raise DatasetError(
+            f"{path}: kpt_shape is {reprlib.repr(shape)}; it must be [keypoints, 2 or 3 numbers of each]"
+        )
     return points * numbers
 
 

@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from search_spaces import Architecture, InputError, SearchSpace
 from search_spaces.definition import space_named
 from search_spaces.errors import one_of
-from search_spaces.files import write_text
+from search_spaces.writing import write_text
 
 from .. import runtimes
 from . import agent

@@ -21,7 +21,7 @@ from ultralytics.utils import LOGGER
 
 from search_spaces import Architecture
 from search_spaces.families import Family, family_of
-from search_spaces.files import write_text
+from search_spaces.writing import move, write_text
 
 from ..data import Dataset
 from ..evaluator import EvaluationError
@@ -171,7 +171,7 @@ def train(
         raise EvaluationError(f"validation gave {metrics}")
     written = trainer.best if trainer.best.exists() else trainer.last
     checkpoint = directory / CHECKPOINT
-    os.replace(written, checkpoint)
+    move(written, checkpoint)
     if trainer.csv.exists():
         _keep_table(trainer.csv, directory / "results.csv")
     if until >= fidelity.epochs:
@@ -182,5 +182,6 @@ def train(
 
 def discard_pauses(directory: Path) -> None:
     """Remove the states from which a training could go on."""
-    for left in directory.glob(PAUSED.format("*")):
-        left.unlink()
+    for name in (PAUSED, f".*.{PAUSED}"):  # the second were being written when their process was killed
+        for left in directory.glob(name.format("*")):
+            left.unlink()

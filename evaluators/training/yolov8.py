@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from copy import deepcopy
 from pathlib import Path
@@ -16,6 +15,7 @@ from ultralytics.utils.torch_utils import strip_optimizer, unwrap_model
 
 from search_spaces import Architecture, build_model
 from search_spaces.models import architecture_of
+from search_spaces.writing import replacing
 
 from ..data import Dataset, load_dataset
 from .annotated_data import AnnotatedData
@@ -113,9 +113,8 @@ class DetectorTraining(DetectionTrainer):
                 updates=trainer.ema.updates,
                 optimizer=trainer.optimizer.state_dict(),
             )
-            unfinished = path.with_suffix(".part")
-            torch.save(state, unfinished)
-            os.replace(unfinished, path)
+            with replacing(path) as unfinished:
+                torch.save(state, unfinished)
 
         state: dict[str, Any] = {}
         self.add_callback("on_train_epoch_end", stop)

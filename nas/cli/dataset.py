@@ -19,7 +19,11 @@ app = group(
     cls=Command,
     epilog=examples("evoyolo dataset check my/data.yaml", "evoyolo dataset check train.json:val.json"),
 )
-def check(data: Annotated[str, typer.Argument(metavar="DATA", help="digits, a data.yaml or its folder, COCO json, a folder of VOC XML")]) -> None:
+def check(
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="digits, a data.yaml or its folder, COCO json, a folder of VOC XML")
+    ],
+) -> None:
     """Find missing images, broken labels, wrong boxes."""
     from evaluators.data import check_dataset, load_dataset
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -71,14 +72,15 @@ def init(
 ) -> None:
     """Write a commented file of settings."""
     from search_spaces import InputError
+    from search_spaces.writing import write_text
 
     from ..launch.config import commented_yaml
 
     file = Path(path)
-    if file.exists():
+    if os.path.lexists(file):
         raise InputError(f"{file} exists; it is left as it is")
     try:
-        file.write_text(commented_yaml(), encoding="utf-8")
+        write_text(file, commented_yaml())
     except OSError as error:
         raise InputError(f"{file}: cannot be written ({error.strerror})") from None
     print(f"wrote {file}; change it, then run `evoyolo search {file}`")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from rich.table import Table
 
 from evaluators.latency.profile import PROFILES, DeviceProfile, profile_paths
 from search_spaces import InputError
+from search_spaces.writing import replacing
 
+SOFTWARE = "evoyolo device show"  # what our pictures say that they were made by
 DRIFTED = 0.1  # change of a figure, as a share, above which a profile is not true any more
 
 
@@ -92,8 +95,24 @@ def list_profiles(console: Console) -> None:
     console.print("`evoyolo device show NAME` explains one; `evoyolo device profile NAME` measures this machine")
 
 
+def _is_ours(path: Path) -> bool:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            return picture.info.get("Software") == SOFTWARE
+    except OSError:
+        return False
+
+
 def draw_profile(profile: DeviceProfile, path: Path) -> None:
-    """Predicted against measured latency, each point predicted without having been seen, with its 90% interval."""
+    """Predicted against measured latency, each point predicted without having been seen, with its 90% interval.
+
+    Raises:
+        InputError: something else than such a picture is at `path`.
+    """
+    if os.path.lexists(path) and not _is_ours(path):
+        raise InputError(f"{path} exists and is no picture of a profile; it is left as it is: name another with --plot")
     import matplotlib
 
     matplotlib.use("Agg")
@@ -127,7 +146,8 @@ def draw_profile(profile: DeviceProfile, path: Path) -> None:
     )
     axes.grid(alpha=0.25, which="both")
     axes.legend(loc="upper left", frameon=False)
-    figure.savefig(path, dpi=130)
+    with replacing(path) as file:
+        figure.savefig(file, dpi=130, metadata={"Software": SOFTWARE})
     pyplot.close(figure)
 
 

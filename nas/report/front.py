@@ -12,11 +12,11 @@ from rich.table import Table
 
 from evaluators import METRICS
 from evaluators.evaluator import metric_and_device, metric_on
-from search_spaces.files import write_text
 
 from ..formatting import number
 from ..storage.run import Run
 from ..storage.store import Evaluation
+from ..storage.written import Written
 
 HEADINGS = {
     "params": "parameters",
@@ -115,17 +115,22 @@ def as_records(run: Run, files: Mapping[str, Mapping[str, str]]) -> list[dict]:
 
 
 def write_front(run: Run, files: Mapping[str, Mapping[str, str]] | None = None) -> None:
-    """Write front.csv, front.json and front.png into the run's folder."""
+    """Write front.json, front.csv and, of two objectives or more, front.png into the run's folder.
+
+    Raises:
+        InputError: one of them is there and is not as the run wrote it.
+    """
     records = as_records(run, files or {})
     document = {
         "objectives": [[o.metric, o.direction] for o in run.objectives],
         "settings": run.settings,
         "front": records,
     }
-    write_text(run.folder.front_json, json.dumps(document, indent=1))
+    written = Written(run.folder)
+    written.write_text(run.folder.front_json, json.dumps(document, indent=1))
     names = columns(run, run.front)
     choices = [choice.name for choice in run.space.choices]
-    with open(run.folder.front_csv, "w", newline="", encoding="utf-8") as stream:
+    with written.replacing(run.folder.front_csv) as file, open(file, "w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(["key", "name", *names, *choices])
         for record in records:
@@ -133,18 +138,18 @@ def write_front(run: Run, files: Mapping[str, Mapping[str, str]] | None = None) 
             writer.writerow(
                 [record["key"], record["name"] or "", *metrics, *(record["architecture"].get(c, "") for c in choices)]
             )
-    draw_front(run, run.folder.front_png)
+    if len(run.objectives) > 1 and run.evaluations:
+        with written.replacing(run.folder.front_png) as file:
+            draw_front(run, file)
 
 
 def draw_front(run: Run, path: Path) -> None:
-    """A picture of the first two objectives: every evaluation, the front, and the reference models by name."""
+    """A picture of the first two objectives, which there must be: every evaluation, the front, and the reference models by name."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    if len(run.objectives) < 2 or not run.evaluations:
-        return
     y, x = run.objectives[0], run.objectives[1]
     named = labels(run)
     members = sorted(run.front, key=lambda e: e.metrics[x.metric])

@@ -39,4 +39,6 @@ def test_they_are_what_the_network_sees_when_it_is_judged(tmp_path, write_yolo):
 
     detect(Network(), load_dataset(path).train, 64)
     assert np.array_equal(image, seen[0][0].numpy())
-    assert image[:, 32, 32] == pytest.approx([2000 // 256 / 255] * 3) and image[:, 0, 0] == pytest.approx([114 / 255] * 3)
+    assert image[:, 32, 32] == pytest.approx([2000 // 256 / 255] * 3) and image[:, 0, 0] == pytest.approx(
+        [114 / 255] * 3
+    )

@@ -193,8 +193,6 @@ BUILDERS = {
 }
 
 
-
-
 def annotation(**fields):
     return {"id": 1, "image_id": 1, "category_id": 1, "bbox": [5, 5, 20, 20], "area": 400, "iscrowd": 0, **fields}
 

@@ -37,7 +37,9 @@ def measured_on():
 def test_another_subject_is_refused_and_nothing_is_evaluated(tmp_path, measured_on):
     def go(on, budget, resume):
         objectives = [Objective("cost", "min")]
-        return search(SPACE, measured_on(on), objectives, max_evaluations=budget, directory=tmp_path / "run", resume=resume)
+        return search(
+            SPACE, measured_on(on), objectives, max_evaluations=budget, directory=tmp_path / "run", resume=resume
+        )
 
     go({"images": [1]}, 1, False)
     with pytest.raises(InputError, match="measured on has changed"):
@@ -56,8 +58,15 @@ def test_a_run_goes_on_elsewhere_with_its_own_dataset(tmp_path, monkeypatch, cap
     label = next((there / "data" / "labels" / "train").iterdir())
     label.write_text(label.read_text().replace(label.read_text().split()[1], "0.51", 1))
     monkeypatch.chdir(here)
-    small = "--epochs 1 --batch 8 --references yolov8-w1/16 --executor here --max-evaluations".split()
-    fixed = ["--restrict", "{image_size: [96]}", "--device", str(tmp_path / "board.json"), "--directory", str(tmp_path / "run")]
+    small = ["--epochs", "1", "--batch", "8", "--references", "yolov8-w1/16", "--executor", "here", "--max-evaluations"]
+    fixed = [
+        "--restrict",
+        "{image_size: [96]}",
+        "--device",
+        str(tmp_path / "board.json"),
+        "--directory",
+        str(tmp_path / "run"),
+    ]
     assert main(["search", "--data", f"data/{small_data.name}", *fixed, *small, "1"]) == 0
     run = tmp_path / "run"
     assert str(here / "data" / small_data.name) in (run / "search.yaml").read_text()
