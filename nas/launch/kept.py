@@ -10,6 +10,7 @@ from evaluators.latency.profile import DeviceProfile
 from search_spaces import InputError
 from search_spaces.files import write_text
 
+from ..formatting import command
 from ..storage.folder import RunFolder
 from ..storage.run import Run
 from ..storage.states import State
@@ -47,7 +48,7 @@ def settings_kept(
     try:
         yield
     except KeyboardInterrupt:
-        say(f"interrupted; every result is kept, `evoyolo resume {folder.path}` goes on")
+        say(f"interrupted; every result is kept, {command('resume', folder.path)} goes on")
         raise
     except InputError:
         if asked() > asked_before:  # it was not refused: what was evaluated was so by these settings

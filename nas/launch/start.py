@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -25,7 +26,9 @@ from ..algorithms import make_algorithm
 from ..delivery.export import deliver
 from ..devices.quick import quick_profile
 from ..executors import Cluster, run_here
+from ..formatting import command
 from ..options import check_free
+from ..report import terminal
 from ..report.front import print_front, write_front
 from ..report.progress import Progress
 from ..report.summary import what_came_out
@@ -85,9 +88,7 @@ def resume(directory: str | Path, console: Console, **changes: object) -> Run | 
 
 
 def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
-    def say(text: str) -> None:
-        console.print(text, highlight=False, soft_wrap=True, markup=False)
-
+    say = partial(terminal.say, console)
     directory, profiles = config.run_directory, config.profiles
     dataset = load_dataset(config.data)
     say(f"dataset {dataset.name}: {check_dataset(dataset)}")
@@ -134,8 +135,8 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
         + (f", judged at {', '.join(map(str, config.rungs))}" if config.rungs else "")
     )
     say(
-        f"run folder {directory}; how far it is: `evoyolo status {directory}`; "
-        f"Ctrl-C once waits for what runs, twice stops at once, and `evoyolo resume {directory}` goes on"
+        f"run folder {directory}; how far it is: {command('status', directory)}; "
+        f"Ctrl-C once waits for what runs, twice stops at once, and {command('resume', directory)} goes on"
     )
     progress = Progress(objectives, config.max_evaluations, console, constraints)
     first = dict(zip(references, _with_recipe(references.values(), space)))
@@ -168,14 +169,13 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
             progress=progress,
         )
     if progress.drained:
-        say(
-            f"stopped; every result is kept: `evoyolo front {directory}` shows them, `evoyolo resume {directory}` goes on"
-        )
+        shown = f": {command('front', directory)} shows them" if progress.eligible else ""
+        say(f"stopped; every result is kept{shown}, {command('resume', directory)} goes on")
         return None
     run = Run(directory, space)
     if not run.evaluations:
         raise InputError(
-            f"{directory}: no evaluation has finished, so there is no front; `evoyolo status {directory}` tells what failed"
+            f"{directory}: no evaluation has finished, so there is no front; {command('status', directory)} tells what failed"
         )
     say("the front is exported; latency is measured with nothing else of ours running")
     run, files = deliver(run, say, profiles=profiles, dataset=dataset)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from search_spaces.text import printable
+
 
 class Ending(str, Enum):
     """The ways in which a job ends. A member is equal to its text, and prints as it."""
@@ -26,6 +28,7 @@ class Outcome:
     """How a job ended. Plain data, so that it travels anywhere; the ending may be given as its text.
 
     Attributes:
+        reason: why it did not finish, in one line of printable text.
         seconds: that the evaluation took.
         node: the name of the machine that it was on.
         ignored: returned under names of metrics but no finite numbers; name -> what it was.
@@ -40,3 +43,5 @@ class Outcome:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "status", Ending(self.status))
+        if self.reason is not None:  # it may be a stranger's, and goes into the store and onto terminals
+            object.__setattr__(self, "reason", printable(self.reason))

@@ -90,7 +90,7 @@ def attempt(
             return Outcome(Ending.UNFINISHED, reason=f"the disk of {error.filename or directory} is full")
         outcome = Outcome(Ending.FAILED, reason=f"{type(error).__name__}: {error}".splitlines()[0])
         with contextlib.suppress(OSError):
-            folder.error.write_text(traceback.format_exc(), encoding="utf-8")
+            folder.error.write_text(traceback.format_exc(), encoding="utf-8", errors="backslashreplace")
     return replace(outcome, seconds=time.perf_counter() - started, node=node or platform.node())
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from search_spaces import InputError
 
+from ..formatting import command
+
 
 @dataclass(frozen=True)
 class TrialFolder:
@@ -99,5 +101,5 @@ class RunFolder:
     def how_to_resume(self) -> str:
         """What goes on with the run, for a message: the command, where one started it, or the function."""
         if self.config.exists():
-            return f"run `evoyolo resume {self.path}`"
+            return f"run {command('resume', self.path)}"
         return f"call `search` again with directory={str(self.path)!r} and resume=True"
