@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import os
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
@@ -15,14 +16,18 @@ from search_spaces.text import printable
 
 from ..formatting import wrapped
 
-LOG_WIDTH = 160  # columns of what is no terminal
+LOG_WIDTH = 160  # columns of what is no terminal, unless COLUMNS says more
 NARROWEST = 12  # columns that a word of a table keeps, if it is as long
 
 
 def make_console() -> Console:
     """The terminal, or a log, which is not wrapped at 80 columns; what users wrote is never taken for markup."""
     console = Console(markup=False, emoji=False)
-    return console if console.is_terminal else Console(width=LOG_WIDTH, markup=False, emoji=False)
+    if console.is_terminal:
+        return console
+    asked = os.environ.get("COLUMNS", "")
+    width = max(LOG_WIDTH, int(asked)) if asked.isdecimal() else LOG_WIDTH
+    return Console(width=width, markup=False, emoji=False)
 
 
 def as_text(console: Console, text: str, style: str = "") -> Text:
@@ -59,22 +64,21 @@ def print_table(
     rows: Sequence[Sequence[str]],
     *,
     dim: Collection[int] = (),
-    elsewhere: str = "a wider terminal shows them",
+    elsewhere: str | None = None,
 ) -> None:
     """Print as many columns as fit, the important ones first, and say which were left out.
 
     Args:
         rows: of one cell per column.
         dim: numbers of rows that stand back.
-        elsewhere: where the columns that were left out can be seen.
+        elsewhere: what has the columns that were left out, for a message; None is a wider terminal.
     """
     cells = [[as_text(console, cell) for cell in row] for row in rows]
     headings = [as_text(console, column.heading) for column in columns]
-    widths = _fitting(
-        columns,
-        [[heading.plain, *(row[i].plain for row in cells)] for i, heading in enumerate(headings)],
-        console.width,
-    )
+    ranges = [
+        _range(column, h.plain, [row[i].plain for row in cells]) for i, (column, h) in enumerate(zip(columns, headings))
+    ]
+    widths = _fitting(columns, ranges, console.width)
     table = Table()
     for i in sorted(widths):
         justify = "right" if columns[i].figures else "left"
@@ -85,26 +89,33 @@ def print_table(
     console.print(table)
     left_out = [column.heading for i, column in enumerate(columns) if i not in widths]
     if left_out:
-        say(
-            console,
-            f"at {console.width} columns, {all_of(left_out)} {'is' if len(left_out) == 1 else 'are'} left out; {elsewhere}",
-        )
+        wider = "a wider terminal" if console.is_terminal else f"COLUMNS={_total([least for least, _ in ranges])}"
+        which = f"{all_of(left_out)} {'is' if len(left_out) == 1 else 'are'} left out"
+        say(console, f"at {console.width} columns, {which}; {elsewhere or wider} shows all")
 
 
-def _fitting(columns: Sequence[Column], texts: Sequence[Sequence[str]], width: int) -> dict[int, int]:
-    """Number of a column -> its width, of those that are shown; `texts` are the heading and cells of each."""
-    least, natural = {}, {}
-    for i, (column, (heading, *cells)) in enumerate(zip(columns, texts)):
-        words = [min(cell_len(word), NARROWEST) for cell in cells for word in cell.split()]
-        wide = [cell_len(cell) for cell in cells]
-        least[i] = max([*map(cell_len, heading.split()), *(wide if column.figures else words)], default=0)
-        natural[i] = max(cell_len(heading), *wide) if wide else cell_len(heading)
-    order = sorted(least, key=lambda i: columns[i].rank)
-    while sum(least[i] + 3 for i in order) + 1 > width and columns[order[-1]].rank:
+def _total(widths: Iterable[int]) -> int:
+    """Columns of a table whose cells are so wide: each has a blank on either side, and a line between any two."""
+    return 1 + sum(width + 3 for width in widths)
+
+
+def _range(column: Column, heading: str, cells: Sequence[str]) -> tuple[int, int]:
+    """The least width of a column, and the one at which nothing of it is broken."""
+    words = [min(cell_len(word), NARROWEST) for cell in cells for word in cell.split()]
+    wide = [cell_len(cell) for cell in cells]
+    least = max([1, *map(cell_len, heading.split()), *(wide if column.figures else words)])
+    return least, max([least, cell_len(heading), *wide])
+
+
+def _fitting(columns: Sequence[Column], ranges: Sequence[tuple[int, int]], width: int) -> dict[int, int]:
+    """Number of a column -> its width, of those that are shown."""
+    order = sorted(range(len(columns)), key=lambda i: columns[i].rank)
+    while _total(ranges[i][0] for i in order) > width and columns[order[-1]].rank:
         order.pop()
-    spare = max(0, width - 1 - sum(least[i] + 3 for i in order))
+    spare = max(0, width - _total(ranges[i][0] for i in order))
     widths = {}
     for i in order:  # what is important is broken last
-        widths[i] = least[i] + min(spare, max(0, natural[i] - least[i]))
-        spare -= widths[i] - least[i]
+        least, whole = ranges[i]
+        widths[i] = min(whole, least + spare)
+        spare -= widths[i] - least
     return widths

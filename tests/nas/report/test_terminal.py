@@ -100,13 +100,13 @@ ROWS = [["fe274a9ad389 light-recipe (off the front)", "0.123", "1,208.35", "1,43
 )
 def test_narrow_tables_leave_out_columns_and_say_so(width, left_out):
     shown = console(width)
-    print_table(shown, "front", COLUMNS, ROWS, elsewhere="front.csv has them")
+    print_table(shown, "front", COLUMNS, ROWS, elsewhere="front.csv")
     out = printed(shown)
     order = [column.heading for column in sorted(COLUMNS, key=lambda column: column.rank)]
     kept = [i for i, column in enumerate(COLUMNS) if column.heading in order[: len(order) - left_out]]
     table, _, note = out.partition("└")
     assert all(table.count(f" {ROWS[0][i]} ") == 2 for i in kept if i) and "…" not in out
     assert not any(ROWS[0][i] in table for i in range(len(COLUMNS)) if i not in kept)
-    assert ("left out; front.csv has them" in note) == bool(left_out)
+    assert ("left out; front.csv shows all" in note) == bool(left_out)
     assert all(COLUMNS[i].heading in note for i in range(len(COLUMNS)) if i not in kept)
     assert all(len(line) <= width for line in table.splitlines())
