@@ -48,7 +48,8 @@ def settings_kept(
     try:
         yield
     except KeyboardInterrupt:
-        say(f"interrupted; every result is kept, {command('resume', folder.path)} goes on")
+        if folder.exists:
+            say(f"interrupted; every result is kept, {command('resume', folder.path)} goes on")
         raise
     except InputError:
         if asked() > asked_before:  # it was not refused: what was evaluated was so by these settings

@@ -31,6 +31,7 @@ from ..options import check_free
 from ..report import terminal
 from ..report.front import print_front, write_front
 from ..report.progress import Progress
+from ..report.steps import Steps
 from ..report.summary import what_came_out
 from ..schedulers import make_scheduler, usual_scheduler
 from ..session.session import Session
@@ -55,7 +56,8 @@ def start(config: SearchConfig, console: Console) -> Run | None:
     folder = RunFolder(config.run_directory)
     if folder.exists:
         raise InputError(
-            f"{folder.path} already holds a run; to go on with it, {folder.how_to_resume()}, or give another --name"
+            f"{folder.path} already holds a run; to go on with it, {folder.how_to_resume()}, "
+            f"or give another {'--directory' if config.directory else '--name'}"
         )
     if folder.config.exists():
         load_config(folder.config)  # it may be what the user starts from here, and must be readable
@@ -116,7 +118,8 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
     if not profiles and "latency_ms" in wanted:
         if resume:
             _check_predictable(RunFolder(directory), space)
-        profiles = [_this_machine(config, space, dataset, say)]
+        with Steps(console) as steps:
+            profiles = [_this_machine(config, space, dataset, steps)]
         if resume:
             _predict_again(RunFolder(directory), space, profiles[0], dataset.num_classes, say)
         evaluator = _evaluator(config, dataset, profiles)
@@ -177,14 +180,16 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
         raise InputError(
             f"{directory}: no evaluation has finished, so there is no front; {command('status', directory)} tells what failed"
         )
-    say("the front is exported; latency is measured with nothing else of ours running")
+    if run.front:
+        measured = any(profile.is_here() for profile in profiles)
+        say("the front is exported" + ("; latency is measured with nothing else of ours running" if measured else ""))
     run, files = deliver(run, say, profiles=profiles, dataset=dataset)
-    write_front(run, files)
+    written = write_front(run, files)
     print_front(run, console)
     judged = f"{len(dataset.val)} validation images, {config.epochs} epochs of training, at " + (
         f"{config.image_size} px" if config.image_size else "each model's own image size"
     )
-    for line in what_came_out(run, files, judged, progress.elapsed, 2 * config.max_evaluations):
+    for line in what_came_out(run, files, written, judged, progress.elapsed, 2 * config.max_evaluations):
         say(line)
     return run
 

@@ -99,7 +99,7 @@ def list_profiles(console: Console) -> None:
         Column("within 10% (held out)", True, 5),
         Column("date", True, 8),
     ]
-    print_table(console, "device profiles", columns, rows, elsewhere=command("device", "show", "NAME"))
+    print_table(console, "device profiles", columns, rows)
     say(
         console,
         f"{command('device', 'show', 'NAME')} explains one; {command('device', 'profile', 'NAME')} measures this machine",
