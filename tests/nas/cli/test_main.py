@@ -231,7 +231,9 @@ def test_a_search_that_ends_early_keeps_the_settings_it_ran_with(tmp_path, small
     assert "executor here does without Ray: max_concurrent is not used" in output and "address is" not in output
     assert "the first 5 evaluations all failed, because: RuntimeError: no such thing; trials tells more" in error
     assert load_config("search.yaml").data == str(small_data)
-    advice = "mend the cause and start anew in another folder; what failed is not tried again, other architectures are: "
+    advice = (
+        "mend the cause and start anew in another folder; what failed is not tried again, other architectures are: "
+    )
     assert f"{advice}run `evoyolo resume .`" in error and main(["status", "."]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == f"nothing but failures: {advice}run `evoyolo resume .`"
     assert main(["resume", ".", "--max-evaluations", "5"]) == 1
