@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from .command import Command, examples, group
+from .command import Command, examples, group, say
 
 app = group(
     name="dataset",
@@ -27,7 +27,7 @@ def check(
     """Find missing images, broken labels, wrong boxes."""
     from evaluators.data import check_dataset, load_dataset
 
-    print(check_dataset(load_dataset(data)))
+    say(check_dataset(load_dataset(data)))
 
 
 @app.command(
@@ -48,4 +48,5 @@ def convert(
     """Turn Pascal VOC or COCO annotations into Ultralytics' layout."""
     from evaluators.data import convert_coco, convert_voc
 
-    print({"voc": convert_voc, "coco": convert_coco}[format](source, output))
+    for line in str({"voc": convert_voc, "coco": convert_coco}[format](source, output)).splitlines():
+        say(line)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from .command import Command, examples, group
+from .command import Command, examples, group, say
 
 app = group()
 RunFolder = Annotated[str, typer.Argument(metavar="RUN", help="the run's folder", show_default=False)]
@@ -32,7 +32,8 @@ def status(
         raise InputError(f"--watch must be a number of seconds above 0, not {watch:g}")
     while True:
         lines, alive = describe_status(run)
-        print("\n".join(lines), flush=True)
+        for line in lines:
+            say(line)
         if not (alive and watch):
             return
         time.sleep(watch)
@@ -42,8 +43,8 @@ def status(
 def front(run: RunFolder) -> None:
     """Print the front of a run."""
     from ..report.front import print_front
+    from ..report.terminal import make_console
     from ..storage.run import load_run
-    from .console import make_console
 
     print_front(load_run(run), make_console())
 
@@ -118,7 +119,7 @@ def show(
     from search_spaces.graph import check_num_classes
 
     from ..report.describe import find_architecture, print_architecture
-    from .console import make_console
+    from ..report.terminal import make_console
 
     if classes is not None:
         check_num_classes(classes, "--classes")

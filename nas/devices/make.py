@@ -158,7 +158,7 @@ def make_profile(name: str, plan: Plan, output: Path, say: Say, prior: DevicePro
     command = [sys.executable, str(folder / "run.py"), "--output", str(results)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         for line in process.stdout or ():
-            say(line.rstrip())
+            say(line.rstrip().removesuffix(f", results in {results}"))  # which are in the profile, and go
     if process.returncode:
         raise InputError(
             f"measuring ended with status {process.returncode}; what was measured is in {folder}, run this again"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 from evaluators.data.folders import cache_directory
@@ -63,9 +64,15 @@ def quick_profile(
             kept.check_covers(space)
             return kept
         say(f"no device profile: {count} models are measured on this machine first, with nothing else of ours running")
-        profile = make_profile(NAME, plan, path, say)
+        profile = make_profile(NAME, plan, path, lambda text: say(_without_figures(text)))
     profile.check_covers(space)
     return profile
+
+
+def _without_figures(text: str) -> str:
+    """What the runner says of one model, without its latency, which says nothing to who waits for a search to begin."""
+    found = re.match(r"(\d+/\d+) \S+ .*?(\S+ \S+ left)?$", text)
+    return f"measured {found[1]} models{f', {found[2]}' if found[2] else ''}" if found else text
 
 
 def _kept(path: Path) -> DeviceProfile | None:

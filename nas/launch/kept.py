@@ -9,6 +9,7 @@ from evaluators.latency.profile import DeviceProfile
 from search_spaces import InputError
 from search_spaces.files import read_text
 
+from ..formatting import command
 from ..storage.folder import RunFolder
 from ..storage.run import Run
 from ..storage.states import State
@@ -59,7 +60,7 @@ def settings_kept(
         yield
     except (KeyboardInterrupt, InputError) as ending:
         if folder.exists and isinstance(ending, KeyboardInterrupt):
-            say(f"interrupted; every result is kept, `evoyolo resume {folder.path}` goes on")
+            say(f"interrupted; every result is kept, {command('resume', folder.path)} goes on")
             raise
         if asked() > asked_before:  # it was not refused: what was evaluated was so by these settings
             raise

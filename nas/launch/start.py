@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -25,9 +26,12 @@ from ..algorithms import make_algorithm
 from ..delivery.export import deliver
 from ..devices.quick import quick_profile
 from ..executors import Cluster, run_here
+from ..formatting import command
 from ..options import check_free
+from ..report import terminal
 from ..report.front import print_front, write_front
 from ..report.progress import Progress
+from ..report.steps import Steps
 from ..report.summary import what_came_out
 from ..schedulers import make_scheduler, usual_scheduler
 from ..session.session import Session
@@ -52,7 +56,8 @@ def start(config: SearchConfig, console: Console) -> Run | None:
     folder = RunFolder(config.run_directory)
     if folder.exists:
         raise InputError(
-            f"{folder.path} already holds a run; to go on with it, {folder.how_to_resume()}, or give another --name"
+            f"{folder.path} already holds a run; to go on with it, {folder.how_to_resume()}, "
+            f"or give another {'--directory' if config.directory else '--name'}"
         )
     if folder.config.exists():
         load_config(folder.config)  # it may be what the user starts from here, and must be readable
@@ -89,9 +94,7 @@ def resume(directory: str | Path, console: Console, **changes: object) -> Run | 
 
 
 def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
-    def say(text: str) -> None:
-        console.print(text, highlight=False, soft_wrap=True, markup=False)
-
+    say = partial(terminal.say, console)
     directory, profiles = config.run_directory, config.profiles
     # workers, and whoever resumes the run, may be in another folder
     config = config.model_copy(update={"data": absolute_source(config.data)})
@@ -121,7 +124,8 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
     if not profiles and "latency_ms" in wanted:
         if resume:
             _check_predictable(RunFolder(directory), space)
-        profiles = [_this_machine(config, space, dataset, say)]
+        with Steps(console) as steps:
+            profiles = [_this_machine(config, space, dataset, steps)]
         if resume:
             _predict_again(RunFolder(directory), space, profiles[0], dataset.num_classes, say)
         evaluator = _evaluator(config, dataset, profiles)
@@ -140,8 +144,8 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
         + (f", judged at {', '.join(map(str, config.rungs))}" if config.rungs else "")
     )
     say(
-        f"run folder {directory}; how far it is: `evoyolo status {directory}`; "
-        f"Ctrl-C once waits for what runs, twice stops at once, and `evoyolo resume {directory}` goes on"
+        f"run folder {directory}; how far it is: {command('status', directory)}; "
+        f"Ctrl-C once waits for what runs, twice stops at once, and {command('resume', directory)} goes on"
     )
     progress = Progress(objectives, config.max_evaluations, console, constraints)
     first = dict(zip(references, _with_recipe(references.values(), space)))
@@ -174,23 +178,24 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
             progress=progress,
         )
     if progress.drained:
-        say(
-            f"stopped; every result is kept: `evoyolo front {directory}` shows them, `evoyolo resume {directory}` goes on"
-        )
+        shown = f": {command('front', directory)} shows them" if progress.eligible else ""
+        say(f"stopped; every result is kept{shown}, {command('resume', directory)} goes on")
         return None
     run = Run(directory, space)
     if not run.evaluations:
         raise InputError(
-            f"{directory}: no evaluation has finished, so there is no front; `evoyolo status {directory}` tells what failed"
+            f"{directory}: no evaluation has finished, so there is no front; {command('status', directory)} tells what failed"
         )
-    say("the front is exported; latency is measured with nothing else of ours running")
+    if run.front:
+        measured = any(profile.is_here() for profile in profiles)
+        say("the front is exported" + ("; latency is measured with nothing else of ours running" if measured else ""))
     run, files = deliver(run, say, profiles=profiles, dataset=dataset)
-    write_front(run, files)
+    written = write_front(run, files)
     print_front(run, console)
     judged = f"{len(dataset.val)} validation images, {config.epochs} epochs of training, at " + (
         f"{config.image_size} px" if config.image_size else "each model's own image size"
     )
-    for line in what_came_out(run, files, judged, progress.elapsed, 2 * config.max_evaluations):
+    for line in what_came_out(run, files, written, judged, progress.elapsed, 2 * config.max_evaluations):
         say(line)
     return run
 

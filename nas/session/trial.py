@@ -90,7 +90,7 @@ def attempt(
             return Outcome(Ending.UNFINISHED, reason=f"the disk of {error.filename or directory} is full")
         outcome = Outcome(Ending.FAILED, reason=f"{type(error).__name__}: {error}".splitlines()[0])
         with contextlib.suppress(OSError):
-            write_text(folder.error, traceback.format_exc())
+            write_text(folder.error, traceback.format_exc().encode(errors="backslashreplace").decode())
     return replace(outcome, seconds=time.perf_counter() - started, node=node or platform.node())
 
 

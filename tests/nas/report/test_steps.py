@@ -1,0 +1,45 @@
+"""Long work in many steps: some lines in a log, one that changes on a terminal."""
+
+import io
+
+from rich.console import Console
+
+from nas.devices.quick import _without_figures
+from nas.report.steps import Steps
+
+
+def said(terminal):
+    out = io.StringIO()
+    with Steps(Console(file=out, width=80, force_terminal=terminal, color_system=None)) as steps:
+        steps("no device profile: 18 models are measured on this machine first")
+        for done in range(1, 20):
+            steps(f"exported {done}/19 models, {19 - done} s left")
+        for done in range(1, 19):
+            line = f"{done}/18 fe274a9ad389     8.35 ms  spread  1.2%  reference 3.21 ms  {18 - done} s left"
+            steps(_without_figures(line))
+        steps(_without_figures("18 of 18 models measured"))
+    return out.getvalue()
+
+
+def test_a_log_has_six_lines_of_37_steps():
+    assert said(terminal=False).splitlines() == [
+        "no device profile: 18 models are measured on this machine first",
+        "exported 7/19 models, 12 s left",
+        "exported 13/19 models, 6 s left",
+        "exported 19/19 models, 0 s left",
+        "measured 6/18 models, 12 s left",
+        "measured 12/18 models, 6 s left",
+        "measured 18/18 models, 0 s left",
+        "18 of 18 models measured",
+    ]
+
+
+def test_a_terminal_has_one_line_that_changes():
+    text = said(terminal=True)
+    assert text.count("\n") <= 3 and "measured 5/18 models, 13 s left" in text  # the others replace one another
+
+
+def test_what_a_runner_says_of_a_failure_or_a_repeat():
+    assert _without_figures("3/18 fe27 no kernel for 5/6  2 min left") == "measured 3/18 models, 2 min left"
+    assert _without_figures("3/18 fe27     8.35 ms  spread  1.2%  (once more)") == "measured 3/18 models"
+    assert _without_figures("the runtime crashed (status -11)") == "the runtime crashed (status -11)"
