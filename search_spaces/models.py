@@ -107,7 +107,7 @@ def _architecture_from(content: Any, space: SearchSpace | None, what: str) -> Ar
     if not isinstance(values, Mapping):
         raise InputError(f"{what} was not made by evoyolo: it names no architecture")
     try:
-        space = space_named(str(content.get("space"))) if space is None else space
+        space = space_named(str(content.get("space")), [values]) if space is None else space
     except InputError as error:
         raise InputError(f"{what}: {error}") from None
     if content.get("space") != space.name:

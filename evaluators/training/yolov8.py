@@ -6,6 +6,7 @@ import random
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -84,6 +85,17 @@ class DetectorTraining(DetectionTrainer):
             data=self.data,
         )
 
+    def _setup_train(self) -> None:
+        # For FP16 it would fetch weights over the network, to see whether an image gives the same in FP32.
+        with patch("ultralytics.engine.trainer.check_amp", return_value=True):
+            super()._setup_train()
+
+    def _build_train_pipeline(self) -> None:
+        """Called again where memory ran out, with half of the batch: which would make accuracy depend on what else the GPU does."""
+        if self.architecture is not None and hasattr(self, "train_loader"):
+            raise torch.OutOfMemoryError(f"a batch of {self.args.nbs} images does not fit")
+        super()._build_train_pipeline()
+
     def pause_after(self, epoch: int, path: Path) -> None:
         """Stop when `epoch` epochs are done, validated, and leave everything that the next one needs at `path`.
 
@@ -112,6 +124,7 @@ class DetectorTraining(DetectionTrainer):
                 ema=trainer.ema.ema.state_dict(),
                 updates=trainer.ema.updates,
                 optimizer=trainer.optimizer.state_dict(),
+                scaler=trainer.scaler.state_dict(),  # empty where nothing is scaled
             )
             with replacing(path) as unfinished:
                 torch.save(state, unfinished)
@@ -129,6 +142,8 @@ class DetectorTraining(DetectionTrainer):
         self.ema.ema.load_state_dict(state["ema"])
         self.ema.updates = state["updates"]
         self.optimizer.load_state_dict(state["optimizer"])
+        if state.get("scaler"):
+            self.scaler.load_state_dict(state["scaler"])
         self.start_epoch = state["epoch"]
         if self.train_loader.num_workers == 0:  # the order of the images goes on where it was
             self.train_loader.iterator = self.train_loader._get_iterator()

@@ -18,7 +18,7 @@ from evaluators.data import Dataset, absolute_source, check_dataset, load_datase
 from evaluators.detector import DetectorEvaluator
 from evaluators.evaluator import metric_and_device
 from evaluators.latency.profile import DeviceProfile
-from evaluators.training import check_settings
+from evaluators.training import check_settings, precision_on
 from search_spaces import Architecture, InputError, SearchSpace
 from search_spaces.architecture import is_of_recipe
 
@@ -77,8 +77,14 @@ def resume(directory: str | Path, console: Console, **changes: object) -> Run | 
     folder.check_exists()
     run = Run(directory)
     kept = [str(folder.device(profile.name)) for profile in run.profiles]
-    config = load_config(folder.config, **{**changes, "directory": str(directory), "device": kept})
     before = run.settings.get("config", {})
+    size = before.get("image_size")
+    if size is not None and before.get("restrict", {}).get("image_size") != [size]:
+        raise InputError(
+            f"{folder.path}: an earlier version took accuracy at image_size {size}, and latency and MACs at each model's own; "
+            f"it cannot go on, but a new run can begin with its models: --start-from {folder.path}"
+        )
+    config = load_config(folder.config, **{**changes, "directory": str(directory), "device": kept})
     free = {*RESUMABLE, "name", "directory", "device"}
     with Store.open(folder.store, read_only=True) as store:
         if store.get_meta("subject") is None:  # of an earlier version: the dataset could not be told from another
@@ -90,22 +96,31 @@ def resume(directory: str | Path, console: Console, **changes: object) -> Run | 
                 f"{folder.config}: field {name}: is {value!r}, and what this run holds was made with {before[name]!r}; "
                 "put it back, or start a new run"
             )
+    # what a run of an earlier version does not say
+    earlier = "fp32" if before.get("training_device", "cpu") == "cpu" else "bf16"
+    trained, here = run.settings.get("training_precision", earlier), _precision(config)
+    if None not in (trained, here) and trained != here:
+        raise InputError(
+            f"{folder.path}: its models were trained in {trained}, and on training_device {config.training_device} here they would "
+            f"be in {here}; go on with a device that has {trained}, or start a new run"
+        )
     return _run(config, console, resume=True)
 
 
 def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
     say = partial(terminal.say, console)
     directory, profiles = config.run_directory, config.profiles
+    check_settings(config.training, config.epochs)
+    _check_machine(config, say)
+    _precision(config)
     # workers, and whoever resumes the run, may be in another folder
     config = config.model_copy(update={"data": absolute_source(config.data)})
     dataset = load_dataset(config.data)
     say(f"dataset {dataset.name}: {check_dataset(dataset)}")
     space, references = config.make_space(), config.reference_architectures()
-    _check_machine(config, say)
     objectives, constraints = config.make_objectives(), config.make_constraints()
     # refused before anything takes its time
     evaluator = _evaluator(config, dataset, profiles)
-    check_settings(config.training)
     check_free(f"algorithm {config.algorithm!r}", config.algorithm_options, ("seed", "constraints", "estimate"))
     check_free("the scheduler", config.scheduler_options, ("always",))
     algorithm = make_algorithm(
@@ -173,6 +188,7 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
                 "references": {name: architecture.key for name, architecture in first.items()},
                 "num_classes": dataset.num_classes,
                 "versions": versions(),
+                "training_precision": _precision(config),
                 "devices": {profile.name: profile.protocol for profile in profiles},
             },
             progress=progress,
@@ -213,14 +229,20 @@ def _check_machine(config: SearchConfig, say: Say) -> None:
                 say(f"executor here does without Ray: {name} is not used")
 
 
+def _precision(config: SearchConfig) -> str | None:
+    """What trainings compute in; None where only the workers of a cluster know."""
+    there = config.address is not None and config.training_device != "cpu"
+    return None if there else precision_on(config.training_device, config.amp)
+
+
 def _evaluator(config: SearchConfig, dataset: Dataset, profiles: list[DeviceProfile]) -> DetectorEvaluator:
     return DetectorEvaluator(
         dataset,
         config.epochs,
-        image_size=config.image_size,
         fraction=config.fraction,
         batch=config.batch,
         device=config.training_device,
+        amp=config.amp,
         seed=config.seed,
         threads=max(1, int(config.cpus_per_trial)),
         profiles=profiles,
