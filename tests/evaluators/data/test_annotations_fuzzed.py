@@ -1,7 +1,9 @@
 """Damaged COCO json and VOC folders: converted, or refused with one DatasetError of one line."""
 
+import copy
 import json
 import os
+import re
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,6 +20,7 @@ HOSTILE = st.sampled_from(
     [None, True, 0, 1, -1, 1.0, 1.5, 1e308, -1e308, 10**30, "", "1", "x", "\\", "../x", "a\nb", "\x1b[31m", "é", [], {}]
     + [[[]], [1, 2, 3], [0, 0, 1e308, 1e308], [5, 5, -1, -1], [[1, 1, 9, 1, 9, 9]], {"size": [9, 9], "counts": [80, 1]}]
 )
+WORDS = st.sampled_from([b"", b"-1", b"0", b"7", b"50", b"40.5", b"x", b"x.jpg", b"nan", b"1e308", b"1e999", b"\xc3\xa9"])
 PIECES = st.sampled_from(
     [
         b"",
@@ -42,10 +45,17 @@ PIECES = st.sampled_from(
 
 @st.composite
 def cuts(draw, content):
-    """`content` with some pieces of it replaced by others."""
+    """`content` with some of its words, or some pieces of it, replaced by others."""
+    by_word = draw(st.booleans())
     for _ in range(draw(st.integers(1, 3))):
-        start, length = draw(st.integers(0, len(content))), draw(st.sampled_from([0, 0, 1, 2, 10, len(content)]))
-        content = content[:start] + draw(PIECES) + content[start + length :]
+        word = rb"(?<=>)[^<>]+(?=</)" if content.startswith(b"<") else rb"[\w.]+"
+        words = [match.span() for match in re.finditer(word, content)]
+        if words and by_word:
+            start, end = draw(st.sampled_from(words))
+        else:
+            start = draw(st.integers(0, len(content)))
+            end = start + draw(st.sampled_from([0, 0, 1, 2, 10, len(content)]))
+        content = content[:start] + draw(WORDS if by_word else PIECES) + content[end:]
     return content
 
 
@@ -65,7 +75,7 @@ def changed_values(draw, document):
             continue
         action = draw(st.sampled_from(["replace", "replace", "drop", "double"]))
         if action == "replace":
-            within[key] = draw(HOSTILE)
+            within[key] = copy.deepcopy(draw(HOSTILE))
         elif action == "drop":
             del within[key]
         elif isinstance(within, list):
