@@ -27,7 +27,13 @@ def check(
     """Find missing images, broken labels, wrong boxes."""
     from evaluators.data import check_dataset, load_dataset
 
-    say(check_dataset(load_dataset(data)))
+    from ..report.steps import Steps
+    from ..report.terminal import make_console
+
+    with Steps(make_console()) as steps:
+        summary = check_dataset(load_dataset(data), steps.counting("decoded images"))
+    for line in str(summary).splitlines():
+        say(line)
 
 
 @app.command(

@@ -116,7 +116,10 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
     # workers, and whoever resumes the run, may be in another folder
     config = config.model_copy(update={"data": absolute_source(config.data)})
     dataset = load_dataset(config.data)
-    say(f"dataset {dataset.name}: {check_dataset(dataset)}")
+    with Steps(console) as steps:
+        summary = check_dataset(dataset, steps.counting("decoded images"))
+    for line in f"dataset {dataset.name}: {summary}".splitlines():
+        say(line)
     space, references = config.make_space(), config.reference_architectures()
     objectives, constraints = config.make_objectives(), config.make_constraints()
     # refused before anything takes its time

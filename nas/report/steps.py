@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.live import Live
 
+from ..formatting import duration
 from .terminal import as_text, say
 
 SAID = 3  # lines in a log for the steps of one kind
 COUNT = re.compile(r"(\d+)/(\d+)")  # how many of how many, in what a step says
+QUICK = 2.0  # seconds of work that nobody needs to be told of
 
 
 class Steps:
@@ -42,3 +46,16 @@ class Steps:
             if part[1] and part not in self._said:
                 self._said.add(part)
                 say(self.console, text)
+
+    def counting(self, what: str) -> Callable[[int, int], None]:
+        """The function (done, total) that tells of `what` once a second, with the time that is left."""
+        began = told = time.monotonic()
+
+        def tell(done: int, total: int) -> None:
+            nonlocal told
+            now = time.monotonic()
+            if now - began > QUICK and (now - told > 1 or done == total):
+                told = now
+                self(f"{what} {done}/{total}, {duration((now - began) / done * (total - done))} left")
+
+        return tell

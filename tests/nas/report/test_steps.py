@@ -43,3 +43,14 @@ def test_what_a_runner_says_of_a_failure_or_a_repeat():
     assert _without_figures("3/18 fe27 no kernel for 5/6  2 min left") == "measured 3/18 models, 2 min left"
     assert _without_figures("3/18 fe27     8.35 ms  spread  1.2%  (once more)") == "measured 3/18 models"
     assert _without_figures("the runtime crashed (status -11)") == "the runtime crashed (status -11)"
+
+
+def test_quick_work_is_not_counted_and_slow_work_tells_how_long_to_go(monkeypatch):
+    told, clock = [], iter([0, 1, 2.5, 3, 10])
+    monkeypatch.setattr("nas.report.steps.time.monotonic", lambda: next(clock))
+    steps = Steps(Console(file=io.StringIO(), width=80))
+    monkeypatch.setattr(Steps, "__call__", lambda self, text: told.append(text))
+    tell = steps.counting("decoded images")
+    for done in (1, 2, 3, 4):
+        tell(done, 4)
+    assert told == ["decoded images 2/4, 2 s left", "decoded images 4/4, 0 s left"]
