@@ -44,8 +44,8 @@ def read_data_yaml(path: Path) -> DataYaml:
     channels = content.get("channels", 3)
     if channels != 3:
         raise DatasetError(
-            f"{path}: channels is {reprlib.repr(channels)}; networks here take three, and images of others are read as BGR: "
-            "remove the field"
+            f"{path}: channels is {reprlib.repr(channels)}; networks here take images of three channels: "
+            "remove the field, and grey images are read as such"
         )
     names = _names(path, content)
     if "val" not in content and "validation" in content:  # Roboflow's and Hugging Face's word, which Ultralytics takes
@@ -86,10 +86,11 @@ def _names(path: Path, content: dict[str, Any]) -> tuple[str, ...]:
         return tuple(f"class_{i}" for i in range(nc))  # as Ultralytics calls them
     if isinstance(names, list):
         names = dict(enumerate(names))
-    numbered = {_whole(key): name for key, name in names.items()} if isinstance(names, dict) else {}
+    given = names if isinstance(names, dict) else {}
+    numbered = {_whole(key): name for key, name in given.items()}
     if (
         not numbered
-        or set(numbered) != set(range(len(names)))
+        or set(numbered) != set(range(len(given)))
         or not all(isinstance(n, str) for n in numbered.values())
     ):
         given = reprlib.repr(content.get("names"))
