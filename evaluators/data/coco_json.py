@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from search_spaces.files import read_json, read_text
 
 from .coco_regions import region_corners
 from .conversion import cached, convert
-from .errors import DatasetError
+from .errors import DatasetError, shown
 from .layout import SPLIT_NOTE, SPLITS, AnnotatedImage, AnnotatedImages, Conversion, split_by_name
 
 FOLDERS = tuple(f"{split}{year}" for split in ("train", "val", "valid", "test") for year in ("", "2017"))
@@ -122,13 +121,13 @@ def _read_document(path: Path) -> dict[str, Any]:
         for i, entry in enumerate(entries):
             where = f"{path}: {kind}[{i}]"
             if not isinstance(entry, dict):
-                raise DatasetError(f"{where} is {reprlib.repr(entry)}; it must have fields")
+                raise DatasetError(f"{where} is {shown(entry)}; it must have fields")
             for field in fields:
                 if field.required and field.key not in entry:
                     raise DatasetError(f"{where} has no {field.key}")
                 value = field.read(given := entry.get(field.key))
                 if value is None:
-                    raise DatasetError(f"{where} has the {field.key} {reprlib.repr(given)}; it must be {field.must_be}")
+                    raise DatasetError(f"{where} has the {field.key} {shown(given)}; it must be {field.must_be}")
                 entry[field.key] = value
     if not document["images"]:
         raise DatasetError(f"{path}: its list of images is empty")
@@ -148,11 +147,13 @@ def _classes(paths: Sequence[Path], documents: Sequence[Mapping[str, Any]], note
         for category in document["categories"]:
             number, name = category["id"], category["name"]
             if classes.setdefault(number, name) != name:
-                raise DatasetError(f"{path}: category {number} is {name!r} here and {classes[number]!r} before")
+                raise DatasetError(
+                    f"{path}: category {number} is {shown(name)} here and {shown(classes[number])} before"
+                )
             supercategories[number] = category.get("supercategory")
     used = {annotation["category_id"] for document in documents for annotation in document["annotations"]}
     if 0 in classes and 0 not in used and any(classes[0] == s for number, s in supercategories.items() if number):
-        notes.append(f"category 0 ({classes.pop(0)!r}) is what others belong to, not a class; dropped")
+        notes.append(f"category 0 ({shown(classes.pop(0))}) is what others belong to, not a class; dropped")
     by_name: dict[str, list[int]] = {}
     for number, name in sorted(classes.items()):
         by_name.setdefault(name, []).append(number)
@@ -161,13 +162,13 @@ def _classes(paths: Sequence[Path], documents: Sequence[Mapping[str, Any]], note
         if len(kept) > 1:
             ids = " and ".join(map(str, kept))
             raise DatasetError(
-                f"{paths[0]}: the categories {ids} are both named {name!r}; give one of them another name"
+                f"{paths[0]}: the categories {ids} are both named {shown(name)}; give one of them another name"
             )
         for number in numbers:
             if number not in kept:
                 del classes[number]
                 notes.append(
-                    f"category {number} ({name!r}) has the name of category {kept[0]} and no annotation; dropped"
+                    f"category {number} ({shown(name)}) has the name of category {kept[0]} and no annotation; dropped"
                 )
     if not classes:
         raise DatasetError(f"{paths[0]}: has no categories")
@@ -186,18 +187,18 @@ def _images(
         entry = AnnotatedImage(find(image["file_name"], where), where, size if min(size) > 0 else None)
         entry = by_file.setdefault(entry.path, entry)
         if entry.stated != (size if min(size) > 0 else None):
-            raise DatasetError(f"{where}: {image['file_name']!r} is listed before with another width and height")
+            raise DatasetError(f"{where}: {shown(image['file_name'])} is listed before with another width and height")
         if image["id"] in by_id:
-            raise DatasetError(f"{path}: several images have the same id {image['id']!r}")
+            raise DatasetError(f"{path}: several images have the same id {shown(image['id'])}")
         by_id[image["id"]] = entry
     if len(by_file) < len(by_id):
         notes.append(f"{path}: {len(by_id) - len(by_file):,} images are listed more than once; their boxes are joined")
     for i, annotation in enumerate(document["annotations"]):
         where = f"{path}: annotations[{i}]"
         if annotation["image_id"] not in by_id:
-            raise DatasetError(f"{where}: image_id {annotation['image_id']!r} is not among the images")
+            raise DatasetError(f"{where}: image_id {shown(annotation['image_id'])} is not among the images")
         if annotation["category_id"] not in classes:
-            raise DatasetError(f"{where}: category_id {annotation['category_id']!r} is not among the categories")
+            raise DatasetError(f"{where}: category_id {shown(annotation['category_id'])} is not among the categories")
         entry = by_id[annotation["image_id"]]
         box = (classes[annotation["category_id"]], *region_corners(annotation, where))
         (entry.crowds if annotation["iscrowd"] else entry.boxes).append(box)
@@ -220,12 +221,12 @@ def _finder(json_path: Path) -> Callable[[str, str], Path]:
                     own = [each for each in found if each[0].name in json_path.stem]
                     if len(own) != 1:
                         files = " and ".join(str(file) for _, file in found)
-                        raise DatasetError(f"{where}: {name!r} may be {files}; its file_name must say which")
+                        raise DatasetError(f"{where}: {shown(name)} may be {files}; its file_name must say which")
                     found = own
                 if found:
                     return found[0][1]
         raise DatasetError(
-            f"{where}: image {name!r} was found neither beside the file nor in images/, train/ or val/ there or one up"
+            f"{where}: image {shown(name)} was found neither beside the file nor in images/, train/ or val/ there or one up"
         )
 
     return find

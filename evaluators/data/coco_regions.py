@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import reprlib
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
-from .errors import DatasetError
+from .errors import DatasetError, shown
 
 Corners = tuple[float, float, float, float]  # x1, y1, x2, y2
 
@@ -25,11 +24,11 @@ def region_corners(annotation: Mapping[str, Any], where: str) -> Corners:
             raise DatasetError(f"{where} has no bbox, and no segmentation to take one from")
         corners = _mask_corners(segmentation) if isinstance(segmentation, dict) else _polygon_corners(segmentation)
         if corners is None:
-            given = reprlib.repr(segmentation)
+            given = shown(segmentation)
             raise DatasetError(f"{where} has no bbox, and its segmentation {given} is neither polygons nor a mask")
         return corners
     if not isinstance(box, list) or len(box) != 4 or not _are_finite(box):
-        raise DatasetError(f"{where}: bbox {reprlib.repr(box)} is not x, y, width, height")
+        raise DatasetError(f"{where}: bbox {shown(box)} is not x, y, width, height")
     x, y, width, height = map(float, box)
     return x, y, x + width, y + height
 

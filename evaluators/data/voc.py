@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import re
-import reprlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from xml.etree import ElementTree
 from search_spaces.files import read_text
 
 from .conversion import cached, convert, file_state
-from .errors import DatasetError
+from .errors import DatasetError, shown
 from .images import SUFFIXES
 from .layout import SPLIT_NOTE, SPLITS, AnnotatedImage, AnnotatedImages, Box, Conversion, split_by_name
 
@@ -168,7 +167,7 @@ def _listed_key(line: str, known: set[Key], path: Path) -> Key:
             key = (*(folder for folder in folders if folder.lower() not in CONTENTS), last)
             if key in known:
                 return key
-    raise DatasetError(f"{path}: lists {reprlib.repr(line)}, of which there is neither an annotation nor an image")
+    raise DatasetError(f"{path}: lists {shown(line)}, of which there is neither an annotation nor an image")
 
 
 def _in_folders(files: _Files, notes: list[str]) -> dict[str, list[Key]]:
@@ -228,7 +227,7 @@ class _Reader:
         if len(found) > 1:
             raise DatasetError(f"{path}: its image may be {found[0]} or {found[1]}; keep one of them")
         if not found:
-            raise DatasetError(f"{path}: there is no image of its name{f', and no {named!r}' if named else ''}")
+            raise DatasetError(f"{path}: there is no image of its name{f', and no {shown(named)}' if named else ''}")
         return found[0]
 
 
@@ -258,7 +257,7 @@ def _parsed(path: Path) -> tuple[ElementTree.Element, bool]:
             wrong = wrong or f"{path}: not valid XML ({error})"
         else:
             if root.tag != "annotation":
-                raise DatasetError(f"{path}: is <{root.tag}>, not an <annotation> in the form of Pascal VOC")
+                raise DatasetError(f"{path}: is {shown(root.tag)}, not an <annotation> in the form of Pascal VOC")
             return root, encoding is not None
     raise DatasetError(wrong)
 
@@ -284,5 +283,5 @@ def _box(thing: ElementTree.Element, where: str) -> Box:
         except ValueError:
             corners.append(math.nan)
         if not math.isfinite(corners[-1]):
-            raise DatasetError(f"{where} has the {tag} {reprlib.repr(text)} in its bndbox; it must be a number")
+            raise DatasetError(f"{where} has the {tag} {shown(text)} in its bndbox; it must be a number")
     return label, corners[0] - 1, corners[1] - 1, corners[2], corners[3]

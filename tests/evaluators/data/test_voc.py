@@ -52,7 +52,7 @@ def test_annotations_with_entities_are_refused(tmp_path, write_voc):
     [
         ("Annotations/val0.xml", "<annotation>", "val0.xml, line 1: not valid XML"),
         ("Annotations/val0.xml", '<?xml version="1.0" encoding="klingon"?><a', "val0.xml.*: not valid XML"),
-        ("Annotations/val0.xml", "<project/>", "val0.xml: is <project>, not an <annotation>"),
+        ("Annotations/val0.xml", "<project/>", "val0.xml: is .project., not an <annotation>"),
         ("ImageSets/Main/val.txt", "", "val.txt: lists no image"),
         ("ImageSets/Main/val.txt", "gone", "val.txt: lists 'gone', of which there is neither"),
         ("JPEGImages/val0.jpg", "no image", "val0.jpg: not an image that can be read"),
