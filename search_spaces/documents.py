@@ -22,13 +22,12 @@ _INTEGER = re.compile(r"[-+]?(?:0b[01][01_]*|0o[0-7][0-7_]*|0x[0-9a-fA-F][0-9a-f
 _FLOAT = re.compile(
     r"[-+]?(?:\.[0-9][0-9_]*|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
 )
-_WORDS: dict[str, bool | None] = {"": None, "~": None} | {
-    form: value
-    for word, value in {
-        "null": None, "true": True, "yes": True, "on": True, "false": False, "no": False, "off": False
-    }.items()
-    for form in (word, word.capitalize(), word.upper())
+_MEANINGS: dict[str, bool | None] = {
+    "null": None, "true": True, "yes": True, "on": True, "false": False, "no": False, "off": False
 }  # fmt: skip
+_WORDS = {"": None, "~": None} | {
+    form: value for word, value in _MEANINGS.items() for form in (word, word.capitalize(), word.upper())
+}
 _KINDS = {"null": type(None), "bool": bool, "int": int, "float": float}
 _UNPRINTABLE = re.compile("[\0\ud800-\udfff]")  # no file name, no console and no other file can hold them
 

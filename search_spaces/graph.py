@@ -9,7 +9,6 @@ architecture when columns of many were: the lowering and the traces are ordinary
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
@@ -174,7 +173,7 @@ class LayerGraph:
 
 def check_num_classes(number: object, what: str = "num_classes") -> int:
     """A number of classes, as it is. Raises InputError, saying `what` it is, unless a head can have as many."""
-    if isinstance(number, bool) or not isinstance(number, numbers.Integral) or not 1 <= number <= MOST_CLASSES:
+    if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or not 1 <= number <= MOST_CLASSES:
         raise InputError(f"{what} must be a whole number from 1 to {MOST_CLASSES:,}, not {number!r}")
     return int(number)
 

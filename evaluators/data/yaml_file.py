@@ -93,8 +93,9 @@ def _names(path: Path, content: dict[str, Any]) -> tuple[str, ...]:
         or set(numbered) != set(range(len(given)))
         or not all(isinstance(n, str) for n in numbered.values())
     ):
-        given = reprlib.repr(content.get("names"))
-        raise DatasetError(f"{path}: names must list the classes, numbered 0, 1, 2 and so on; it is {given}")
+        raise DatasetError(
+            f"{path}: names must list the classes, numbered 0, 1, 2 and so on; it is {reprlib.repr(content.get('names'))}"
+        )
     ordered = [numbered[i] for i in range(len(numbered))]
     twice = sorted({name for name in ordered if ordered.count(name) > 1})
     if twice:

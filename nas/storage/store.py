@@ -125,9 +125,10 @@ class Store:
         if not path.is_file():
             raise InputError(f"{path}: no such file")
         lock = None if read_only else write_lock(path)
-        with _releasing_on_error(lock), _disk_errors(path, read_only):
+        with contextlib.ExitStack() as opened, _releasing_on_error(lock), _disk_errors(path, read_only):
             try:
                 connection = _connect(path, read_only)
+                opened.callback(connection.close)  # of a store that is refused nothing is held
                 application, version = schema.application_and_version(connection)
             except sqlite3.DatabaseError as error:
                 if isinstance(error, sqlite3.OperationalError):
@@ -144,7 +145,9 @@ class Store:
                 _check(path, connection, version)
                 if version < VERSION and not read_only:
                     schema.migrate(connection)
-                return cls(path, connection, _space_of(path, connection, space, read_only), lock)
+                store = cls(path, connection, _space_of(path, connection, space, read_only), lock)
+            opened.pop_all()
+            return store
 
     def close(self) -> None:
         """Let go of the file, and of the right to write it."""
