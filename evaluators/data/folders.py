@@ -1,18 +1,14 @@
-"""Folders that are made once: where they are kept, and how they are never seen half made."""
+"""Datasets' folders that are made once: where they are kept, and how they are never seen half made."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from search_spaces.writing import new_folder
 
-
-def cache_directory() -> Path:
-    """Where generated and converted datasets are kept: $EVOYOLO_CACHE or ~/.cache/evoyolo."""
-    return Path(os.environ.get("EVOYOLO_CACHE") or Path.home() / ".cache" / "evoyolo")
+from ..caches import cache_directory as cache_directory
 
 
 @contextlib.contextmanager

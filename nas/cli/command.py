@@ -26,8 +26,10 @@ class Command(TyperCommand):
         return super().parse_args(ctx, repeat_flags(args, flags))
 
     def invoke(self, ctx: Any) -> Any:
+        from evaluators.caches import keep_caches_together
         from search_spaces import InputError
 
+        keep_caches_together()
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()  # a pipe that nobody reads is found out now, not when the interpreter ends

@@ -7,7 +7,7 @@ import json
 import re
 from pathlib import Path
 
-from evaluators.data.folders import cache_directory
+from evaluators.caches import cache_directory
 from evaluators.latency import agent
 from evaluators.latency.predictor import FEWEST
 from evaluators.latency.profile import SUFFIX, DeviceProfile

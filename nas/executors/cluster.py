@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from evaluators.latency.agent import default_threads
 from search_spaces import InputError
 
 from ..objectives import is_number
@@ -90,6 +91,7 @@ class Cluster:
         try:
             ray.init(
                 address=self.address or "local",
+                num_cpus=None if self.address else default_threads(),  # Ray would count those of the whole machine
                 include_dashboard=False if not self.address else None,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
