@@ -260,7 +260,7 @@ def _check_predictable(folder: RunFolder, space: SearchSpace) -> None:
         if (store.get_meta("settings") or {}).get("fidelities"):
             raise InputError(
                 f"{folder.path} measured latency beside its trainings, which this version does not, and judged them on rungs; "
-                f"begin a new run with --start-from {folder.path}"
+                f"begin a new run with {command('search', start_from=folder.path)}"
             )
 
 
