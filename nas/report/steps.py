@@ -10,7 +10,7 @@ from rich.live import Live
 from .terminal import as_text, say
 
 SAID = 3  # lines in a log for the steps of one kind
-COUNT = re.compile(r"(\d+)/(\d+)")  # how many of how many, in what a step says
+COUNT = re.compile(r"(\d+)/(\d+) models")  # in what a step says
 
 
 class Steps:
