@@ -31,7 +31,7 @@ def check(
     from ..report.terminal import make_console
 
     with Steps(make_console()) as steps:
-        summary = check_dataset(load_dataset(data), steps.counting("decoded images"))
+        summary = check_dataset(load_dataset(data), steps.counting("decoded"))
     for line in str(summary).splitlines():
         say(line)
 

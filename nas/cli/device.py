@@ -122,7 +122,7 @@ def show(
     from ..report.devices import draw_profile
 
     shown = DeviceProfile.load(profile)
-    picture = Path(plot or shown.name).with_suffix(".png")
+    picture = Path(plot if plot and plot.endswith(".png") else f"{plot or shown.name}.png")
     draw_profile(shown, picture)
     _describe(shown)
     say(f"plot {picture}")

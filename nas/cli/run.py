@@ -41,7 +41,10 @@ def status(
 
 @app.command(cls=Command, epilog=examples("evoyolo front results/search"))
 def front(run: RunFolder) -> None:
-    """Print the front of a run."""
+    """Print the front of a run.
+
+    Columns that do not fit into the terminal are left out, and named.
+    """
     from ..report.front import print_front
     from ..report.terminal import make_console
     from ..storage.run import load_run

@@ -19,6 +19,7 @@ from search_spaces.architecture import is_of_recipe
 from .make import Plan, Say, make_profile
 
 NAME = "this-machine"
+RUNNER = re.compile(r"(\d+/\d+) (\S+) +(.*)  (?:(\(once more\))|(.* left))")  # its line on a model
 RUNTIME = "onnxruntime"  # what every installation has
 
 
@@ -71,8 +72,13 @@ def quick_profile(
 
 def _without_figures(text: str) -> str:
     """What the runner says of one model, without its latency, which says nothing to who waits for a search to begin."""
-    found = re.match(r"(\d+/\d+) \S+ .*?(\S+ \S+ left)?$", text)
-    return f"measured {found[1]} models{f', {found[2]}' if found[2] else ''}" if found else text
+    found = RUNNER.fullmatch(text)
+    if not found:
+        return text
+    count, key, what, again, left = found.groups()
+    if "  spread " not in what:  # why there are no figures
+        return f"{key}: {what}"
+    return f"measured {count} models, {'some once more that were disturbed' if again else left}"
 
 
 def _kept(path: Path) -> DeviceProfile | None:

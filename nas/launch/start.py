@@ -117,7 +117,7 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
     config = config.model_copy(update={"data": absolute_source(config.data)})
     dataset = load_dataset(config.data)
     with Steps(console) as steps:
-        summary = check_dataset(dataset, steps.counting("decoded images"))
+        summary = check_dataset(dataset, steps.counting("decoded"))
     for line in f"dataset {dataset.name}: {summary}".splitlines():
         say(line)
     space, references = config.make_space(), config.reference_architectures()
@@ -291,7 +291,7 @@ def _check_predictable(folder: RunFolder, space: SearchSpace) -> None:
         if (store.get_meta("settings") or {}).get("fidelities"):
             raise InputError(
                 f"{folder.path} measured latency beside its trainings, which this version does not, and judged them on rungs; "
-                f"begin a new run with --start-from {folder.path}"
+                f"begin a new run with {command('search', start_from=folder.path)}"
             )
 
 

@@ -13,8 +13,8 @@ from ..formatting import duration
 from .terminal import as_text, say
 
 SAID = 3  # lines in a log for the steps of one kind
-COUNT = re.compile(r"(\d+)/(\d+)")  # how many of how many, in what a step says
 QUICK = 2.0  # seconds of work that nobody needs to be told of
+COUNT = re.compile(r"(\d+)/(\d+) (?:models|images)")  # in what a step says
 
 
 class Steps:
@@ -48,7 +48,7 @@ class Steps:
                 say(self.console, text)
 
     def counting(self, what: str) -> Callable[[int, int], None]:
-        """The function (done, total) that tells of `what` once a second, with the time that is left."""
+        """The function (done, total) that tells what has been done to how many images, once a second, with the time that is left."""
         began = told = time.monotonic()
 
         def tell(done: int, total: int) -> None:
@@ -56,6 +56,6 @@ class Steps:
             now = time.monotonic()
             if now - began > QUICK and (now - told > 1 or done == total):
                 told = now
-                self(f"{what} {done}/{total}, {duration((now - began) / done * (total - done))} left")
+                self(f"{what} {done}/{total} images, {duration((now - began) / done * (total - done))} left")
 
         return tell

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -81,7 +81,7 @@ def print_table(
     widths = _fitting(columns, ranges, console.width)
     table = Table()
     for i in sorted(widths):
-        justify = "right" if columns[i].figures else "left"
+        justify: JustifyMethod = "right" if columns[i].figures else "left"
         table.add_column(headings[i], justify=justify, width=widths[i], overflow="fold")
     for number, row in enumerate(cells):
         table.add_row(*(row[i] for i in sorted(widths)), style="dim" if number in dim else None)

@@ -54,7 +54,7 @@ def test_one_that_was_judged_on_rungs_cannot_and_says_what_can(old_run):
     folder = RunFolder(old_run)
     with Store.open(folder.store, YoloSpace()) as store:
         store.set_meta("settings", {**store.get_meta("settings"), "fidelities": [1, 3]})
-    with pytest.raises(InputError, match="judged them on rungs; begin a new run with --start-from"):
+    with pytest.raises(InputError, match="judged them on rungs; begin a new run with `evoyolo search --start-from "):
         _check_predictable(folder, YoloSpace())
 
 

@@ -40,8 +40,11 @@ def test_a_terminal_has_one_line_that_changes():
 
 
 def test_what_a_runner_says_of_a_failure_or_a_repeat():
-    assert _without_figures("3/18 fe27 no kernel for 5/6  2 min left") == "measured 3/18 models, 2 min left"
-    assert _without_figures("3/18 fe27     8.35 ms  spread  1.2%  (once more)") == "measured 3/18 models"
+    figures = "    8.35 ms  spread  1.2%  reference 3.21 ms"
+    assert _without_figures(f"3/18 fe27 {figures}  2 min left") == "measured 3/18 models, 2 min left"
+    again = "measured 18/18 models, some once more that were disturbed"
+    assert _without_figures(f"18/18 fe27 {figures}  (usually 2.10)  (once more)") == again
+    assert _without_figures("3/18 fe27 no kernel for 5/6  2 min left") == "fe27: no kernel for 5/6"
     assert _without_figures("the runtime crashed (status -11)") == "the runtime crashed (status -11)"
 
 
@@ -50,7 +53,14 @@ def test_quick_work_is_not_counted_and_slow_work_tells_how_long_to_go(monkeypatc
     monkeypatch.setattr("nas.report.steps.time.monotonic", lambda: next(clock))
     steps = Steps(Console(file=io.StringIO(), width=80))
     monkeypatch.setattr(Steps, "__call__", lambda self, text: told.append(text))
-    tell = steps.counting("decoded images")
+    tell = steps.counting("decoded")
     for done in (1, 2, 3, 4):
         tell(done, 4)
-    assert told == ["decoded images 2/4, 2 s left", "decoded images 4/4, 0 s left"]
+    assert told == ["decoded 2/4 images, 2 s left", "decoded 4/4 images, 0 s left"]
+
+
+def test_a_failure_is_said_also_where_steps_are_not():
+    out = io.StringIO()
+    with Steps(Console(file=out, width=80)) as steps:
+        steps(_without_figures("1/18 fe27 no kernel for 5/6  2 min left"))
+    assert out.getvalue() == "fe27: no kernel for 5/6\n"

@@ -11,6 +11,8 @@ from rich.console import Console
 from nas import Objective, search
 from nas.report.progress import Progress
 from nas.report.terminal import Column, print_table, say
+from nas.storage.records import Evaluation
+from nas.storage.states import State
 from search_spaces import Choice, SearchSpace
 from search_spaces.text import printable
 
@@ -60,6 +62,19 @@ def test_tables_show_text_as_it_is(text, width):
     out = printed(shown)
     assert not re.search("[\x1b\x9b\r\t\u202e\udcff]", out)
     assert out.startswith(f"{printable(text).rstrip()}" if printable(text).strip() else "")
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 160])
+def test_the_live_table_has_whole_figures(width):
+    shown = console(width)
+    architecture = SearchSpace("toy", [Choice("a", [1])]).architecture(a=1)
+    metrics = {"map50_95": 0.123, "latency_ms@board": 1208.35, "params": 1_436_977}
+    progress = Progress([Objective(name, "min") for name in metrics], 1_000, shown)
+    progress.restore([Evaluation(architecture, State.FINISHED, metrics)], 612.5)
+    shown.print(progress._table())
+    words = printed(shown).split()
+    assert {"0.123,", "1208.35,", "1,436,977", "612.5/1000"} <= set(words)
+    assert all(len(line) <= width for line in printed(shown).splitlines()[1:])
 
 
 def test_what_an_encoding_does_not_have_ends_nothing():
