@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,7 +52,9 @@ def read_labels(image: Path, num_classes: int, keypoint_numbers: int = 0) -> Lab
         DatasetError: a row that is neither a box nor a polygon of a known class inside the image.
     """
     path = label_path(image)
-    if not path.exists() and not (path := label_path(image.resolve())).exists():  # beside what a link points to
+    if not os.path.exists(path):
+        path = label_path(Path(os.path.realpath(image)))  # beside what a link points to
+    if not os.path.exists(path):
         return Labels(np.zeros((0, 5)))
     rows, repaired = [], Counter[str]()
     for number, line in enumerate(read_text(path, DatasetError).splitlines(), start=1):
@@ -63,7 +66,7 @@ def read_labels(image: Path, num_classes: int, keypoint_numbers: int = 0) -> Lab
 def read_crowds(image: Path, num_classes: int) -> np.ndarray:
     """The (n, 5) regions that a converted dataset keeps as crowds: in `crowds/`, where boxes are in `labels/`."""
     path = label_path(image, "crowds")
-    if path == label_path(image) or not path.exists():
+    if path == label_path(image) or not os.path.exists(path):
         return np.zeros((0, 5))
     lines = enumerate(read_text(path, DatasetError).splitlines(), start=1)
     rows = [

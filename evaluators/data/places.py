@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,8 +37,8 @@ def find_dataset(text: str) -> Place:
         parts = re.split(r"(?<=\.json):", text)  # not at the colon of a Windows drive
         return Place("coco", ":".join(str(absolute(part)) for part in parts))
     folder = absolute(text)
-    if not folder.is_dir():
-        raise DatasetError(f"{text}: {TAKEN}" + ("" if folder.exists() else f"; there is no {folder}"))
+    if not os.path.isdir(folder):
+        raise DatasetError(f"{text}: {TAKEN}" + ("" if os.path.exists(folder) else f"; there is no {folder}"))
     described = [path for path in sorted(folder.iterdir()) if re.search(r"\.ya?ml$", path.name, re.IGNORECASE)]
     described = [path for path in described if _names_splits(path)]
     if len(described) > 1:

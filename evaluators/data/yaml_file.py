@@ -74,7 +74,7 @@ def absolute(path: str | Path) -> Path:
     try:
         same = ".." not in raw.parts or os.path.samefile(plain, raw)
     except OSError:
-        same = not raw.exists()
+        same = not os.path.exists(raw)
     return plain if same else Path(os.path.realpath(raw))
 
 
@@ -132,7 +132,7 @@ def _root(path: Path, content: dict[str, Any]) -> Path:
     if not isinstance(text, str):
         raise DatasetError(f"{path}: path must name a folder; it is {reprlib.repr(text)}")
     places = [absolute(base / Path(text).expanduser()) for base in (path.parent, Path.cwd())]
-    root = next((place for place in places if place.is_dir()), None)
+    root = next((place for place in places if os.path.isdir(place)), None)
     if root is None:
         looked = " nor ".join(dict.fromkeys(map(str, places)))
         raise DatasetError(f"{path}: path names {text}, but there is no folder {looked}")
@@ -141,17 +141,17 @@ def _root(path: Path, content: dict[str, Any]) -> Path:
 
 def _place(root: Path, entry: str) -> Path:
     place = absolute(root / Path(entry).expanduser())
-    if not place.exists() and entry.startswith("../"):  # Roboflow's files go one folder up too far
+    if not os.path.exists(place) and entry.startswith("../"):  # Roboflow's files go one folder up too far
         place = absolute(root / entry[3:])
     return place
 
 
 def _images(place: Path, yaml_path: Path, split: str, notes: list[str]) -> list[Path]:
-    if place.is_dir():
+    if os.path.isdir(place):
         return _images_below(place)
-    if place.suffix.lower() == ".txt" and place.is_file():
+    if place.suffix.lower() == ".txt" and os.path.isfile(place):
         return _listed(place, notes)
-    if place.suffix.lower() in SUFFIXES and place.is_file():
+    if place.suffix.lower() in SUFFIXES and os.path.isfile(place):
         return [place]
     raise DatasetError(f"{yaml_path}: {split} names {place}, which is neither a folder nor a .txt list of images")
 
@@ -191,7 +191,7 @@ def _listed(place: Path, notes: list[str]) -> list[Path]:
         image = Path(line).expanduser()
         at_work = absolute(Path.cwd() / image)
         beside = absolute(place.parent / image)
-        found.append(beside if line.startswith("./") or (not at_work.exists() and beside.exists()) else at_work)
+        found.append(beside if line.startswith("./") or (not os.path.exists(at_work) and os.path.exists(beside)) else at_work)
     if ignored:
         notes.append(f"{place} has {ignored:,} lines that name no image, and are left out")
     if flagged:

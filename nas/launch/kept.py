@@ -65,8 +65,8 @@ def settings_kept(
         if asked() > asked_before:  # it was not refused: what was evaluated was so by these settings
             raise
         for path in texts:
-            if (text := before[path]) is not None:
-                written.write_text(path, text)
+            if (earlier := before[path]) is not None:
+                written.write_text(path, earlier)
             elif not folder.exists:
                 written.remove(path)
         if not folder.exists:
