@@ -23,6 +23,11 @@ from .annotated_data import AnnotatedData
 from .unpickling import read_pickle
 
 
+def _reports(callback: Any) -> bool:
+    module = getattr(callback, "__module__", None) or ""
+    return module.startswith("ultralytics.") and not module.endswith(".base")
+
+
 class DetectorTraining(DetectionTrainer):
     """Ultralytics' trainer for architectures of this package; nothing is downloaded, nothing reported anywhere.
 
@@ -41,6 +46,8 @@ class DetectorTraining(DetectionTrainer):
     ) -> None:
         self.architecture, self.dataset, self.paused = architecture, dataset, paused
         super().__init__(*args, **kwargs)
+        for event, functions in self.callbacks.items():  # but for its empty ones, Ultralytics' own report to its makers
+            self.callbacks[event] = [each for each in functions if not _reports(each)]
 
     def get_dataset(self) -> dict[str, Any]:
         # Ultralytics' own check fetches a font

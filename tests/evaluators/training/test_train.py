@@ -27,6 +27,18 @@ def test_it_leaves_a_checkpoint_a_table_and_a_log(small_data, tiny, tmp_path, ca
     assert not torch.are_deterministic_algorithms_enabled()
 
 
+def test_it_reports_to_nobody_however_ultralytics_was_imported(small_data, tiny, tmp_path, monkeypatch):
+    from ultralytics.utils import events
+
+    sent = []
+    monkeypatch.setattr(events, "_post", lambda *arguments, **options: sent.append(arguments))
+    monkeypatch.setattr(
+        events.events, "enabled", True
+    )  # as it is where someone imported it online, before this package
+    train(tiny, load_dataset(small_data), Fidelity(1), tmp_path, batch=8)
+    assert sent == [] and events.events.events == []
+
+
 def test_same_seed_same_weights(small_data, tiny, checkpoint, tmp_path):
     from evaluators.training.checkpoint import load_checkpoint
 
