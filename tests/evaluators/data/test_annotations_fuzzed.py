@@ -20,7 +20,9 @@ HOSTILE = st.sampled_from(
     [None, True, 0, 1, -1, 1.0, 1.5, 1e308, -1e308, 10**30, "", "1", "x", "\\", "../x", "a\nb", "\x1b[31m", "é", [], {}]
     + [[[]], [1, 2, 3], [0, 0, 1e308, 1e308], [5, 5, -1, -1], [[1, 1, 9, 1, 9, 9]], {"size": [9, 9], "counts": [80, 1]}]
 )
-WORDS = st.sampled_from([b"", b"-1", b"0", b"7", b"50", b"40.5", b"x", b"x.jpg", b"nan", b"1e308", b"1e999", b"\xc3\xa9"])
+WORDS = st.sampled_from(
+    [b"", b"-1", b"0", b"7", b"50", b"40.5", b"x", b"x.jpg", b"nan", b"1e308", b"1e999", b"\xc3\xa9"]
+)
 PIECES = st.sampled_from(
     [
         b"",
