@@ -202,9 +202,17 @@ def _read_record(path: Path) -> list[dict[str, Any]]:
 def _is_there(entry: Mapping[str, Any], directory: Path) -> bool:
     try:
         files: Iterator[tuple[Path, int]] = ((directory / f["name"], f["bytes"]) for f in entry["artefacts"].values())
-        return isinstance(entry["metrics"], dict) and all(
+        if not all(isinstance(value, (int, float)) for value in entry["metrics"].values()):
+            return False
+        return all(
             path.parent == directory and not path.is_symlink() and path.is_file() and path.stat().st_size == size
             for path, size in files  # a record may come from anywhere, and names nothing outside of its folder
         )
-    except (KeyError, TypeError, AttributeError):
+    except (
+        KeyError,
+        TypeError,
+        AttributeError,
+        ValueError,
+        OSError,
+    ):  # it may hold anything, such as a name that is too long
         return False

@@ -35,6 +35,23 @@ def define(space: SearchSpace) -> dict[str, Any]:
     return {"name": space.name, "choices": choices, "class": f"{kind.__module__}:{kind.__qualname__}"}
 
 
+def check_definition(definition: Any) -> None:
+    """Raise InputError unless it is what `define` makes, of whatever space."""
+    try:
+        made = [Choice(c["name"], c["values"], c["when"]) for c in definition["choices"]]
+        SearchSpace(definition["name"], made)
+        conditions = [allowed for c in definition["choices"] for allowed in c["when"].values()]
+        lists = [c["values"] for c in definition["choices"]] + conditions
+        whole = isinstance(definition["name"], str) and all(isinstance(each, list) for each in lists)
+        whole = whole and not any(isinstance(value, (list, dict)) for each in conditions for value in each)
+    except InputError:
+        raise
+    except Exception:  # whatever may stand there instead
+        whole = False
+    if not whole:
+        raise InputError("not the definition of a search space")
+
+
 def recall(definition: Mapping[str, Any]) -> SearchSpace:
     """A space that holds every architecture of the defined one (and, for a known space, those it was restricted from).
 
@@ -45,11 +62,9 @@ def recall(definition: Mapping[str, Any]) -> SearchSpace:
     Raises:
         InputError: not a definition, or of a known space with choices or values that this version does not have.
     """
-    try:
-        name = definition["name"]
-        choices = [Choice(c["name"], c["values"], c["when"]) for c in definition["choices"]]
-    except (KeyError, TypeError, AttributeError):
-        raise InputError("not the definition of a search space") from None
+    check_definition(definition)
+    name = definition["name"]
+    choices = [Choice(c["name"], c["values"], c["when"]) for c in definition["choices"]]
     if name in space_names():
         space = space_named(name)
     else:

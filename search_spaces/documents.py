@@ -22,13 +22,12 @@ _INTEGER = re.compile(r"[-+]?(?:0b[01][01_]*|0o[0-7][0-7_]*|0x[0-9a-fA-F][0-9a-f
 _FLOAT = re.compile(
     r"[-+]?(?:\.[0-9][0-9_]*|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
 )
-_WORDS: dict[str, bool | None] = {"": None, "~": None} | {
-    form: value
-    for word, value in {
-        "null": None, "true": True, "yes": True, "on": True, "false": False, "no": False, "off": False
-    }.items()
-    for form in (word, word.capitalize(), word.upper())
+_MEANINGS: dict[str, bool | None] = {
+    "null": None, "true": True, "yes": True, "on": True, "false": False, "no": False, "off": False
 }  # fmt: skip
+_WORDS = {"": None, "~": None} | {
+    form: value for word, value in _MEANINGS.items() for form in (word, word.capitalize(), word.upper())
+}
 _KINDS = {"null": type(None), "bool": bool, "int": int, "float": float}
 _UNPRINTABLE = re.compile("[\0\ud800-\udfff]")  # no file name, no console and no other file can hold them
 
@@ -41,7 +40,13 @@ class _Wrong(ValueError):
         self.line = line
 
 
-def parse_yaml(text: str, what: str, error: type[InputError] = InputError, as_written: Iterable[str] = ()) -> Any:
+def parse_yaml(
+    text: str,
+    what: str,
+    error: type[InputError] = InputError,
+    as_written: Iterable[str] = (),
+    numbered: bool = True,
+) -> Any:
     """A YAML text as plain data: mappings, lists, text, numbers, booleans and None.
 
     Words mean what YAML 1.1 says (`yes` is true) and numbers what YAML 1.2 says (`1e-3` and `010` are), with `_` between digits;
@@ -52,6 +57,7 @@ def parse_yaml(text: str, what: str, error: type[InputError] = InputError, as_wr
         what: names the text in messages.
         error: the exception to raise.
         as_written: fields of the outermost mapping under which every key and value is the text that is written there.
+        numbered: whether messages name the line.
 
     Raises:
         InputError: or `error`; names the text, the line and what is wrong there.
@@ -60,13 +66,15 @@ def parse_yaml(text: str, what: str, error: type[InputError] = InputError, as_wr
         return _YamlReader(text, frozenset(as_written)).document()
     except yaml.MarkedYAMLError as problem:
         mark = problem.problem_mark or problem.context_mark
-        wrong = _Wrong(" ".join(str(problem.problem or problem.context).split()), mark.line + 1 if mark else None)
+        line = min(mark.line, text.count("\n")) + 1 if mark else None  # libyaml counts one more at the end
+        wrong = _Wrong(" ".join(str(problem.problem or problem.context).split()), line)
     except yaml.YAMLError as problem:
         wrong = _Wrong(" ".join(str(problem).splitlines()[0].split()))
     except _Wrong as problem:
         wrong = problem
     except (ValueError, RecursionError) as problem:  # text that is none, on a command line
         wrong = _Wrong(str(problem))
+    wrong.line = wrong.line if numbered else None
     _refuse(wrong, "YAML", what, error)
 
 

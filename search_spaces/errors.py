@@ -6,7 +6,13 @@ from collections.abc import Iterable
 
 
 class InputError(ValueError):
-    """What the user gave cannot be used; the command line prints the message alone, without a traceback."""
+    """What the user gave cannot be used; the command line prints the message alone, without a traceback.
+
+    It is one line, whatever is quoted in it.
+    """
+
+    def __str__(self) -> str:
+        return " ".join(super().__str__().splitlines())
 
 
 def one_of(names: Iterable[object]) -> str:

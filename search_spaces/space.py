@@ -104,7 +104,7 @@ class SearchSpace:
 
     # -- making architectures -----------------------------------------------------------------------------------
 
-    def architecture(self, **values: Any) -> Architecture:
+    def architecture(self, /, **values: Any) -> Architecture:
         """The architecture with exactly these values.
 
         Raises:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
+
+from search_spaces.validation import Whole
 
 from .step import Step, Workpiece
 
@@ -24,7 +26,7 @@ class Quantise(Step):
     metrics = ("file_bytes",)
 
     precision: Literal["FP32", "INT8"] = "INT8"
-    images: int = Field(32, gt=0)
+    images: Annotated[Whole, Field(gt=0)] = 32
 
     def run(self, piece: Workpiece) -> dict[str, float]:
         from ..data import calibration_images

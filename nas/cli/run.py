@@ -112,8 +112,12 @@ def show(
     image_size: Annotated[int | None, typer.Option(help="pixels (default: the architecture's own)")] = None,
 ) -> None:
     """Explain an architecture layer by layer."""
+    from search_spaces.graph import check_num_classes
+
     from ..report.describe import find_architecture, print_architecture
     from .console import make_console
 
+    if classes is not None:
+        check_num_classes(classes, "--classes")
     found, own_classes = find_architecture(architecture)
     print_architecture(found, classes or own_classes or 80, image_size, make_console())

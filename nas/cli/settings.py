@@ -143,11 +143,6 @@ def _value(name: str, annotation: Any, value: Any) -> Any:
 
 def _parsed(name: str, text: str) -> Any:
     """What YAML makes of the text."""
-    import yaml
+    from search_spaces.documents import parse_yaml
 
-    from search_spaces import InputError
-
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise InputError(f"--{name.replace('_', '-')} {text}: not valid YAML") from None
+    return parse_yaml(text, f"--{name.replace('_', '-')} {text}", numbered=False)

@@ -8,25 +8,27 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from evaluators.evaluator import METRICS, metric_and_device, metric_on
 from evaluators.latency.profile import DeviceProfile
 from evaluators.recipe import Recipe, recipe_choices
 from search_spaces import Architecture, InputError, SearchSpace
 from search_spaces.definition import space_named, space_names
+from search_spaces.documents import to_yaml
 from search_spaces.errors import one_of
 from search_spaces.families import family_of
-from search_spaces.files import read_yaml
-from search_spaces.validation import first_problem
+from search_spaces.files import expanded, read_yaml
+from search_spaces.validation import PathText, Real, Whole, first_problem
 
 from ..algorithms import ALGORITHMS
 from ..objectives import Constraint, Objective
 from ..schedulers import SCHEDULERS
 
-Positive = Annotated[int, Field(gt=0)]
-Latency = Annotated[float, Field(gt=0)]
+Positive = Annotated[Whole, Field(gt=0)]
+Above0 = Annotated[Real, Field(gt=0)]
+# Both of `train.json:val.json` may begin with a home.
+DataText = Annotated[str, AfterValidator(lambda text: ":".join(map(expanded, text.split(":"))))]
 # Small detectors that train in well under a minute on one core, at the size of the built-in scenes.
 SMALL = {
     "image_size": [96, 128],
@@ -62,7 +64,7 @@ class SearchConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", validate_assignment=True, frozen=True)
 
     name: str = Field("search", description="names the run; its folder is results/NAME unless `directory` is given")
-    directory: str | None = Field(None, description="the run's folder")
+    directory: PathText | None = Field(None, description="the run's folder")
 
     space: str = Field("yolo", description=f"what is searched: {one_of(space_names())}")
     restrict: dict[str, list] = Field(
@@ -74,14 +76,14 @@ class SearchConfig(BaseModel):
         "and are drawn in the picture",
     )
 
-    data: str = Field(
+    data: DataText = Field(
         "digits", description="digits (built in), an Ultralytics data.yaml, or COCO json (train.json:val.json)"
     )
     epochs: Positive = Field(6, description="epochs of training per architecture")
-    image_size: int | None = Field(
+    image_size: Whole | None = Field(
         None, description="pixels for training and accuracy; none takes each architecture's own"
     )
-    fraction: Annotated[float, Field(gt=0, le=1)] = Field(1.0, description="share of the training images to use")
+    fraction: Annotated[Real, Field(gt=0, le=1)] = Field(1.0, description="share of the training images to use")
     rungs: list[Positive] = Field(
         default_factory=list,
         description="epochs at which trainings are judged, ascending to `epochs`, such as [2, 6, 18]; of those at f the best f/g "
@@ -104,7 +106,7 @@ class SearchConfig(BaseModel):
     )
     training_device: str = Field("cpu", description="what trains: cpu, or a CUDA device such as 0")
 
-    device: list[str] = Field(
+    device: list[PathText] = Field(
         default_factory=list,
         description="device profiles (files, or names that `evoyolo device list` shows) whose latency is predicted; "
         "without one, some models are measured on this machine first, in a minute or two, and kept for the next search",
@@ -116,17 +118,17 @@ class SearchConfig(BaseModel):
         description="metric:direction, the first one leads; with several devices latency_ms stands for that of each, "
         "and latency_ms@NAME for one",
     )
-    max_latency_ms: Latency | dict[str, Latency] | None = Field(
+    max_latency_ms: Above0 | dict[str, Above0] | None = Field(
         None, description="hard limit on the latency, of every device or, as {NAME: 8.0}, of some"
     )
     max_params: Positive | None = Field(None, description="hard limit on parameters")
     max_macs: Positive | None = Field(120_000_000, description="hard limit on multiply-accumulates per image")
     latency_threads: Positive = Field(1, description="threads of the runtime, where this machine is measured")
-    profile_models: Annotated[int, Field(ge=5)] = Field(
+    profile_models: Annotated[Whole, Field(ge=5)] = Field(
         18, description="models that are measured where no device profile is given"
     )
 
-    start_from: str | None = Field(
+    start_from: PathText | None = Field(
         None, description="folder of another run whose front is evaluated first, on whatever data and device that was"
     )
 
@@ -139,24 +141,18 @@ class SearchConfig(BaseModel):
         description=f"how far every evaluation goes: {one_of(SCHEDULERS)}; none is halving where there are rungs",
     )
     scheduler_options: dict[str, Any] = Field(default_factory=dict, description="what the scheduler may be told")
-    seed: Annotated[int, Field(ge=0)] = Field(0, description="seed of the search and of every training")
+    seed: Annotated[Whole, Field(ge=0, lt=2**32)] = Field(0, description="seed of the search and of every training")
     max_evaluations: Positive = Field(14, description="architectures to evaluate")
-    max_minutes: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
-        None, description="start no evaluation after this many minutes"
-    )
+    max_minutes: Above0 | None = Field(None, description="start no evaluation after this many minutes")
 
-    trial_minutes: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+    trial_minutes: Above0 | None = Field(
         None, description="stop an evaluation that takes longer than so many minutes, as failed"
     )
 
     executor: Literal["ray", "here"] = Field("ray", description="ray, or here: one at a time in this process")
     address: str | None = Field(None, description="address of a Ray cluster to join; none starts a local one")
-    cpus_per_trial: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
-        1, description="CPU cores reserved for each trial"
-    )
-    gpus_per_trial: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
-        0, description="GPUs, or a fraction of one, for each trial"
-    )
+    cpus_per_trial: Above0 = Field(1, description="CPU cores reserved for each trial")
+    gpus_per_trial: Annotated[Real, Field(ge=0)] = Field(0, description="GPUs, or a fraction of one, for each trial")
     max_concurrent: Positive | None = Field(None, description="most trials at once; none is what the resources hold")
 
     batch_evaluations: Positive | None = Field(
@@ -358,6 +354,6 @@ def commented_yaml(config: SearchConfig | None = None) -> str:
     for name, field in SearchConfig.model_fields.items():
         # None lets the dumper write lists in one line, but would do so to a mapping of plain values as well
         style = None if isinstance(values[name], (list, dict)) else False
-        text = yaml.safe_dump({name: values[name]}, default_flow_style=style, sort_keys=False, width=110).strip()
+        text = to_yaml({name: values[name]}, default_flow_style=style, width=110).strip()
         lines += ["", f"# {field.description}", text]
     return "\n".join(lines) + "\n"

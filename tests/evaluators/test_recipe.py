@@ -142,6 +142,25 @@ def test_a_record_names_nothing_outside_of_its_folder(piece, tiny, name):
     assert (piece.directory / "times.txt").read_text() == "xx" and outside.read_bytes() == b"w"
 
 
+@pytest.mark.parametrize(
+    "harm",
+    [
+        {"metrics": {"weight": "1"}},
+        {"metrics": [1]},
+        {"artefacts": {"weights": {"name": "x" * 5000, "bytes": 1}}},
+        {"artefacts": {"weights": {"name": 1, "bytes": 1}}},
+        {"artefacts": [1]},
+        {"digest": None},
+    ],
+)
+def test_a_record_that_is_none_is_done_again(piece, tiny, harm):
+    run_steps(Candidate(tiny, Recipe((Counted(),))), piece)
+    record = json.loads((piece.directory / RECORD).read_text())
+    (piece.directory / RECORD).write_text(json.dumps([{**record[0], **harm}]))
+    assert run_steps(Candidate(tiny, Recipe((Counted(),))), piece) == {"weight": 1.0}
+    assert (piece.directory / "times.txt").read_text() == "xx"
+
+
 def test_what_was_written_last_is_what_is_judged(piece):
     piece.wrote("weights", piece.directory / "a")
     piece.wrote("onnx", piece.directory / "b")

@@ -284,6 +284,9 @@ def test_datasets_are_checked_and_converted(tmp_path, small_data, capsys):
         (["front", "nowhere"], "nowhere holds no run"),
         (["show", "yolov9"], "'yolov9' is no architecture: give a preset"),
         (["show", "none.pt"], "none.pt: no such file"),
+        (["show", "yolov8n", "--classes", "0"], "--classes must be a whole number from 1 to 100,000, not 0"),
+        (["show", "yolov8n", "--classes", "-1"], "--classes must be a whole number from 1 to 100,000, not -1"),
+        (["search", "--restrict", "{p5_width: [64], p5_width: [128]}"], "'p5_width' is there twice"),
     ],
 )
 def test_wrong_input_is_one_line(tmp_path, monkeypatch, capsys, arguments, message):

@@ -52,6 +52,18 @@ def test_a_changed_configuration_survives_its_file(tmp_path):
             "recipe_choices: makes models in FP32 or INT8, and a latency is predicted for one precision",
         ),
         ({"executor": "slurm"}, "field executor"),
+        ({"epochs": True}, "field epochs: True: .*integer"),
+        ({"epochs": "14"}, "field epochs: '14': .*integer"),
+        ({"epochs": 1.5}, "field epochs: 1.5: .*integer"),
+        ({"epochs": 10**30}, "field epochs: .*less than or equal to 9007199254740992"),
+        ({"fraction": True}, "field fraction: True: .*number"),
+        ({"max_latency_ms": float("inf")}, "field max_latency_ms.*finite"),
+        ({"max_latency_ms": {"pi": "8"}}, "field max_latency_ms.*'8'"),
+        ({"rungs": [True, 6]}, "field rungs.0: True: .*integer"),
+        ({"seed": 2**32}, "field seed: 4294967296: .*less than 4294967296"),
+        ({"restrict": {"image_size": ["96"]}}, "'image_size' cannot be '96'; it can be"),
+        ({"restrict": {"p5_depth": [True]}}, "'p5_depth' cannot be True; it can be"),
+        ({"recipe": ["train", "export", {"quantise": {"images": True}}]}, "quantise: field images: True: .*integer"),
     ],
 )
 def test_wrong_values_are_named(values, message):
@@ -75,6 +87,36 @@ def test_yaml_never_makes_objects(tmp_path):
     (tmp_path / "s.yaml").write_text("name: !!python/object/apply:os.system ['touch hacked']\n")
     with pytest.raises(InputError, match="not valid YAML"):
         load_config(tmp_path / "s.yaml")
+
+
+def test_whole_numbers_may_be_written_as_floats(tmp_path):
+    (tmp_path / "s.yaml").write_text("max_params: 1e6\nepochs: 1E1\nbatch: 8.0\ntraining: {lr0: 1e-3}\n")
+    config = load_config(tmp_path / "s.yaml")
+    assert (config.max_params, config.epochs, config.batch) == (1_000_000, 10, 8)
+    assert type(config.epochs) is int and config.training == {"lr0": 0.001}
+
+
+def test_keys_that_stand_twice_are_refused(tmp_path):
+    (tmp_path / "s.yaml").write_text("epochs: 3\nseed: 1\nepochs: 30\n")
+    with pytest.raises(InputError, match="s.yaml, line 3: .*'epochs' is there twice, first in line 1"):
+        load_config(tmp_path / "s.yaml")
+
+
+def test_home_folders_are_expanded_in_every_path(boards, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = make_config(
+        {"data": "~/a.json:~/b.json", "directory": "~/run", "device": ["~/a.json"], "start_from": "~/old"}, "x"
+    )
+    assert config.data == f"{tmp_path}/a.json:{tmp_path}/b.json" and config.run_directory == tmp_path / "run"
+    assert config.device == [str(tmp_path / "a.json")] and config.start_from == str(tmp_path / "old")
+
+
+def test_text_that_looks_like_something_else_survives_the_settings_file(tmp_path):
+    config = make_config(
+        {"name": "1e3", "algorithm_options": {"a": ["yes", "010", "1e-3", "2024-01-01", 1e-3, 10]}}, "x"
+    )
+    (tmp_path / "s.yaml").write_text(commented_yaml(config))
+    assert load_config(tmp_path / "s.yaml") == config
 
 
 def test_fields_become_objects():
