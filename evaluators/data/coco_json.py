@@ -80,7 +80,7 @@ def _number(value: Any) -> int | None:
 
 
 def _flag(value: Any) -> int | None:
-    found = int(value) if isinstance(value, bool) else _number(value or 0)
+    found = int(value or 0) if value is None or isinstance(value, bool) else _number(value)
     return found if found in (0, 1) else None
 
 
@@ -184,9 +184,10 @@ def _images(
     for i, image in enumerate(document["images"]):
         where = f"{path}: images[{i}]"
         size = (_number(image.get("width")) or 0, _number(image.get("height")) or 0)
-        entry = AnnotatedImage(find(image["file_name"], where), where, size if min(size) > 0 else None)
-        entry = by_file.setdefault(entry.path, entry)
-        if entry.stated != (size if min(size) > 0 else None):
+        stated = size if min(size) > 0 else None
+        file = find(image["file_name"], where)
+        entry = by_file.setdefault(file, AnnotatedImage(file, where, stated))
+        if entry.stated != stated:
             raise DatasetError(f"{where}: {shown(image['file_name'])} is listed before with another width and height")
         if image["id"] in by_id:
             raise DatasetError(f"{path}: several images have the same id {shown(image['id'])}")
@@ -208,7 +209,7 @@ def _images(
 def _finder(json_path: Path) -> Callable[[str, str], Path]:
     """The function (file_name, where) that finds an image; the nearest folder that has it goes first."""
     ways = [
-        [place for name in names if (place := base / name).is_dir()]
+        [place for name in names if os.path.isdir(place := base / name)]
         for base in (json_path.parent, json_path.absolute().parent.parent)
         for names in ([""], ["images"], FOLDERS, [f"images/{folder}" for folder in FOLDERS])
     ]

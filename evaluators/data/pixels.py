@@ -42,12 +42,12 @@ def check_pixels(paths: Sequence[Path], tell: Tell | None = None) -> Pixels:
         DatasetError: an image is missing, cannot be decoded, or is too small.
     """
     memory = _memory_of(paths)
-    known = _read(memory)
+    known = _read(memory) if memory else {}
     stats = [_stat(path) for path in paths]
     new = [path for path, stat in zip(paths, stats) if known.get(str(path), [])[:2] != stat]
     sizes = dict(zip(new, together(new, check_image, tell)))
     entries = known | {str(path): [*stat, *sizes[path]] for path, stat in zip(paths, stats) if path in sizes}
-    if new:
+    if new and memory:
         with contextlib.suppress(OSError):  # it only saves time
             memory.parent.mkdir(parents=True, exist_ok=True)
             write_text(memory, json.dumps({"readers": _readers(), "images": entries}))
@@ -65,9 +65,12 @@ def _stat(path: Path) -> list[int]:
     return [stat.st_size, stat.st_mtime_ns]
 
 
-def _memory_of(paths: Sequence[Path]) -> Path:
+def _memory_of(paths: Sequence[Path]) -> Path | None:
     name = hashlib.sha256(os.path.commonpath([path.parent for path in paths]).encode()).hexdigest()[:16]
-    return cache_directory() / "pixels" / f"{name}.json"
+    try:
+        return cache_directory() / "pixels" / f"{name}.json"
+    except InputError:  # without a cache everything is decoded each time
+        return None
 
 
 def _readers() -> dict[str, str]:

@@ -99,9 +99,9 @@ def _files(
         name, path = entry.name, Path(entry.path)
         if name.startswith("."):
             continue
-        if path.suffix.lower() in (".xml", *SUFFIXES) and entry.is_file():
+        if path.suffix.lower() in (".xml", *SUFFIXES) and os.path.isfile(path):
             yield (*key, path.stem), path
-        elif entry.is_dir():
+        elif os.path.isdir(path):
             if name.lower() in CONTENTS:
                 yield from _files(path, key, True, (*above, real))
             elif anywhere or name.lower() in SPLIT_FOLDERS:
@@ -138,7 +138,7 @@ def _lists(source: Path) -> dict[str, Path]:
     """The lists of images that there are: train, val, test, trainval."""
     places = (source / "ImageSets" / "Main", source / "ImageSets")
     paths = [place / f"{name}.txt" for place in places for name in ("trainval", "test", "val", "train")]
-    return {path.stem: path for path in reversed(paths) if path.is_file()}
+    return {path.stem: path for path in reversed(paths) if os.path.isfile(path)}
 
 
 def _listed(source: Path, files: _Files) -> dict[str, list[Key]]:

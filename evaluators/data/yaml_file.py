@@ -191,7 +191,9 @@ def _listed(place: Path, notes: list[str]) -> list[Path]:
         image = Path(line).expanduser()
         at_work = absolute(Path.cwd() / image)
         beside = absolute(place.parent / image)
-        found.append(beside if line.startswith("./") or (not os.path.exists(at_work) and os.path.exists(beside)) else at_work)
+        found.append(
+            beside if line.startswith("./") or (not os.path.exists(at_work) and os.path.exists(beside)) else at_work
+        )
     if ignored:
         notes.append(f"{place} has {ignored:,} lines that name no image, and are left out")
     if flagged:

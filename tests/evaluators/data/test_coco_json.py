@@ -242,7 +242,9 @@ def test_one_image_listed_twice_has_the_boxes_of_both(converted, tmp_path):
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1), min_size=1, unique=True))
-@example(["yes", "no", "null", "~", "1e3", "010", "#", "a: b", "'", "[x]", "\x1b[31m", "\n", "\u2028", "\ufeff"])
+@example(
+    ["yes", "no", "null", "~", "1e3", "010", "#", "a: b", "'", "[x]", "\x1b[31m", "\n", "a\x85", "\u2028", "\ufeff"]
+)
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_class_names_arrive_as_they_are_written(tmp_path_factory, write_coco, names):
     names = [name for name in names if name.strip()] or ["a"]

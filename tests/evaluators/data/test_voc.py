@@ -251,6 +251,7 @@ def test_polygons_without_a_box_are_refused(convert_files):
 def test_a_folder_is_voc_if_it_has_annotations_where_they_are_looked_for(tmp_path, write_voc):
     write_voc(tmp_path / "voc", [("cat", 1, 1, 9, 9)])
     (tmp_path / "voc" / "JPEGImages" / "round").symlink_to(tmp_path / "voc")  # links may go in circles
+    (tmp_path / "voc" / "JPEGImages" / "self.jpg").symlink_to("self.jpg")
     assert is_voc(tmp_path / "voc")
     (tmp_path / "other" / "src").mkdir(parents=True)
     (tmp_path / "other" / "src" / "pom.xml").write_text("<project/>")
