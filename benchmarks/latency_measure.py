@@ -18,7 +18,7 @@ import numpy as np
 
 from evaluators.latency.pack import RUNNER, pack
 from search_spaces import YoloSpace
-from search_spaces.files import write_text
+from search_spaces.writing import write_text
 
 AGAIN = 40
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import getpass
-import tempfile
-from pathlib import Path
-
 from filelock import FileLock
+
+from search_spaces.writing import own
+
+from .caches import user_folder
 
 
 def machine_lock(name: str) -> FileLock:
     """The lock called `name`; wait for it with `with`."""
-    # one per user: a file that another user made could not be opened
-    return FileLock(Path(tempfile.gettempdir()) / f"evoyolo-{getpass.getuser()}-{name}.lock")
+    folder = user_folder()  # a file that another user made could not be opened
+    return FileLock(own(folder / f"{name}.lock", folder))

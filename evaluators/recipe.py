@@ -19,8 +19,9 @@ from pydantic import ValidationError
 from search_spaces import Architecture, Choice, InputError
 from search_spaces.architecture import is_of_recipe
 from search_spaces.errors import one_of
-from search_spaces.files import read_json, write_text
+from search_spaces.files import read_json
 from search_spaces.validation import first_problem
+from search_spaces.writing import check_tree, synchronise, write_text
 
 from .steps import Step, Workpiece, steps
 
@@ -139,7 +140,9 @@ def run_steps(candidate: Candidate, piece: Workpiece) -> dict[str, float]:
 
     Raises:
         EvaluationError: a step cannot be done to this network.
+        InputError: there is a link in the folder, through which a step would write elsewhere.
     """
+    check_tree(piece.directory)
     path = piece.directory / RECORD
     done = _read_record(path)
     metrics: dict[str, float] = {}
@@ -173,6 +176,8 @@ def artefacts_of(directory: Path) -> dict[str, Path]:
 def _do(step: Step, piece: Workpiece, digest: str) -> dict[str, Any]:
     started = time.perf_counter()
     metrics = step.run(piece)
+    for name in step.writes:  # the record that names them must not outlive them when the power goes
+        synchronise(piece.artefacts[name])
     artefacts = {
         name: {
             "name": str(piece.artefacts[name].relative_to(piece.directory)),

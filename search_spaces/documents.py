@@ -119,7 +119,13 @@ def to_yaml(content: Any, **options: Any) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes text that either version of YAML takes for a number."""
+    """Quotes text that either version of YAML takes for a number, or whose line ends PyYAML would write and not read back."""
+
+    def analyze_scalar(self, scalar: str) -> Any:
+        analysis = super().analyze_scalar(scalar)
+        if re.search("[\x85\u2028\u2029]", scalar):
+            analysis.allow_single_quoted = analysis.allow_flow_plain = analysis.allow_block_plain = False
+        return analysis
 
 
 _Dumper.add_implicit_resolver(f"{_TAG}float", re.compile(rf"^(?:{_FLOAT.pattern})$"), list("-+0123456789."))

@@ -17,5 +17,14 @@ class InputError(ValueError):
 
 def one_of(names: Iterable[object]) -> str:
     """`names` as they read in a message: 'a, b or c'."""
+    return _listed(names, "or")
+
+
+def all_of(names: Iterable[object]) -> str:
+    """The same, where all are meant: 'a, b and c'."""
+    return _listed(names, "and")
+
+
+def _listed(names: Iterable[object], word: str) -> str:
     words = [str(name) for name in names]
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {word} {words[-1]}"

@@ -1,4 +1,4 @@
-"""Reading what users give, with one clear error; writing files that are there whole or not at all."""
+"""Reading what users give, with one clear error."""
 
 from __future__ import annotations
 
@@ -73,10 +73,3 @@ def read_yaml(
 def read_json(path: str | Path, error: type[InputError] = InputError, most_mb: float | None = MOST_MB) -> Any:
     """A JSON file's content, as `parse_json` says. Arguments and errors are those of `read_yaml`."""
     return parse_json(read_text(path, error, most_mb), str(path), error)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replace the file at once, so that a reader or a crash never sees half of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)

@@ -18,6 +18,7 @@ from .families import DEFAULT, Family, family, family_of
 from .files import read_yaml
 from .graph import check_num_classes, lower
 from .space import Architecture, SearchSpace
+from .writing import write_text
 
 
 def model_yaml(architecture: Architecture, num_classes: int, names: Mapping[int, str] | None = None) -> dict[str, Any]:
@@ -82,7 +83,7 @@ def save_yaml(
 ) -> None:
     """Write the model file of `architecture`; `load_yaml` is the way back."""
     text = to_yaml(model_yaml(architecture, num_classes, names), default_flow_style=None)
-    Path(path).write_text(text, encoding="utf-8")
+    write_text(Path(path), text)
 
 
 def load_yaml(path: str | Path, space: SearchSpace | None = None) -> tuple[Architecture, dict[str, Any]]:
@@ -106,7 +107,7 @@ def _architecture_from(content: Any, space: SearchSpace | None, what: str) -> Ar
     if not isinstance(values, Mapping):
         raise InputError(f"{what} was not made by evoyolo: it names no architecture")
     try:
-        space = space_named(str(content.get("space"))) if space is None else space
+        space = space_named(str(content.get("space")), [values]) if space is None else space
     except InputError as error:
         raise InputError(f"{what}: {error}") from None
     if content.get("space") != space.name:

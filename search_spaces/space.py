@@ -36,10 +36,13 @@ class SearchSpace:
     Attributes:
         family: the model family whose frame the networks are built in.
         topology_choices: those that decide which layers there are; the others only decide what they are.
+        open_choices: choices of numbers that `restrict` may also give values which are not drawn from otherwise, with what
+            raises InputError for one that cannot be.
     """
 
     family: ClassVar[str] = "yolov8"
     topology_choices: ClassVar[tuple[str, ...]] = ()
+    open_choices: ClassVar[Mapping[str, Callable[[Any], object]]] = {}
 
     def __init__(
         self, name: str, choices: Iterable[Choice], valid: Callable[[Mapping[str, Any]], bool] | None = None
@@ -284,20 +287,49 @@ class SearchSpace:
         """The same space with only some values left for some choices; keys of architectures stay the same.
 
         Raises:
-            InputError: an unknown choice, or a value that the choice does not have.
+            InputError: an unknown choice, or a value that the choice does not have and, where it is open, cannot have.
         """
         for name, allowed in values.items():
             if not isinstance(allowed, (list, tuple, set, range)) or not allowed:
                 raise InputError(f"choice {name!r} must be restricted to a list of values, not {allowed!r}")
+        whole = self.holding(values) if self._origin is None else self
+        for name, allowed in values.items():
             for value in allowed:
-                self[name].index(value)
+                whole[name].index(value)
         choices = [
             Choice(choice.name, [v for v in choice.values if v in values.get(choice.name, choice.values)], choice.when)
+            for choice in whole.choices
+        ]
+        restricted = whole._with(choices)
+        restricted._origin = whole.unrestricted
+        return restricted
+
+    def holding(self, values: Mapping[str, Collection[Any]]) -> SearchSpace:
+        """The same space with these values in its open choices as well, itself where it has them.
+
+        Raises:
+            InputError: a value that an open choice cannot have.
+        """
+        new = {
+            name: [value for value in values[name] if value not in self[name].values]
+            for name in self.open_choices
+            if name in values and name in self
+        }
+        if not any(new.values()):
+            return self
+        for name, added in new.items():
+            for value in added:
+                self.open_choices[name](value)
+        choices = [
+            Choice(choice.name, sorted({*choice.values, *new[choice.name]}), choice.when)
+            if choice.name in new
+            else choice
             for choice in self.choices
         ]
-        restricted = self._with(choices)
-        restricted._origin = self.unrestricted
-        return restricted
+        made = self._with(choices)
+        if self._origin is not None:
+            made._origin = self._origin.holding(values)
+        return made
 
     def extended(self, choices: Iterable[Choice]) -> SearchSpace:
         """The same space with further choices after its own, which its lowering does not see."""

@@ -1,18 +1,14 @@
-"""Folders that are made once: where they are kept, and how they are never seen half made."""
+"""Datasets' folders that are made once: where they are kept, and how they are never seen half made."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from search_spaces.writing import new_folder
 
-def cache_directory() -> Path:
-    """Where generated and converted datasets are kept: $EVOYOLO_CACHE or ~/.cache/evoyolo."""
-    return Path(os.environ.get("EVOYOLO_CACHE") or Path.home() / ".cache" / "evoyolo")
+from ..caches import cache_directory as cache_directory
 
 
 @contextlib.contextmanager
@@ -21,15 +17,9 @@ def whole_folder(root: Path) -> Iterator[Path]:
 
     Processes may race: each fills its own folder, the first to finish gives it its place, the others' are dropped.
     """
-    root.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
     try:
-        yield temporary
-        os.chmod(temporary, 0o755)  # mkdtemp's folders are for their owner alone
-        try:
-            os.replace(temporary, root)
-        except OSError:
-            if not (root / "data.yaml").exists():  # not another process that was faster
-                raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        with new_folder(root) as temporary:
+            yield temporary
+    except OSError:
+        if not (root / "data.yaml").exists():  # not another process that was faster
+            raise

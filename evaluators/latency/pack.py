@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from search_spaces import Architecture, build_model
-from search_spaces.files import write_text
+from search_spaces.writing import write_text
 
 from ..formats import export
 from ..runtimes import RUNTIMES
 from . import agent
+from .agent.work import MANIFEST
 from .archive import write_archive
 from .measurement import check_runtime, reference_architecture
 
@@ -85,6 +86,6 @@ def pack(
         "models": entries[1:],
     }
     manifest["id"] = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:12]
-    write_text(folder / "manifest.json", json.dumps(manifest, indent=1))
+    write_text(folder / MANIFEST, json.dumps(manifest, indent=1))
     write_archive(folder / RUNNER)
     return manifest

@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from search_spaces import Architecture, InputError, SearchSpace
 from search_spaces.definition import space_named
 from search_spaces.errors import one_of
-from search_spaces.files import write_text
+from search_spaces.writing import write_text
 
 from .. import runtimes
 from . import agent
@@ -119,7 +119,7 @@ class DeviceProfile(Strict):
             InputError: too few models were measured, or the other profile is of another space.
         """
         check_name(name)
-        space = space_named(results.space)
+        space = space_named(results.space, [model.architecture for model in results.models])
         if adapt_from:
             adapt_from.check_same_space(space)
         if not results.figures:
@@ -169,7 +169,7 @@ class DeviceProfile(Strict):
 
     def make_space(self) -> SearchSpace:
         """The whole space that was measured."""
-        return space_named(self.space)
+        return space_named(self.space, [m.architecture for m in self.measurements])
 
     @property
     def protocol(self) -> str:

@@ -35,7 +35,7 @@ class Quantise(Step):
         source = piece.artefact("onnx")
         if self.precision == "FP32":
             return {"file_bytes": source.stat().st_size}
-        size = piece.bench.pixels(piece.architecture)
+        size = piece.architecture["image_size"]
         images = resized(calibration_images(piece.bench.dataset, self.images, size), size)
         path = shutil.copyfile(source, piece.directory / "model-int8.onnx")
         quantise_onnx(path, images)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 from collections.abc import Collection, Sequence
 from itertools import takewhile
-from typing import Any
+from typing import Any, TextIO
 
 import typer
 from typer.core import TyperCommand
@@ -25,24 +26,38 @@ class Command(TyperCommand):
         return super().parse_args(ctx, repeat_flags(args, flags))
 
     def invoke(self, ctx: Any) -> Any:
+        from evaluators.caches import keep_caches_together
         from search_spaces import InputError
 
+        keep_caches_together()
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()  # a pipe that nobody reads is found out now, not when the interpreter ends
             return result
         except InputError as error:
-            print(f"evoyolo: {error}", file=sys.stderr)
+            say(f"evoyolo: {error}", sys.stderr)
             raise typer.Exit(WRONG_INPUT) from None
         except BrokenPipeError:  # the reader of a pipe has had enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is left in the buffer
             raise typer.Exit(0) from None
         except OSError as error:  # a folder that cannot be written, a full disk
-            print(f"evoyolo: {error.filename or ctx.info_name}: {error.strerror or error}", file=sys.stderr)
+            say(f"evoyolo: {error.filename or ctx.info_name}: {error.strerror or error}", sys.stderr)
             raise typer.Exit(WRONG_INPUT) from None
         except KeyboardInterrupt:
-            print("\nevoyolo: interrupted", file=sys.stderr)
+            print(file=sys.stderr)
+            say("evoyolo: interrupted", sys.stderr)
             raise typer.Exit(INTERRUPTED) from None
+
+
+def say(text: object, stream: TextIO | None = None) -> None:
+    """Print a line at once, for a log is read while it is written; on a terminal that is narrower it is broken between words."""
+    from search_spaces.text import printable
+
+    from ..formatting import wrapped
+
+    stream, line = stream or sys.stdout, printable(text)
+    lines = wrapped(line, shutil.get_terminal_size().columns) if stream.isatty() else [line]
+    print("\n".join(lines), file=stream, flush=True)
 
 
 def repeat_flags(arguments: Sequence[str], flags: Collection[str]) -> list[str]:

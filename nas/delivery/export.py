@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import shutil
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +14,16 @@ from evaluators.data import Dataset, calibration_images
 from evaluators.evaluator import metric_on
 from evaluators.latency import Latency, LatencyMeter, export_onnx
 from evaluators.latency.profile import DeviceProfile
-from evaluators.recipe import Recipe, artefacts_of
-from evaluators.training import CHECKPOINT
+from evaluators.recipe import Recipe
 from evaluators.training.checkpoint import load_checkpoint
 from search_spaces import InputError
 from search_spaces.models import save_yaml
+from search_spaces.writing import replacing
 
 from ..storage.run import Run
 from ..storage.store import Evaluation, Store
-from .files import model_files
+from ..storage.written import Written
+from .files import model_files, sources
 
 Say = Callable[[str], None]
 Files = dict[str, dict[str, str]]
@@ -53,16 +53,30 @@ def deliver(run: Run, say: Say, *, profiles: Sequence[DeviceProfile], dataset: D
         for number, evaluation in enumerate(delivered, start=1):
             said = []
             try:
-                files[evaluation.key], model = export_files(run, evaluation)
+                made, model = export_files(run, evaluation)
+                files[evaluation.key] = {
+                    kind: path.relative_to(run.directory).as_posix() for kind, path in made.items()
+                }
                 for meter in meters:
-                    latency, text = meter(store, evaluation, model, run.directory / files[evaluation.key]["onnx"])
+                    latency, text = meter(store, evaluation, model, made["onnx"])
                     said.append(text + (DISTURBED if latency.disturbed else ""))
+            except InputError as error:
+                said.append(str(error))
             except Exception as error:  # one model that a runtime refuses does not cost the others their files
                 said.append(f"{type(error).__name__}: {error}".splitlines()[0])
             say(f"{number}/{len(delivered)} {evaluation.key}: {'; '.join(said) or 'exported'}")
-    for key in {e.key for e in run.all_evaluations} - kept:  # what was on the front before the search went on
-        shutil.rmtree(run.folder.model(key), ignore_errors=True)
+    _remove_others(run, kept)
     return Run(run.directory, run.space), files
+
+
+def _remove_others(run: Run, kept: Set[str]) -> None:
+    """Remove the files of what was on the front before the search went on, where they are as they were written."""
+    written = Written(run.folder)
+    for evaluation in run.all_evaluations:
+        if evaluation.key not in kept:
+            with contextlib.suppress(InputError, OSError):  # a link is left alone, and so is a folder that holds more
+                written.remove(*model_files(run, evaluation).values())
+                run.folder.model(evaluation.key).rmdir()
 
 
 class _Meter:
@@ -118,26 +132,32 @@ def _meters(profiles: Sequence[DeviceProfile], quantised: bool, dataset: Dataset
     return found
 
 
-def export_files(run: Run, evaluation: Evaluation) -> tuple[dict[str, str], nn.Module]:
+def export_files(
+    run: Run, evaluation: Evaluation, targets: Mapping[str, Path] | None = None
+) -> tuple[dict[str, Path], nn.Module]:
     """Write the files of one model; whatever interrupts it, each is there whole or not at all.
 
+    Args:
+        targets: kind -> file to write; None are the run's own, of which only those are replaced that are as it wrote them.
+
     Returns:
-        ({"yaml": ..., "checkpoint": ..., "onnx": ...}, paths relative to the run's folder, and the model).
+        (kind -> the file, and the model).
+
+    Raises:
+        InputError: what they are made of is gone, or a file is there that the run did not write.
     """
-    paths = model_files(run, evaluation)
-    folder, trial = paths["yaml"].parent, run.folder.trial(evaluation.key).path
-    folder.mkdir(parents=True, exist_ok=True)
-    artefacts = artefacts_of(trial)
-    trained = artefacts.get("weights", trial / CHECKPOINT)
-    model = load_checkpoint(trained)
-    with tempfile.TemporaryDirectory(prefix="export-", dir=folder) as scratch:
-        made = {kind: Path(scratch) / path.name for kind, path in paths.items()}
-        save_yaml(made["yaml"], evaluation.architecture, len(model.names), model.names)
-        shutil.copyfile(trained, made["checkpoint"])
-        if list(artefacts)[-1:] == ["onnx"]:  # what was judged is what is delivered
-            shutil.copyfile(artefacts["onnx"], made["onnx"])
-        else:
-            export_onnx(model, made["onnx"], evaluation.architecture["image_size"])
-        for kind, path in paths.items():
-            os.replace(made[kind], path)
-    return {kind: str(path.relative_to(run.directory)) for kind, path in paths.items()}, model
+    made_of = sources(run, evaluation)
+    model = load_checkpoint(made_of.checkpoint)
+    write = replacing if targets else Written(run.folder).replacing
+    targets = targets or model_files(run, evaluation)
+    targets["yaml"].parent.mkdir(parents=True, exist_ok=True)
+    with write(targets["yaml"]) as file:
+        save_yaml(file, evaluation.architecture, len(model.names), model.names)
+    for kind, source in (("checkpoint", made_of.checkpoint), ("onnx", made_of.onnx)):
+        if source is not None and source != targets[kind]:
+            with write(targets[kind]) as file:
+                shutil.copyfile(source, file)
+    if made_of.onnx is None:
+        with write(targets["onnx"]) as file:
+            export_onnx(model, file, evaluation.architecture["image_size"])
+    return dict(targets), model

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -17,20 +19,23 @@ import numpy as np
 from evaluators.data import calibration_images
 from evaluators.evaluator import EvaluationError
 from evaluators.latency import agent
+from evaluators.latency.agent.work import MANIFEST
 from evaluators.latency.design import draw_telling
 from evaluators.latency.measurement import LatencyMeter, check_runtime
-from evaluators.latency.pack import pack
+from evaluators.latency.pack import RUNNER, pack
 from evaluators.latency.predictor import FEWEST
 from evaluators.latency.profile import DeviceProfile, check_name
 from evaluators.latency.results import read_results
 from search_spaces import Architecture, InputError, SearchSpace, build_model
 from search_spaces.definition import space_named
-from search_spaces.files import read_text, write_text
+from search_spaces.files import read_json, read_text
 from search_spaces.graph import check_image_size
+from search_spaces.writing import new_folder, replacing, write_text
 
 from ..report.devices import Check
 
 Say = Callable[[str], None]
+REQUEST = "request.json"  # in the folder of a measurement: what was asked for
 CHECKED = 6  # models of a profile that are measured again
 
 
@@ -93,11 +98,10 @@ def make_pack(plan: Plan, folder: str | Path, say: Say, prior: DeviceProfile | N
     images = calibration_images(plan.data) if plan.precision == "INT8" else None
     architectures = draw_telling(space, plan.count, plan.seed, plan.num_classes, [prior.fitted] if prior else ())
     architectures = _covering(architectures, space, plan)
-    with tempfile.TemporaryDirectory(prefix="evoyolo-pack-") as scratch:
-        target = Path(scratch) if zipped else folder
+    with tempfile.TemporaryDirectory(prefix="evoyolo-pack-") if zipped else new_folder(folder) as target:
         pack(
             architectures,
-            target,
+            Path(target),
             runtimes=plan.runtimes,
             device=plan.device,
             precision=plan.precision,
@@ -108,7 +112,8 @@ def make_pack(plan: Plan, folder: str | Path, say: Say, prior: DeviceProfile | N
         )
         if zipped:
             folder.parent.mkdir(parents=True, exist_ok=True)
-            shutil.make_archive(str(folder.with_suffix("")), "zip", target)
+            with replacing(folder) as archive:
+                shutil.make_archive(str(archive.with_suffix("")), "zip", target)
     return folder
 
 
@@ -136,29 +141,45 @@ def make_profile(name: str, plan: Plan, output: Path, say: Say, prior: DevicePro
     # found out before anything is exported
     LatencyMeter(plan.runtimes[0], plan.device, plan.precision, threads, reference_ms=1.0)
     folder = output.with_suffix(".measuring")
-    asked, request = folder / "request.json", json.dumps({**asdict(plan), "prior": prior.name if prior else None})
+    asked, request = folder / REQUEST, json.dumps({**asdict(plan), "prior": prior.name if prior else None})
     if asked.exists():
         if read_text(asked) != request:
             raise InputError(
                 f"{folder} holds a measurement with other settings, {read_text(asked)}; give those, or remove the folder"
             )
         say(f"going on with what {folder} holds")
+    elif os.path.lexists(folder):
+        raise InputError(f"{folder} exists and is no measurement of ours; move it, or name another profile")
     else:
-        shutil.rmtree(folder, ignore_errors=True)
-        make_pack(plan, folder, say, prior)
-        write_text(asked, request)
+        with new_folder(folder) as made:
+            make_pack(plan, made, say, prior)
+            write_text(made / REQUEST, request)
     results = folder / agent.RESULTS
     command = [sys.executable, str(folder / "run.py"), "--output", str(results)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         for line in process.stdout or ():
-            say(line.rstrip())
+            say(line.rstrip().removesuffix(f", results in {results}"))  # which are in the profile, and go
     if process.returncode:
         raise InputError(
             f"measuring ended with status {process.returncode}; what was measured is in {folder}, run this again"
         )
     profile = fit_profile(name, results, output, prior)
-    shutil.rmtree(folder)
+    _remove_pack(folder)
     return profile
+
+
+def _remove_pack(folder: Path) -> None:
+    """Remove the files of a pack that was measured, and the folder unless somebody has put something else there."""
+    manifest = read_json(folder / MANIFEST)
+    models = [
+        folder / file for model in (manifest["reference"], *manifest["models"]) for file in model["files"].values()
+    ]
+    beside = [model.with_suffix(".bin") for model in models if model.suffix == ".param"]  # ncnn's weights
+    for path in (*models, *beside, *(folder / name for name in (MANIFEST, RUNNER, REQUEST, agent.RESULTS))):
+        path.unlink(missing_ok=True)
+    for empty in (folder / "models", folder):
+        with contextlib.suppress(OSError):  # not empty
+            empty.rmdir()
 
 
 def fit_profile(name: str, results: str | Path, output: Path, prior: DeviceProfile | None = None) -> DeviceProfile:

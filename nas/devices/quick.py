@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
-from evaluators.data.folders import cache_directory
+from evaluators.caches import cache_directory
 from evaluators.latency import agent
 from evaluators.latency.predictor import FEWEST
 from evaluators.latency.profile import SUFFIX, DeviceProfile
@@ -18,6 +19,7 @@ from search_spaces.architecture import is_of_recipe
 from .make import Plan, Say, make_profile
 
 NAME = "this-machine"
+RUNNER = re.compile(r"(\d+/\d+) (\S+) +(.*)  (?:(\(once more\))|(.* left))")  # its line on a model
 RUNTIME = "onnxruntime"  # what every installation has
 
 
@@ -63,9 +65,20 @@ def quick_profile(
             kept.check_covers(space)
             return kept
         say(f"no device profile: {count} models are measured on this machine first, with nothing else of ours running")
-        profile = make_profile(NAME, plan, path, say)
+        profile = make_profile(NAME, plan, path, lambda text: say(_without_figures(text)))
     profile.check_covers(space)
     return profile
+
+
+def _without_figures(text: str) -> str:
+    """What the runner says of one model, without its latency, which says nothing to who waits for a search to begin."""
+    found = RUNNER.fullmatch(text)
+    if not found:
+        return text
+    count, key, what, again, left = found.groups()
+    if "  spread " not in what:  # why there are no figures
+        return f"{key}: {what}"
+    return f"measured {count} models, {'some once more that were disturbed' if again else left}"
 
 
 def _kept(path: Path) -> DeviceProfile | None:

@@ -55,6 +55,7 @@ RESUMABLE = (
     "max_concurrent",
     "batch_evaluations",
     "training_device",
+    "data",  # its place: that it holds the same images and labels is checked
 )
 
 
@@ -77,11 +78,15 @@ class SearchConfig(BaseModel):
     )
 
     data: DataText = Field(
-        "digits", description="digits (built in), an Ultralytics data.yaml, or COCO json (train.json:val.json)"
+        "digits",
+        description="digits (built in), an Ultralytics data.yaml or the folder that holds it, COCO json (train.json:val.json), or a "
+        "folder of Pascal VOC XML",
     )
     epochs: Positive = Field(6, description="epochs of training per architecture")
     image_size: Whole | None = Field(
-        None, description="pixels for training and accuracy; none takes each architecture's own"
+        None,
+        description="pixels of all models, in training, accuracy, latency and files, a multiple of 32; none searches those of "
+        "the space",
     )
     fraction: Annotated[Real, Field(gt=0, le=1)] = Field(1.0, description="share of the training images to use")
     rungs: list[Positive] = Field(
@@ -104,7 +109,10 @@ class SearchConfig(BaseModel):
         default_factory=dict,
         description="options of the recipe that are searched with the architecture, such as {quantise.precision: [FP32, INT8]}",
     )
-    training_device: str = Field("cpu", description="what trains: cpu, or a CUDA device such as 0")
+    training_device: str = Field("cpu", description="what trains: cpu, or one CUDA device such as 0")
+    amp: Literal["auto", "bf16", "fp16", "fp32"] = Field(
+        "auto", description="precision of training; auto is bf16, or fp16 where a GPU has no bf16, and fp32 on a CPU"
+    )
 
     device: list[PathText] = Field(
         default_factory=list,
@@ -189,8 +197,13 @@ class SearchConfig(BaseModel):
     @field_validator("training_device")
     @classmethod
     def _training_device(cls, name: str) -> str:
-        if not re.fullmatch(r"cpu|cuda(:\d+)?|\d+(,\d+)*", name):
-            raise ValueError("must be cpu, or a CUDA device such as 0 or cuda:0")
+        if re.fullmatch(r"(cuda:)?\d+(,(cuda:)?\d+)+", name):
+            raise ValueError(
+                "a model is trained on one GPU; with gpus_per_trial: 1 and training_device: 0 Ray gives each of several "
+                "trainings one of its own"
+            )
+        if not re.fullmatch(r"cpu|(cuda:)?\d+|cuda", name):
+            raise ValueError("must be cpu, or one CUDA device such as 0 or cuda:0")
         return name
 
     @field_validator("algorithm")
@@ -207,21 +220,33 @@ class SearchConfig(BaseModel):
             raise ValueError(f"must be {one_of(SCHEDULERS)}")
         return name
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_image_size(cls, values: Any) -> Any:
+        size = values.get("image_size") if isinstance(values, dict) else None
+        if size is None:
+            return values
+        # the sizes among our own restrictions are no wish of the user's
+        restrict = values.get("restrict", {name: kept for name, kept in SMALL.items() if name != "image_size"})
+        return {**values, "restrict": {"image_size": [size], **restrict} if isinstance(restrict, dict) else restrict}
+
     @model_validator(mode="after")
     def _space_and_references(self) -> SearchConfig:
+        if self.image_size is not None and (sizes := self.restrict["image_size"]) != [self.image_size]:
+            raise ValueError(f"image_size {self.image_size}: restrict says image_size {sizes}; leave one of them out")
         # InputError is a ValueError: pydantic reports its message
         self.reference_architectures()
-        if self.image_size is not None and (self.image_size < 32 or self.image_size % 32):
-            raise ValueError(f"image_size {self.image_size} must be a multiple of 32")
+        return self
+
+    @model_validator(mode="after")
+    def _precision(self) -> SearchConfig:
+        if self.training_device == "cpu" and self.amp not in ("auto", "fp32"):
+            raise ValueError(f"amp: {self.amp!r}: a CPU trains in fp32; leave it at auto, or give a training_device")
         return self
 
     @model_validator(mode="after")
     def _recipe(self) -> SearchConfig:
         recipe = self.make_recipe()
-        if self.image_size is not None and any("onnx" in step.writes for step in recipe.steps):
-            raise ValueError(
-                "image_size: what a recipe exports is of each architecture's own size; restrict image_size instead"
-            )
         made = {
             recipe.with_values({name: value}).precision
             for name, values in self.recipe_choices.items()
@@ -278,8 +303,9 @@ class SearchConfig(BaseModel):
     def reference_architectures(self) -> dict[str, Architecture]:
         """Preset name -> architecture, for the references; they need not lie in the restricted space."""
         space = self.make_space()
-        smallest = space["image_size"].values[0]
-        return {name: family_of(space).preset(name, image_size=smallest) for name in self.references}
+        smallest = {"image_size": space["image_size"].values[0]}
+        whole = space_named(self.space, [smallest])
+        return {name: family_of(space).preset(name, whole, **smallest) for name in self.references}
 
     def make_objectives(self) -> list[Objective]:
         objectives = []

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 from evaluators.latency.profile import DeviceProfile
 from search_spaces import InputError
-from search_spaces.files import write_text
+from search_spaces.files import read_text
 
+from ..formatting import command
 from ..storage.folder import RunFolder
 from ..storage.run import Run
 from ..storage.states import State
+from ..storage.written import Written
 from .config import SearchConfig, commented_yaml, load_config
+
+ELSEWHERE = ("name", "directory", "device")  # settings that say where things are, which a run's folder does by itself
 
 
 @contextlib.contextmanager
@@ -22,49 +25,77 @@ def settings_kept(
 ) -> Iterator[None]:
     """Keep search.yaml and the profiles in the run's folder, unless what follows is refused.
 
-    Of a search that is refused only what was written here goes again. Of one that is interrupted it is said how to go on.
+    Of a search that is refused, or interrupted before it has a store, only what was written here goes again. Of one that is
+    interrupted later it is said how to go on.
+
+    Raises:
+        InputError: a file that the run is going to write is there, and is somebody else's.
     """
     folder = RunFolder(config.run_directory)
+    written = Written(folder)
 
     def asked() -> int:
         return sum(event.state == State.ASKED for event in Run(folder.path).events) if folder.exists else 0
 
     asked_before, is_new = asked(), not folder.exists
-    for profile in profiles:  # before anything is written
-        path = folder.device(profile.name)
-        if is_new and path.exists() and path.read_text(encoding="utf-8") != profile.to_json():
-            raise InputError(f"{path} exists and is another profile; name another folder for the run, or move it")
+    # what the run's latencies mean must not change with a file elsewhere
+    texts = {folder.device(profile.name): profile.to_json() for profile in profiles}
+    is_inits = is_new and folder.config.exists() and read_text(folder.config) == commented_yaml()
+    if _has_to_be_written(folder, config, is_inits or written.is_ours(folder.config)):
+        texts[folder.config] = commented_yaml(config)
+    before = {path: read_text(path) if path.exists() else None for path in texts}
+    texts = {path: text for path, text in texts.items() if text != before[path]}
+    expected = [path for path in texts if not (is_inits and path == folder.config)]
+    written.check(*expected, folder.front_json, folder.front_csv, folder.front_png)
     made = [path for path in (folder.path.parent, folder.path, folder.devices) if not path.exists()]
     folder.path.mkdir(parents=True, exist_ok=True)
-    before = {}  # file -> its text, None where there was none
-    # the user's own file, with its comments, may be what a new run is started from in its own folder
-    if not folder.config.exists() or not is_new or load_config(folder.config) != config:
-        before[folder.config] = _replace(folder.config, commented_yaml(config))
-    for profile in profiles:  # what the run's latencies mean must not change with a file elsewhere
-        folder.devices.mkdir(exist_ok=True)
-        path = folder.device(profile.name)
-        before[path] = _replace(path, profile.to_json())
+    if is_new:
+        written.begin()
+        if is_inits:
+            written.adopt(folder.config)
+    for path, text in texts.items():
+        path.parent.mkdir(exist_ok=True)
+        written.write_text(path, text)
     try:
         yield
-    except KeyboardInterrupt:
-        say(f"interrupted; every result is kept, `evoyolo resume {folder.path}` goes on")
-        raise
-    except InputError:
+    except (KeyboardInterrupt, InputError) as ending:
+        if folder.exists and isinstance(ending, KeyboardInterrupt):
+            say(f"interrupted; every result is kept, {command('resume', folder.path)} goes on")
+            raise
         if asked() > asked_before:  # it was not refused: what was evaluated was so by these settings
             raise
-        for path, text in before.items():
-            if text is not None:
-                write_text(path, text)
+        for path in texts:
+            if (earlier := before[path]) is not None:
+                written.write_text(path, earlier)
             elif not folder.exists:
-                path.unlink(missing_ok=True)
+                written.remove(path)
+        if not folder.exists:
+            written.end()
         for empty in reversed(made):
             with contextlib.suppress(OSError):  # not empty: something else is in it by now
                 empty.rmdir()
         raise
 
 
-def _replace(path: Path, text: str) -> str | None:
-    before = path.read_text(encoding="utf-8") if path.exists() else None
-    if before != text:
-        write_text(path, text)
-    return before
+def _has_to_be_written(folder: RunFolder, config: SearchConfig, is_ours: bool) -> bool:
+    """Whether the folder's search.yaml has to be written, anew or with other settings.
+
+    The user's own file, with its comments, may be what a run is started from in its own folder; it stays as it is.
+
+    Args:
+        is_ours: whether it is as we wrote it.
+
+    Raises:
+        InputError: it is the user's own, and says something else.
+    """
+    if not folder.config.exists():
+        return True
+    wanted = config.to_dict()
+    says = load_config(folder.config, **{name: wanted[name] for name in ELSEWHERE}).to_dict()
+    differing = {name: value for name, value in wanted.items() if says[name] != value}
+    if not differing or is_ours:
+        return bool(differing)
+    raise InputError(
+        f"{folder.config} is not as this run wrote it, and says other settings; put there "
+        f"{', '.join(f'{name}: {value}' for name, value in differing.items())}, or name another folder for the run"
+    )

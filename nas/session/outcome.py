@@ -9,6 +9,7 @@ from typing import Any
 
 from search_spaces import InputError
 from search_spaces.files import read_json
+from search_spaces.text import printable
 
 from ..objectives import is_number
 
@@ -33,6 +34,7 @@ class Outcome:
     """How a job ended. Plain data, so that it travels anywhere; the ending may be given as its text.
 
     Attributes:
+        reason: why it did not finish, in one line of printable text.
         seconds: that the evaluation took.
         node: the name of the machine that it was on.
         ignored: returned under names of metrics but no finite numbers; name -> what it was.
@@ -47,6 +49,8 @@ class Outcome:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "status", Ending(self.status))
+        if self.reason is not None:  # it may be a stranger's, and goes into the store and onto terminals
+            object.__setattr__(self, "reason", printable(self.reason))
 
 
 LEFT = (Ending.FINISHED, Ending.FAILED, Ending.REJECTED)  # the endings of outcomes that are left in a folder

@@ -14,7 +14,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from evaluators.evaluator import EvaluationError, Evaluator, Rejected
-from search_spaces.files import write_text
+from search_spaces.writing import write_text
 
 from ..objectives import is_number
 from ..schedulers import Job
@@ -90,7 +90,7 @@ def attempt(
             return Outcome(Ending.UNFINISHED, reason=f"the disk of {error.filename or directory} is full")
         outcome = Outcome(Ending.FAILED, reason=f"{type(error).__name__}: {error}".splitlines()[0])
         with contextlib.suppress(OSError):
-            folder.error.write_text(traceback.format_exc(), encoding="utf-8")
+            write_text(folder.error, traceback.format_exc().encode(errors="backslashreplace").decode())
     return replace(outcome, seconds=time.perf_counter() - started, node=node or platform.node())
 
 

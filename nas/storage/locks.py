@@ -9,11 +9,14 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from search_spaces import InputError
+from search_spaces.writing import own
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
+
+HELD = (errno.EWOULDBLOCK, errno.EACCES)  # what the system answers where another process holds a lock
 
 
 def write_lock(store: Path) -> FileLock:
@@ -37,17 +40,30 @@ def write_lock(store: Path) -> FileLock:
 
 
 def is_in_use(store: str | Path) -> bool:
-    """Whether a search is writing the store at this moment."""
+    """Whether a search is writing the store at this moment. Nothing is written to find out, so anybody may ask."""
     lock = _lock_of(Path(store))
-    try:
-        with lock.acquire(timeout=0) if Path(lock.lock_file).exists() else contextlib.nullcontext():
-            return False
-    except Timeout:
-        return True
+    if not Path(lock.lock_file).exists():
+        return False
+    if fcntl is None:
+        try:
+            with lock.acquire(timeout=0):
+                return False
+        except Timeout:
+            return True
+    with (
+        contextlib.suppress(OSError),
+        open(lock.lock_file, "rb") as file,
+    ):  # where it cannot be opened nothing can be told
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as error:
+            return error.errno in HELD
+    return False
 
 
 def _lock_of(store: Path) -> FileLock:
-    return FileLock(f"{store}.lock")
+    # filelock follows links, and empties the file that it opens
+    return FileLock(own(store.with_name(f"{store.name}.lock"), store.parent))
 
 
 def _why_unlockable(path: str) -> str | None:
@@ -58,5 +74,5 @@ def _why_unlockable(path: str) -> str | None:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            return None if error.errno in (errno.EWOULDBLOCK, errno.EACCES) else error.strerror
+            return None if error.errno in HELD else error.strerror
     return None

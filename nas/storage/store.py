@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 import sqlite3
 import time
 from collections import Counter
@@ -16,8 +17,10 @@ from filelock import FileLock
 
 from search_spaces import Architecture, InputError, SearchSpace
 from search_spaces.definition import check_definition, check_holds, define, recall
+from search_spaces.writing import own
 
 from . import schema
+from .file_systems import network_file_system
 from .folder import RunFolder
 from .locks import write_lock
 from .records import Evaluation, Event, evaluation_of, event_of
@@ -26,12 +29,14 @@ from .spending import share
 from .states import ENDED, RETRIED, SPENDING, State
 from .values import NUMBER_OR_NONE, check_fields, meta_value, reading
 
+COMPANIONS = ("-wal", "-shm", "-journal")  # files that SQLite keeps beside a store while it is open
+
 
 class Store:
     """A run's evaluations. One writer at a time; any number of readers, also while it is written.
 
-    Every method that changes something has made it durable when it returns: the journal is a write-ahead log that is
-    synchronised at every commit, so neither a killed process nor a power cut loses what was acknowledged. An
+    Every method that changes something has made it durable when it returns: the journal, a write-ahead log except on network
+    file systems, is synchronised at every commit, so neither a killed process nor a power cut loses what was acknowledged. An
     evaluation takes seconds at least; a synchronisation takes milliseconds.
 
     Attributes:
@@ -120,7 +125,7 @@ class Store:
         if not path.is_file():
             raise InputError(f"{path}: no such file")
         lock = None if read_only else write_lock(path)
-        with contextlib.ExitStack() as opened, _releasing_on_error(lock), _disk_errors(path):
+        with contextlib.ExitStack() as opened, _releasing_on_error(lock), _disk_errors(path, read_only):
             try:
                 connection = _connect(path, read_only)
                 opened.callback(connection.close)  # of a store that is refused nothing is held
@@ -362,14 +367,31 @@ def _metrics(metrics: Mapping[str, float]) -> str:
 
 
 def _connect(path: Path, read_only: bool = False) -> sqlite3.Connection:
-    # A reader needs write access to the log's index too, so "read only" is a promise kept by query_only.
+    companions = [own(path.with_name(path.name + suffix), path.parent) for suffix in COMPANIONS]
+    can_write = os.access(path.parent, os.W_OK) and (os.access(path, os.W_OK) or not path.exists())
+    if read_only and not can_write:
+        # A log's index cannot be made here. Without a log nobody is writing, and otherwise SQLite finds its own way.
+        is_quiet = _has_log(path) and not any(file.exists() and file.stat().st_size for file in companions)
+        address = f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if is_quiet else ''}"
+        return sqlite3.connect(address, uri=True, timeout=30, check_same_thread=False)
     connection = sqlite3.connect(path, timeout=30, check_same_thread=False)
-    if read_only:
+    if read_only:  # a reader needs write access to the log's index, so this is a promise kept by
         connection.execute("PRAGMA query_only = ON")
+        return connection
+    if network_file_system(path.parent):
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # to read a log that is there without memory to share
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("PRAGMA locking_mode = NORMAL")
     else:
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA synchronous = FULL")
     return connection
+
+
+def _has_log(path: Path) -> bool:
+    """Whether a store is of the kind that has a write-ahead log, as its header tells."""
+    with open(path, "rb") as file:
+        return file.read(20)[18:] == b"\2\2"
 
 
 @contextlib.contextmanager
@@ -383,10 +405,14 @@ def _releasing_on_error(lock: FileLock | None) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
+def _disk_errors(path: Path, read_only: bool = False) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
+        if read_only and isinstance(error, sqlite3.OperationalError):
+            raise InputError(
+                f"{path} cannot be read here ({error}); copy its folder to where you can write, and look there"
+            ) from None
         raise InputError(
             f"{path}: {error}; what was recorded before is safe: mend the cause, then {RunFolder(path.parent).how_to_resume()}"
         ) from None

@@ -138,6 +138,9 @@ def test_a_record_names_nothing_outside_of_its_folder(piece, tiny, name):
     )
     (piece.directory / RECORD).write_text(json.dumps(record))
     assert artefacts_of(piece.directory) == {}
+    with pytest.raises(InputError, match="link.bin is a symbolic link"):  # which a step might write through
+        run_steps(Candidate(tiny, Recipe((Counted(),))), piece)
+    (piece.directory / "link.bin").unlink()
     run_steps(Candidate(tiny, Recipe((Counted(),))), piece)
     assert (piece.directory / "times.txt").read_text() == "xx" and outside.read_bytes() == b"w"
 

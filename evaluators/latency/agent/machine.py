@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import posixpath
 import subprocess
 
 
@@ -34,7 +35,56 @@ def accelerator_name(device: str) -> str:
 
 
 def default_threads() -> int:
-    """How many cores this process may use: those of its affinity mask where the system has one, else all."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """How many cores this process may use at once: of its affinity mask where the system has one, else all; and no more than
+    the quota of its container keeps busy."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = processor_quota()
+    return cores if quota is None else max(1, min(cores, int(quota)))  # a part of a core would only wait for its turn
+
+
+def processor_quota(root: str = "/") -> float | None:
+    """The cores' worth of time that this process's control groups (Linux, v1 or v2) leave it; None without a limit.
+
+    Args:
+        root: of the file system that is looked at.
+    """
+    try:
+        with open(os.path.join(root, "proc/self/cgroup")) as stream:
+            groups = [line.rstrip("\n").split(":", 2) for line in stream]
+    except OSError:
+        return None
+    limits = []
+    for _, controllers, path in (entry for entry in groups if len(entry) == 3):
+        names = controllers.split(",")
+        if names != [""] and "cpu" not in names:
+            continue
+        # the group's own limit holds, and so does that of every group around it; a container may see its own as the root
+        steps = [step for step in posixpath.normpath("/" + path.lstrip("/")).split("/") if step]
+        around = ["/".join(steps[:depth]) for depth in range(len(steps) + 1)]
+        for mount in ("", "unified") if names == [""] else ("cpu", controllers):
+            for group in around:
+                place = os.path.join(root, "sys/fs/cgroup", mount, group)
+                limits.append(_limit_v2(place) if names == [""] else _limit_v1(place))
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _limit_v2(group: str) -> float | None:
+    words = _words(os.path.join(group, "cpu.max"))  # "max 100000", or microseconds of a period: "150000 100000"
+    return _ratio(words[0], words[1]) if len(words) == 2 else None
+
+
+def _limit_v1(group: str) -> float | None:
+    quota, period = (_words(os.path.join(group, f"cpu.cfs_{name}_us")) for name in ("quota", "period"))
+    return _ratio(quota[0], period[0]) if quota and period else None
+
+
+def _ratio(quota: str, period: str) -> float | None:
+    return int(quota) / int(period) if quota.isdigit() and period.isdigit() and int(quota) and int(period) else None
+
+
+def _words(path: str) -> list[str]:
+    try:
+        with open(path) as stream:
+            return stream.read().split()
+    except OSError:
+        return []

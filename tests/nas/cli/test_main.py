@@ -231,8 +231,15 @@ def test_a_search_that_ends_early_keeps_the_settings_it_ran_with(tmp_path, small
     assert "executor here does without Ray: max_concurrent is not used" in output and "address is" not in output
     assert "the first 5 evaluations all failed, because: RuntimeError: no such thing; trials tells more" in error
     assert load_config("search.yaml").data == str(small_data)
+    advice = (
+        "mend the cause and start anew in another folder; what failed is not tried again, other architectures are: "
+    )
+    assert f"{advice}run `evoyolo resume .`" in error and main(["status", "."]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"nothing but failures: {advice}run `evoyolo resume .`"
     assert main(["resume", ".", "--max-evaluations", "5"]) == 1
-    assert "no evaluation has finished, so there is no front" in capsys.readouterr().err
+    assert "no evaluation has finished, so there is no front; `evoyolo status .` tells" in capsys.readouterr().err
+    assert main(["status", "."]) == 0  # the budget is spent: to go on without a larger one would do nothing
+    assert capsys.readouterr().out.splitlines()[-1].endswith(f"{advice}run `evoyolo resume . --max-evaluations 10`")
 
 
 def test_show_a_preset(capsys):
@@ -251,7 +258,7 @@ def test_datasets_are_checked_and_converted(tmp_path, small_data, capsys):
     assert main(["dataset", "check", str(small_data)]) == 0
     assert "train: 16 images" in capsys.readouterr().out
     assert main(["dataset", "convert", "voc", str(tmp_path), str(tmp_path / "out")]) == 1
-    assert "has no train.txt and val.txt" in capsys.readouterr().err
+    assert "has no annotations (.xml)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -343,7 +350,7 @@ def test_a_search_for_two_devices_one_of_which_is_here(board, small_data, tmp_pa
 
     run = load_run("results/two")
     e = run.front[0]
-    assert f"{e.metrics['latency_ms@board']:.2f} ({e.metrics['latency_low_ms@board']:.2f}" in output
+    assert f"{e.metrics['latency_low_ms@board']:.2f} to {e.metrics['latency_high_ms@board']:.2f}" in output
     assert [o.metric for o in run.objectives] == ["map50_95", "latency_ms@here", "latency_ms@board"]
     for e in run.front:
         value, low, high = (float(column[0]) for column in here.predict([e.architecture], 4))

@@ -1,5 +1,6 @@
 """The files of one model: those that are there as they are, missing ones exported anew."""
 
+import os
 import shutil
 
 import pytest
@@ -61,6 +62,67 @@ def test_a_missing_file_is_exported_anew(run, checkpoint):
     assert [path.name for path in files["onnx"].parents[1].iterdir()] == [
         evaluation.key
     ]  # nothing is left of exporting
+
+
+def test_what_was_handed_over_does_without_the_trials(run, checkpoint):
+    (evaluation,) = run.front
+    shutil.copyfile(checkpoint, run.directory / "trials" / evaluation.key / "best.pt")
+    before = {kind: path.read_bytes() for kind, path in hand_over(run, evaluation).items()}
+    shutil.rmtree(run.directory / "trials")
+    again = hand_over(run, evaluation)
+    again["onnx"].unlink()
+    assert {kind: path.read_bytes() for kind, path in hand_over(run, evaluation).items()} == before
+
+
+def test_what_was_judged_is_not_made_anew_of_something_else(run):
+    (evaluation,) = run.front
+    run.settings["config"] = {"recipe": ["train", "export", "quantise"]}
+    folder = run.directory / "models" / evaluation.key
+    folder.mkdir(parents=True)
+    (folder / "best.pt").write_text("a checkpoint")
+    with pytest.raises(InputError, match=f"keeps no ONNX file as it was judged of {evaluation.key}"):
+        hand_over(run, evaluation)
+
+
+def test_a_run_that_cannot_be_written_is_handed_over_elsewhere(run, checkpoint, tmp_path, monkeypatch):
+    (evaluation,) = run.front
+    shutil.copyfile(checkpoint, run.directory / "trials" / evaluation.key / "best.pt")
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    with pytest.raises(InputError, match="cannot be written, and has not all files .*--output"):
+        hand_over(run, evaluation)
+    files = hand_over(run, evaluation, tmp_path / "out")
+    assert all(path.exists() and path.parent == tmp_path / "out" for path in files.values())
+    assert not (run.directory / "models").exists()
+
+
+@pytest.mark.parametrize("place", ["models", "models/KEY", "models/KEY/best.pt", "trials", "trials/KEY/best.pt"])
+def test_a_link_in_a_strangers_run_hands_nothing_out_and_lets_nothing_in(run, tmp_path, place):
+    (evaluation,) = run.front
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "best.pt").write_text("secret")
+    path = run.directory / place.replace("KEY", evaluation.key)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(path, ignore_errors=True)
+    path.symlink_to(mine / "best.pt" if place.endswith("best.pt") else mine)
+    with pytest.raises(InputError, match=f"{path} is a symbolic link"):
+        hand_over(run, evaluation, tmp_path / "out")
+    assert [each.name for each in mine.iterdir()] == ["best.pt"] and not (tmp_path / "out").exists()
+
+
+def test_another_file_of_that_name_is_left_as_it_is(run, tmp_path):
+    (evaluation,) = run.front
+    for name in ("model.yaml", "best.pt", "model.onnx"):
+        path = run.folder.model(evaluation.key) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    out = tmp_path / "out"
+    hand_over(run, evaluation, out)
+    hand_over(run, evaluation, out)  # the same files
+    (out / "best.pt").write_text("mine")
+    with pytest.raises(InputError, match="best.pt exists and is no file of .*name another folder"):
+        hand_over(run, evaluation, out)
+    assert (out / "best.pt").read_text() == "mine"
 
 
 def test_without_a_checkpoint_nothing_can_be_made(run):

@@ -1,0 +1,84 @@
+"""A run's folder that holds files of the user's: nothing of them is replaced, and a refused search leaves all as it was."""
+
+import pytest
+
+from nas.launch.config import commented_yaml, load_config, make_config
+from nas.launch.kept import settings_kept
+from nas.storage.folder import RunFolder
+from search_spaces import InputError
+
+
+@pytest.fixture
+def config(tmp_path):
+    return make_config({"directory": str(tmp_path), "max_evaluations": 3}, "test")
+
+
+def contents(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def keep(config, profiles=(), ending=None, stored=False):
+    said = []
+    with settings_kept(config, profiles, said.append):
+        if stored:
+            RunFolder(config.run_directory).store.touch()
+        if ending:
+            raise ending
+    return said
+
+
+OTHERS = {"trials.txt": "mine", "devices/pi.json": "mine", "models/mine.txt": "mine"}
+
+
+@pytest.mark.parametrize("name", ["front.csv", "front.json", "front.png", "search.yaml", "devices/board.json"])
+def test_a_file_of_the_users_is_refused_up_front_by_its_name(config, board, tmp_path, name):
+    mine = "# mine\nepochs: 3\n" if name == "search.yaml" else "mine"
+    for path, text in {**OTHERS, name: mine}.items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(text)
+    before = contents(tmp_path)
+    with pytest.raises(
+        InputError, match=f"{tmp_path / name} (was not written by this run|is not as this run wrote it)"
+    ):
+        keep(config, [board])
+    assert contents(tmp_path) == before
+
+
+def test_the_refusal_of_settings_says_what_to_put_there(config, tmp_path):
+    (tmp_path / "search.yaml").write_text("# mine\nepochs: 3\n")
+    with pytest.raises(InputError, match="put there epochs: 6, max_evaluations: 3, or name another folder"):
+        keep(config)
+
+
+def test_the_users_own_settings_stay_as_they_are_where_they_say_the_same(config, tmp_path):
+    (tmp_path / "search.yaml").write_text("# mine\nmax_evaluations: 3\n")
+    keep(config)
+    assert (tmp_path / "search.yaml").read_text() == "# mine\nmax_evaluations: 3\n"
+
+
+def test_a_file_as_init_writes_it_takes_the_settings_of_the_command_line(config, tmp_path):
+    (tmp_path / "search.yaml").write_text(commented_yaml())
+    keep(config)
+    assert load_config(tmp_path / "search.yaml").max_evaluations == 3
+
+
+@pytest.mark.parametrize("ending", [InputError("refused"), KeyboardInterrupt()])
+def test_of_a_search_that_never_began_nothing_stays(config, board, tmp_path, ending):
+    (tmp_path / "search.yaml").write_text(commented_yaml())
+    (tmp_path / "devices").mkdir()
+    before = contents(tmp_path)
+    with pytest.raises(type(ending)):
+        keep(config, [board], ending)
+    assert contents(tmp_path) == before and (tmp_path / "devices").is_dir()
+
+
+def test_settings_changed_by_hand_are_not_replaced_on_resume(config, tmp_path):
+    keep(config, stored=True)
+    file = tmp_path / "search.yaml"
+    changed = file.read_text().replace("max_evaluations: 3", "max_evaluations: 4  # mine")
+    file.write_text(changed)
+    more = make_config({"directory": str(tmp_path), "max_evaluations": 9}, "test")
+    with pytest.raises(InputError, match="put there max_evaluations: 9"), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nas.launch.kept.Run", lambda path: type("Run", (), {"events": []}))
+        keep(more)
+    assert file.read_text() == changed
