@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import re
 from collections.abc import Sequence
 from functools import cached_property
@@ -258,11 +259,11 @@ def profile_paths() -> list[Path]:
 
 def _find(source: str | Path) -> Path:
     path = Path(source)
-    if path.suffix == SUFFIX or path.is_file():
+    if path.suffix == SUFFIX or os.path.isfile(path):  # of what is no path at all that is false, and no error
         return path
     for folder in (PROFILES, SHIPPED):
-        if (folder / f"{source}{SUFFIX}").exists():
-            return folder / f"{source}{SUFFIX}"
+        if os.path.isfile(found := folder / f"{source}{SUFFIX}"):
+            return found
     names = [path.stem for path in profile_paths()]
     raise InputError(
         f"no device profile {str(source)!r}: give a JSON file{f' or {one_of(names)}' if names else ''}; "

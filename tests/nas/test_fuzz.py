@@ -26,9 +26,11 @@ SPACE = SearchSpace(
 )
 
 
-def test_settings(tmp_path):
+def test_settings(tmp_path, board):
+    board.save(tmp_path / "board.json")
+    settings = {**SETTINGS, "device": [str(tmp_path / "board.json")], "restrict": {"image_size": [320]}}
     written = mutated_bytes(commented_yaml().encode()) | mutated_bytes(to_yaml(SETTINGS).encode())
-    mutated = mutated_document(SETTINGS).map(lambda document: to_yaml(document).encode())
+    mutated = (mutated_document(SETTINGS) | mutated_document(settings)).map(lambda document: to_yaml(document).encode())
 
     with Tally("search.yaml") as tally:
 

@@ -36,7 +36,7 @@ def _read(path: str) -> Any:
             return json.load(stream)
     except OSError as error:
         sys.exit(f"{path}: cannot be read ({error.strerror})")
-    except ValueError:
+    except (ValueError, RecursionError):
         sys.exit(f"{path}: not valid JSON; was it cut off? Move it away or copy it again")
 
 

@@ -211,3 +211,6 @@ def test_devices_that_do_not_fit_are_named(board, boards, tmp_path):
         make_config({"device": ["0"]}, "x")
     with pytest.raises(InputError, match="no device profile 'none'"):
         make_config({"device": ["none"]}, "x")
+    for odd in ("x" * 5000, "a\0b", "", "."):
+        with pytest.raises(InputError, match="no device profile"):
+            make_config({"device": [odd]}, "x")
