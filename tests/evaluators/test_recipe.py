@@ -1,6 +1,7 @@
 """Recipes: read with one clear error, carried out once, searched with the architecture."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -40,6 +41,14 @@ class Breaks(Step):
 @pytest.fixture
 def piece(tiny, small_data, tmp_path):
     return Workpiece(tiny, tmp_path, Bench(load_dataset(small_data), 1))
+
+
+def test_what_was_trained_in_another_precision_is_trained_again(piece, monkeypatch):
+    (step,) = training_only().steps
+    before = step.digest(piece)
+    assert step.digest(replace(piece, bench=replace(piece.bench, amp="fp32"))) == before  # which auto comes to on a CPU
+    monkeypatch.setattr("evaluators.training.precision_on", lambda device, amp: "bf16")
+    assert step.digest(piece) != before
 
 
 def test_a_recipe_is_read_and_written():
