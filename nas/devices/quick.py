@@ -65,7 +65,13 @@ def quick_profile(
             kept.check_covers(space)
             return kept
         say(f"no device profile: {count} models are measured on this machine first, with nothing else of ours running")
-        profile = make_profile(NAME, plan, path, lambda text: say(_without_figures(text)))
+        try:
+            profile = make_profile(NAME, plan, path, lambda text: say(_without_figures(text)))
+        except InputError as error:
+            raise InputError(
+                f"this machine could not be measured: {error}; try again when nothing else uses it, which goes on with what was "
+                "measured, or name a profile with --device"
+            ) from None
     profile.check_covers(space)
     return profile
 
