@@ -44,6 +44,8 @@ class Recipe:
         Raises:
             InputError: an unknown step or option, a wrong value, or a step that reads what none before it writes.
         """
+        if not isinstance(entries, (list, tuple)):
+            raise InputError(f"recipe: must be a list of steps, not {entries!r}")
         known, made = steps(), []
         options_of: dict[str, dict[str, Any]] = {}
         for target, value in (values or {}).items():

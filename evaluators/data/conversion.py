@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from search_spaces.files import read_json
+
 from .errors import DatasetError
 from .folders import whole_folder
 from .layout import AnnotatedImages, Conversion, write_layout
@@ -75,9 +77,9 @@ def _states(paths: Iterable[str | Path]) -> list[State]:
 
 def _is_current(sources: Path) -> bool:
     try:
-        states = json.loads(sources.read_bytes())
+        states = read_json(sources, most_mb=None)
         return _states(path for path, _, _ in states) == [tuple(state) for state in states]
-    except (OSError, TypeError, ValueError):  # DatasetError is a ValueError
+    except (TypeError, ValueError):  # InputError is a ValueError
         return False
 
 

@@ -85,7 +85,7 @@ def _readers() -> dict[str, str]:
 def _read(memory: Path) -> dict[str, Any]:
     """File -> [bytes, time of change in ns, width, height]; empty where there is nothing of use."""
     try:
-        content = read_json(memory) if memory.exists() else None
+        content = read_json(memory, most_mb=None) if memory.exists() else None
     except InputError:
         return {}
     if not isinstance(content, dict) or content.get("readers") != _readers():

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
 from itertools import takewhile
 from typing import Any, TextIO
 
@@ -23,7 +23,7 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         flags = {flag for parameter in self.params if getattr(parameter, "multiple", False) for flag in parameter.opts}
-        return super().parse_args(ctx, repeat_flags(args, flags))
+        return super().parse_args(ctx, repeat_flags(map(at_home, args), flags))
 
     def invoke(self, ctx: Any) -> Any:
         from evaluators.caches import keep_caches_together
@@ -60,7 +60,12 @@ def say(text: object, stream: TextIO | None = None) -> None:
     print("\n".join(lines), file=stream, flush=True)
 
 
-def repeat_flags(arguments: Sequence[str], flags: Collection[str]) -> list[str]:
+def at_home(argument: str) -> str:
+    """An argument with the homes that a shell leaves as they are: `--output=~/out`, `a.json:~/b.json`."""
+    return re.sub(r"(^|[=:])(~[\w.-]*)(?=/)", lambda found: found[1] + os.path.expanduser(found[2]), argument)
+
+
+def repeat_flags(arguments: Iterable[str], flags: Collection[str]) -> list[str]:
     """`--rungs 3 9` as `--rungs 3 --rungs 9`, which the library understands; a flag without values gets an empty one."""
     repeated: list[str] = []
     rest = list(arguments)

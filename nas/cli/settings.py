@@ -50,7 +50,7 @@ class ResumeCommand(SettingsCommand):
 
     def fields(self) -> Mapping[str, FieldInfo]:
         """Name -> field, of what nothing measured depends on."""
-        from ..launch.config import RESUMABLE
+        from ..launch.resuming import RESUMABLE
 
         return {name: field for name, field in super().fields().items() if name in RESUMABLE}
 

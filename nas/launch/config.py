@@ -41,22 +41,6 @@ SMALL = {
 
 
 RAY_ONLY = ("address", "gpus_per_trial", "max_concurrent", "batch_evaluations")
-# What may change when a run is resumed: nothing that was measured depends on it.
-RESUMABLE = (
-    "max_evaluations",
-    "max_minutes",
-    "trial_minutes",
-    "algorithm",
-    "algorithm_options",
-    "executor",
-    "address",
-    "cpus_per_trial",
-    "gpus_per_trial",
-    "max_concurrent",
-    "batch_evaluations",
-    "training_device",
-    "data",  # its place: that it holds the same images and labels is checked
-)
 
 
 class SearchConfig(BaseModel):

@@ -6,7 +6,6 @@ settings -> dataset, space, device profiles (given, or measured quickly here) ->
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -39,8 +38,9 @@ from ..storage.folder import RunFolder
 from ..storage.run import Run
 from ..storage.states import UNFINISHED
 from ..storage.store import Store
-from .config import RAY_ONLY, RESUMABLE, SearchConfig, load_config
+from .config import RAY_ONLY, SearchConfig, load_config
 from .kept import settings_kept
+from .resuming import RESUMABLE, changed, training_threads
 from .search import search
 from .versions import versions
 
@@ -68,7 +68,7 @@ def resume(directory: str | Path, console: Console, **changes: object) -> Run | 
     """Continue an interrupted run, or search on; None when it was stopped again.
 
     Args:
-        changes: fields of the settings to replace, of those that nothing measured depends on.
+        changes: fields of the settings to replace, of those that no figure depends on.
 
     Raises:
         InputError: the folder holds no run, or its settings were changed in what its results depend on.
@@ -89,13 +89,6 @@ def resume(directory: str | Path, console: Console, **changes: object) -> Run | 
     with Store.open(folder.store, read_only=True) as store:
         if store.get_meta("subject") is None:  # of an earlier version: the dataset could not be told from another
             free.discard("data")
-    for name, value in json.loads(json.dumps(config.to_dict())).items():
-        # a run of an earlier version may lack a field
-        if name not in free and before.get(name, value) != value:
-            raise InputError(
-                f"{folder.config}: field {name}: is {value!r}, and what this run holds was made with {before[name]!r}; "
-                "put it back, or start a new run"
-            )
     # what a run of an earlier version does not say
     earlier = "fp32" if before.get("training_device", "cpu") == "cpu" else "bf16"
     trained, here = run.settings.get("training_precision", earlier), _precision(config)
@@ -103,6 +96,11 @@ def resume(directory: str | Path, console: Console, **changes: object) -> Run | 
         raise InputError(
             f"{folder.path}: its models were trained in {trained}, and on training_device {config.training_device} here they would "
             f"be in {here}; go on with a device that has {trained}, or start a new run"
+        )
+    if (name := changed(before, config, free)) is not None:
+        raise InputError(
+            f"{folder.config}: field {name}: is {getattr(config, name)!r}, and what this run holds was made with "
+            f"{before[name]!r}; put it back, or start a new run (--start-from {folder.path} begins with the front of this one)"
         )
     return _run(config, console, resume=True)
 
@@ -247,7 +245,7 @@ def _evaluator(config: SearchConfig, dataset: Dataset, profiles: list[DeviceProf
         device=config.training_device,
         amp=config.amp,
         seed=config.seed,
-        threads=max(1, int(config.cpus_per_trial)),
+        threads=training_threads(config.cpus_per_trial),
         profiles=profiles,
         settings=config.training,
         recipe=config.make_recipe(),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from pathlib import Path
+
+from search_spaces import InputError
+from search_spaces.files import read_json
 
 from ..formatting import best, budget, duration
 from ..objectives import own_hypervolume
@@ -51,9 +53,9 @@ def _next(run: Run) -> list[str]:
 def _is_exported(run: Run) -> bool:
     """Whether front.json is of the front as it is now."""
     try:
-        document = json.loads(run.folder.front_json.read_text(encoding="utf-8"))
+        document = read_json(run.folder.front_json)
         return [model["key"] for model in document["front"]] == [e.key for e in run.front]
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+    except (InputError, LookupError, TypeError):
         return False
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 import sqlite3
 import time
 from collections import Counter
@@ -17,19 +16,15 @@ from filelock import FileLock
 
 from search_spaces import Architecture, InputError, SearchSpace
 from search_spaces.definition import check_definition, check_holds, define, recall
-from search_spaces.writing import own
 
 from . import schema
-from .file_systems import network_file_system
-from .folder import RunFolder
+from .connection import connect, disk_errors, reading
 from .locks import write_lock
 from .records import Evaluation, Event, evaluation_of, event_of
 from .schema import COLUMNS, EVENT_COLUMNS, EVENTS_1, NEW_COLUMNS, VERSION, quoted
 from .spending import share
 from .states import ENDED, RETRIED, SPENDING, State
-from .values import NUMBER_OR_NONE, check_fields, meta_value, reading
-
-COMPANIONS = ("-wal", "-shm", "-journal")  # files that SQLite keeps beside a store while it is open
+from .values import NUMBER_OR_NONE, check_fields, meta_value
 
 
 class Store:
@@ -100,10 +95,10 @@ class Store:
             raise InputError(f"settings of {path.parent} must be what JSON holds ({error})") from None
         meta_value("settings", texts["settings"], str(path.parent))
         lock = write_lock(path)
-        with _releasing_on_error(lock), _disk_errors(path):
+        with _releasing_on_error(lock), disk_errors(path):
             if path.exists():
                 raise InputError(f"{path} exists")
-            connection = _connect(path)
+            connection = connect(path)
             if not durable:
                 connection.execute("PRAGMA synchronous = OFF")
             schema.create(connection, texts)
@@ -125,9 +120,9 @@ class Store:
         if not path.is_file():
             raise InputError(f"{path}: no such file")
         lock = None if read_only else write_lock(path)
-        with contextlib.ExitStack() as opened, _releasing_on_error(lock), _disk_errors(path, read_only):
+        with contextlib.ExitStack() as opened, _releasing_on_error(lock), disk_errors(path, read_only):
             try:
-                connection = _connect(path, read_only)
+                connection = connect(path, read_only)
                 opened.callback(connection.close)  # of a store that is refused nothing is held
                 application, version = schema.application_and_version(connection)
             except sqlite3.DatabaseError as error:
@@ -260,7 +255,7 @@ class Store:
         self, architecture: Architecture, state: str, *, node: str | None = None, detail: str | None = None
     ) -> Iterator[None]:
         """A change of the evaluation and its event, at the fidelity it then has; both or neither."""
-        with _disk_errors(self.path), self._connection:
+        with disk_errors(self.path), self._connection:
             yield
             self._connection.execute(
                 "INSERT INTO events (at, key, state, fidelity, node, detail) "
@@ -279,12 +274,12 @@ class Store:
     def amend(self, architecture: Architecture, metrics: Mapping[str, float]) -> None:
         """Add to, or measure again, the metrics of a finished evaluation."""
         merged = {**self.evaluation(architecture).metrics, **metrics}
-        with _disk_errors(self.path), self._connection:
+        with disk_errors(self.path), self._connection:
             self._update(architecture, metrics=_metrics(merged))
 
     def set_meta(self, name: str, value: object) -> None:
         """Keep a value that JSON holds under `name`."""
-        with _disk_errors(self.path), self._connection:
+        with disk_errors(self.path), self._connection:
             self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, json.dumps(value)))
 
     # -- reading ------------------------------------------------------------------------------------------------
@@ -366,34 +361,6 @@ def _metrics(metrics: Mapping[str, float]) -> str:
     return json.dumps(dict(metrics))
 
 
-def _connect(path: Path, read_only: bool = False) -> sqlite3.Connection:
-    companions = [own(path.with_name(path.name + suffix), path.parent) for suffix in COMPANIONS]
-    can_write = os.access(path.parent, os.W_OK) and (os.access(path, os.W_OK) or not path.exists())
-    if read_only and not can_write:
-        # A log's index cannot be made here. Without a log nobody is writing, and otherwise SQLite finds its own way.
-        is_quiet = _has_log(path) and not any(file.exists() and file.stat().st_size for file in companions)
-        address = f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if is_quiet else ''}"
-        return sqlite3.connect(address, uri=True, timeout=30, check_same_thread=False)
-    connection = sqlite3.connect(path, timeout=30, check_same_thread=False)
-    if read_only:  # a reader needs write access to the log's index, so this is a promise kept by
-        connection.execute("PRAGMA query_only = ON")
-        return connection
-    if network_file_system(path.parent):
-        connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # to read a log that is there without memory to share
-        connection.execute("PRAGMA journal_mode = DELETE")
-        connection.execute("PRAGMA locking_mode = NORMAL")
-    else:
-        connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    return connection
-
-
-def _has_log(path: Path) -> bool:
-    """Whether a store is of the kind that has a write-ahead log, as its header tells."""
-    with open(path, "rb") as file:
-        return file.read(20)[18:] == b"\2\2"
-
-
 @contextlib.contextmanager
 def _releasing_on_error(lock: FileLock | None) -> Iterator[None]:
     try:
@@ -402,17 +369,3 @@ def _releasing_on_error(lock: FileLock | None) -> Iterator[None]:
         if lock:
             lock.release()
         raise
-
-
-@contextlib.contextmanager
-def _disk_errors(path: Path, read_only: bool = False) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        if read_only and isinstance(error, sqlite3.OperationalError):
-            raise InputError(
-                f"{path} cannot be read here ({error}); copy its folder to where you can write, and look there"
-            ) from None
-        raise InputError(
-            f"{path}: {error}; what was recorded before is safe: mend the cause, then {RunFolder(path.parent).how_to_resume()}"
-        ) from None

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import reprlib
-import sqlite3
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from search_spaces import InputError
@@ -119,6 +116,12 @@ SETTINGS: Fields = {
     "versions": MAPPING,
     "devices": (_by_file_names, "a mapping of names of device profiles to text"),
 }
+# of the settings' `config`, what is looked at without making settings of it
+CONFIG: Fields = {
+    "image_size": (_none_or(_is_count), "a number of pixels"),
+    "restrict": MAPPING,
+    "recipe": (_list_of(_anything), "a list of steps"),
+}
 
 
 def check_fields(content: Mapping[str, Any], fields: Fields, what: str) -> None:
@@ -141,6 +144,7 @@ def meta_value(name: str, text: Any, what: str) -> Any:
     check_fields({name: value}, META, what)
     if name == "settings":
         check_fields(value, SETTINGS, f"{what}: settings")
+        check_fields(value.get("config", {}), CONFIG, f"{what}: settings: config")
     return value
 
 
@@ -149,16 +153,3 @@ def metrics_value(text: Any, what: str) -> dict[str, float]:
     value = json_value(text, f"{what}: metrics")
     check_fields({"metrics": value}, {"metrics": (_mapping_of(is_number), "a mapping of finite numbers")}, what)
     return value
-
-
-@contextlib.contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """What SQLite finds wrong while a store is read is an InputError that names it."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        raise InputError(f"{path}: cannot be read ({error})") from None
-    except (sqlite3.Error, MemoryError) as error:  # of memory, a damaged length asks for any amount
-        raise InputError(
-            f"{path}: is damaged ({error or 'a length in it is absurd'}); use a copy that is whole"
-        ) from None

@@ -297,6 +297,10 @@ def test_datasets_are_checked_and_converted(tmp_path, small_data, capsys):
         (["show", "yolov9"], "'yolov9' is no architecture: give a preset"),
         (["show", "none.pt"], "none.pt: no such file"),
         (["show", "yolov8n", "--classes", "0"], "--classes must be a whole number from 1 to 100,000, not 0"),
+        (
+            ["show", "yolov8n", "--image-size", "3200000000"],
+            "multiple of 32 pixels up to 16,384 (or a pair of them), not ",
+        ),
         (["show", "yolov8n", "--classes", "-1"], "--classes must be a whole number from 1 to 100,000, not -1"),
         (["search", "--restrict", "{p5_width: [64], p5_width: [128]}"], "'p5_width' is there twice"),
     ],

@@ -68,6 +68,7 @@ META = "UPDATE meta SET value = '{}' WHERE name = '{}'"
             META.format('{"objectives": [["gain", "up"]]}', "settings"),
             "settings: objectives is .*, not a list of .metric",
         ),
+        (META.format('{"config": {"recipe": 1}}', "settings"), "settings: config: recipe is 1, not a list of steps"),
         (META.format("{}", "settings"), "evaluation .*: nothing says what is optimised"),
         (META.format('{"devices": {"../x": "y"}}', "settings"), "settings: devices is "),
         (META.format('{"num_classes": "3"}', "settings"), "settings: num_classes is '3', not a number of classes"),
