@@ -134,7 +134,7 @@ def _label(annotation: Any) -> str:
 
 
 def _value(name: str, annotation: Any, value: Any) -> Any:
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):  # as one version of the library or another gives it
         texts = [text for text in value if text]  # a flag without values has an empty one
         (item,) = get_args(_members(annotation)[0])
         return texts if _kind(item) is str else [_parsed(name, text) for text in texts]
