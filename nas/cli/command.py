@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import takewhile
 from typing import Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 WRONG_INPUT, NOT_TRUE, INTERRUPTED = 1, 2, 130  # exit statuses; a usage error's is 2 as well
 
@@ -42,9 +43,33 @@ class Command(TyperCommand):
         except OSError as error:  # a folder that cannot be written, a full disk
             print(f"evoyolo: {error.filename or ctx.info_name}: {error.strerror or error}", file=sys.stderr)
             raise typer.Exit(WRONG_INPUT) from None
-        except KeyboardInterrupt:
-            print("\nevoyolo: interrupted", file=sys.stderr)
-            raise typer.Exit(INTERRUPTED) from None
+
+
+class Group(TyperGroup):
+    """A group of commands. What is interrupted, also while its options are made, ends with one line."""
+
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        with _interruptible():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _interruptible():
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        raise typer.Exit(interrupted(interrupt)) from None
+
+
+def interrupted(interrupt: KeyboardInterrupt) -> int:
+    """Say that a command was interrupted, and how to go on, where the interrupt does not say it; the exit status."""
+    how = interrupt.args[0] if interrupt.args else "the same command goes on, or begins again"
+    print(f"\nevoyolo: interrupted; {how}", file=sys.stderr)
+    return INTERRUPTED
 
 
 def repeat_flags(arguments: Sequence[str], flags: Collection[str]) -> list[str]:
@@ -79,6 +104,7 @@ def group(**options: Any) -> typer.Typer:
     """A Typer of ours: plain text everywhere, so that help reads the same in a log and nothing in it is taken for markup."""
     settings = {"help_option_names": ["--help", "-h"]}
     return typer.Typer(
+        cls=Group,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         no_args_is_help=True,
