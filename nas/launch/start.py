@@ -6,7 +6,8 @@ settings -> dataset, space, device profiles (given, or measured quickly here) ->
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -61,7 +62,8 @@ def start(config: SearchConfig, console: Console) -> Run | None:
         )
     if folder.config.exists():
         load_config(folder.config)  # it may be what the user starts from here, and must be readable
-    return _run(config, console, resume=False)
+    with _saying_how_to_go_on(folder):
+        return _run(config, console, resume=False)
 
 
 def resume(directory: str | Path, console: Console, **changes: object) -> Run | None:
@@ -102,7 +104,20 @@ def resume(directory: str | Path, console: Console, **changes: object) -> Run | 
             f"{folder.config}: field {name}: is {getattr(config, name)!r}, and what this run holds was made with "
             f"{before[name]!r}; put it back, or start a new run (--start-from {folder.path} begins with the front of this one)"
         )
-    return _run(config, console, resume=True)
+    with _saying_how_to_go_on(folder):
+        return _run(config, console, resume=True)
+
+
+@contextlib.contextmanager
+def _saying_how_to_go_on(folder: RunFolder) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        if folder.exists:
+            raise KeyboardInterrupt(f"every result is kept, {command('resume', folder.path)} goes on") from None
+        raise KeyboardInterrupt(
+            "no search was begun, and what was measured of this machine is kept; the same command goes on"
+        ) from None
 
 
 def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
@@ -165,7 +180,7 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
     )
     progress = Progress(objectives, config.max_evaluations, console, constraints)
     first = dict(zip(references, _with_recipe(references.values(), space)))
-    with settings_kept(config, profiles, say):
+    with settings_kept(config, profiles):
         search(
             space,
             evaluator,
