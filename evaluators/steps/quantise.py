@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from ..latency.agent import suiting_activations
+from ..latency.results import Activations
 from .step import Step, Workpiece
 
 
@@ -16,6 +18,7 @@ class Quantise(Step):
     Attributes:
         precision: of the file.
         images: from the training split, that the ranges of activations are taken from.
+        activations: the form of INT8; by default what suits this machine's processor.
     """
 
     name = "quantise"
@@ -25,6 +28,7 @@ class Quantise(Step):
 
     precision: Literal["FP32", "INT8"] = "INT8"
     images: int = Field(32, gt=0)
+    activations: Activations = Field(default_factory=suiting_activations, validate_default=True)
 
     def run(self, piece: Workpiece) -> dict[str, float]:
         from ..data import calibration_images
@@ -36,7 +40,7 @@ class Quantise(Step):
         size = piece.bench.pixels(piece.architecture)
         images = resized(calibration_images(piece.bench.dataset, self.images, size), size)
         path = shutil.copyfile(source, piece.directory / "model-int8.onnx")
-        quantise_onnx(path, images)
+        quantise_onnx(path, images, self.activations)
         piece.wrote("onnx", path)
         return {"file_bytes": path.stat().st_size}
 
