@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from evaluators.latency import agent
 from nas import load_run, pick
-from nas.launch.start import _check_predictable, _predict_again
+from nas.launch.config import SearchConfig
+from nas.launch.start import _check_predictable, _predict_again, _recipe
 from nas.storage.folder import RunFolder
 from nas.storage.store import Store
 from search_spaces import InputError, YoloSpace
@@ -83,3 +85,19 @@ def test_another_profile_in_the_folder_is_refused_before_anything_is_written(tmp
         raise AssertionError("it went on")
     assert [path.name for path in tmp_path.iterdir()] == ["devices"]
     assert (tmp_path / "devices" / "board.json").read_bytes() == before
+
+
+def test_a_run_keeps_the_form_of_int8_that_it_began_with(old_run, board, monkeypatch):
+    recipe = ["train", "export", "quantise"]
+    monkeypatch.setattr(agent, "suiting_activations", lambda: "unsigned-reduced")
+    quantised = board.model_copy(update={"precision": "INT8", "activations": "unsigned"})
+    new = SearchConfig(recipe=recipe)
+    assert _recipe(new, [], resume=False).int8 == "unsigned-reduced"  # what suits this machine
+    assert _recipe(new, [board, quantised], resume=False).int8 == "unsigned"  # what was measured
+    resumed = SearchConfig(recipe=recipe, directory=str(old_run))
+    assert _recipe(resumed, [], resume=True).int8 == "signed"  # what there was before
+    with Store.open(RunFolder(old_run).store, YoloSpace()) as store:
+        store.set_meta("settings", {**store.get_meta("settings"), "int8": "unsigned"})
+    assert _recipe(resumed, [], resume=True).int8 == "unsigned"
+    given = SearchConfig(recipe=[*recipe[:2], {"quantise": {"activations": "signed"}}])
+    assert _recipe(given, [quantised], resume=False).int8 == "signed"
