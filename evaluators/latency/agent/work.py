@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ...runtimes import RUNTIMES, Session, Unavailable, open_session, runtime
-from .machine import accelerator_name, default_threads
+from .machine import accelerator_name, default_threads, suiting_activations
 from .protocol import PATIENCE, TIMED, Unstable, is_fast, is_slow, measure, reference_precision, usual_ms
 
 VERSION = 1  # of manifest.json and of the results
@@ -71,6 +71,7 @@ class Work:
             "evoyolo_results": VERSION,
             "manifest": self.manifest["id"],
             **{name: self.manifest[name] for name in copied},
+            **{name: self.manifest[name] for name in ("activations",) if name in self.manifest},
             "machine": accelerator_name(self.settings["device"]),
             "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
             "batch": 1,
@@ -239,6 +240,17 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
     return settings
 
 
+def _say_what_suits(folder: str, device: str) -> None:
+    held = _read(os.path.join(folder, MANIFEST)).get("activations")
+    suits = suiting_activations(device)
+    if held not in (None, suits):
+        print(
+            f"the INT8 files of this pack have {held} activations; what suits this processor, and is faster or more accurate "
+            f"on it, is made by `evoyolo device pack --precision INT8 --activations {suits}`",
+            flush=True,
+        )
+
+
 def main(program: str, arguments: Sequence[str] | None = None) -> int:
     """Measure the models of a pack; the exit status.
 
@@ -260,6 +272,7 @@ def main(program: str, arguments: Sequence[str] | None = None) -> int:
     try:
         settings = _settings(args)
         if args.worker:
+            _say_what_suits(args.folder, settings["device"])
             Work(args.folder, settings, output).run()
             return 0
     except Unavailable as error:
