@@ -15,11 +15,14 @@ from search_spaces.errors import one_of
 from .accuracy.coco import score_detections
 from .accuracy.detections import detect, open_predictor
 from .complexity import complexity
-from .data import Dataset, coco_ground_truth, load_dataset
+from .data import Dataset, coco_ground_truth, dataset_identity, load_dataset, what_changed
+from .data.layout import SPLITS
 from .evaluator import Evaluator, metric_on
 from .latency.profile import DeviceProfile
 from .recipe import Candidate, Recipe, run_steps, training_only
 from .steps import Bench, Workpiece
+from .training.precision import precision_on
+from .training.settings import check_settings
 from .training.train import discard_pauses
 
 
@@ -28,8 +31,8 @@ class DetectorEvaluator(Evaluator):
 
     Args:
         data: what `load_dataset` takes, or a dataset.
-        epochs, image_size, fraction, batch, seed, settings: of every training, see `Bench`.
-        device: of training ("cpu", "0").
+        epochs, fraction, batch, seed, settings: of every training, see `Bench`.
+        device, amp: of training ("cpu", "0"), and its precision.
         threads: of PyTorch in training, and of the runtime that what was exported is judged with.
         profiles: of the devices whose latency is predicted: `latency_ms` and the ends of its interval, `latency_low_ms` and
             `latency_high_ms`; of several devices `latency_ms@NAME` and so on.
@@ -45,10 +48,10 @@ class DetectorEvaluator(Evaluator):
         data: str | Dataset,
         epochs: int,
         *,
-        image_size: int | None = None,
         fraction: float = 1.0,
         batch: int = 16,
         device: str = "cpu",
+        amp: str = "auto",
         seed: int = 0,
         threads: int = 1,
         profiles: Sequence[DeviceProfile] = (),
@@ -57,7 +60,7 @@ class DetectorEvaluator(Evaluator):
         rungs: Sequence[int] = (),
     ) -> None:
         dataset = data if isinstance(data, Dataset) else load_dataset(data)
-        self.bench = Bench(dataset, epochs, image_size, fraction, batch, device, threads, seed, dict(settings or {}))
+        self.bench = Bench(dataset, epochs, fraction, batch, device, amp, threads, seed, dict(settings or {}))
         self.profiles = tuple(profiles)
         self.recipe = recipe or training_only()
         self.fidelities = tuple(rungs)
@@ -74,11 +77,26 @@ class DetectorEvaluator(Evaluator):
         return self.bench.dataset.num_classes
 
     def prepare(self, directory: Path) -> None:
-        from .training.settings import check_settings
+        check_settings(self.bench.settings, self.bench.epochs)
+        for split in SPLITS:
+            self.bench.dataset.annotated(split)
 
-        check_settings(self.bench.settings)
+    def subject(self) -> dict[str, Any]:
+        return dataset_identity(self.bench.dataset)
+
+    def check_subject(self, before: Mapping[str, Any]) -> None:
+        now = self.subject()
+        try:
+            changed = what_changed(before, now)
+        except (KeyError, TypeError, ValueError):
+            changed = "what the run keeps of it cannot be read"
+        if changed is not None:
+            raise InputError(
+                f"data: {now['root']} is not the dataset that this run was made with: {changed}; put it back, or start a new run"
+            )
 
     def setup(self) -> None:
+        precision_on(self.bench.device, self.bench.amp)  # no training could begin here
         self._read_truth()
 
     def _read_truth(self) -> Mapping[str, Any]:
@@ -96,7 +114,8 @@ class DetectorEvaluator(Evaluator):
         """Costs, and the latency on every profile's device.
 
         Raises:
-            InputError: INT8 networks and a profile of others, or networks of several precisions and any profile.
+            InputError: INT8 networks and a profile of others or of another form, or networks of several precisions and any
+                profile.
         """
         costs = complexity(architectures, self.num_classes)
         known = {
@@ -104,7 +123,9 @@ class DetectorEvaluator(Evaluator):
             "macs": costs.macs,
             "peak_activation_bytes": costs.peak_activation_bytes,
         }
-        precisions = self._precisions(architectures)
+        recipes = self._recipes(architectures)
+        precisions = sorted({recipe.precision for recipe in recipes})
+        forms = sorted({recipe.int8 for recipe in recipes if recipe.int8 and recipe.precision == "INT8"})
         for profile in self.profiles:
             if len(precisions) > 1:
                 raise InputError(
@@ -115,17 +136,22 @@ class DetectorEvaluator(Evaluator):
                     f"device profile {profile.name} is of {profile.precision} networks and the recipe makes INT8 ones; "
                     "measure one with `--precision INT8`"
                 )
+            if profile.int8 and forms not in ([], [profile.int8]):
+                raise InputError(
+                    f"device profile {profile.name} is of INT8 with {profile.int8} activations and the recipe makes it with "
+                    f"{one_of(forms)} ones; give quantise the option activations: {profile.int8}"
+                )
             device = profile.name if len(self.profiles) > 1 else None
             names = ("latency_ms", "latency_low_ms", "latency_high_ms")
             values = profile.predict(architectures, self.num_classes)
             known |= {metric_on(name, device): value for name, value in zip(names, values)}
         return known
 
-    def _precisions(self, architectures: Sequence[Architecture]) -> list[str]:
-        """Of the networks that the recipe makes of the architectures."""
+    def _recipes(self, architectures: Sequence[Architecture]) -> list[Recipe]:
+        """Those that make the networks of the architectures."""
         if not architectures or not any(is_of_recipe(choice.name) for choice in architectures[0].space.choices):
-            return [self.recipe.precision]
-        return sorted({Candidate.of(a, self.recipe).recipe.precision for a in architectures})
+            return [self.recipe]
+        return [Candidate.of(a, self.recipe).recipe for a in architectures]
 
     def evaluate(self, architecture: Architecture, directory: Path, fidelity: float | None = None) -> dict[str, float]:
         until = None if fidelity is None else int(fidelity)
@@ -135,7 +161,7 @@ class DetectorEvaluator(Evaluator):
         return {"map50_95": accuracy["map50_95"], "map50": accuracy["map50"], **metrics}
 
     def _accuracy(self, piece: Workpiece) -> dict[str, float]:
-        size = self.bench.pixels(piece.architecture)
+        size = piece.architecture["image_size"]
         judged = list(piece.artefacts.values())[-1]
         device = self.bench.device if judged.suffix == ".pt" else "cpu"
         predictor = open_predictor(judged, device=device, threads=self.bench.threads, image_size=size)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from search_spaces import Architecture
+from search_spaces import Architecture, InputError
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,19 @@ class Evaluator:
         Raises:
             InputError: the search cannot begin.
         """
+
+    def subject(self) -> Any:
+        """What is measured on, a dataset say, as plain data that is kept with a run; called after `prepare`."""
+        return None
+
+    def check_subject(self, before: Any) -> None:
+        """Whether a run that was measured on `before`, what `subject` said when it began, may go on with this evaluator.
+
+        Raises:
+            InputError: it may not; names what has changed.
+        """
+        if before != self.subject():
+            raise InputError("what this run was measured on has changed; put it back, or start a new run")
 
     def setup(self) -> None:
         """What is done once in a process that evaluates, before its first evaluation: data read, models loaded.

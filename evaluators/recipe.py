@@ -44,6 +44,8 @@ class Recipe:
         Raises:
             InputError: an unknown step or option, a wrong value, or a step that reads what none before it writes.
         """
+        if not isinstance(entries, (list, tuple)):
+            raise InputError(f"recipe: must be a list of steps, not {entries!r}")
         known, made = steps(), []
         options_of: dict[str, dict[str, Any]] = {}
         for target, value in (values or {}).items():
@@ -75,9 +77,9 @@ class Recipe:
         return cls(tuple(made))
 
     def to_list(self) -> list[str | dict[str, Any]]:
-        """The entries that `read` takes."""
-        return [{step.name: step.model_dump(exclude_defaults=True)} if step.model_dump(exclude_defaults=True) else step.name
-                for step in self.steps]  # fmt: skip
+        """The entries that `read` takes: names, and the options that were given."""
+        given = ((step.name, step.model_dump(exclude_unset=True)) for step in self.steps)
+        return [{name: options} if options else name for name, options in given]
 
     def with_values(self, values: Mapping[str, Any]) -> Recipe:
         """The recipe with some options replaced, STEP.OPTION -> value."""
@@ -88,6 +90,17 @@ class Recipe:
         """The precision of the network that it makes: FP32, or INT8."""
         found = [step.precision for step in self.steps if hasattr(step, "precision")]
         return found[-1] if found else "FP32"
+
+    @property
+    def int8(self) -> str | None:
+        """The form of INT8, where it makes that; None where no step could."""
+        found = [step.activations for step in self.steps if hasattr(step, "activations")]
+        return found[-1] if found else None
+
+    def with_int8(self, activations: str) -> Recipe:
+        """The recipe with this form of INT8 where it was given none."""
+        free = [s.name for s in self.steps if hasattr(s, "activations") and "activations" not in s.model_fields_set]
+        return self.with_values({f"{name}.activations": activations for name in free})
 
 
 def training_only() -> Recipe:
@@ -207,9 +220,17 @@ def _read_record(path: Path) -> list[dict[str, Any]]:
 def _is_there(entry: Mapping[str, Any], directory: Path) -> bool:
     try:
         files: Iterator[tuple[Path, int]] = ((directory / f["name"], f["bytes"]) for f in entry["artefacts"].values())
-        return isinstance(entry["metrics"], dict) and all(
+        if not all(isinstance(value, (int, float)) for value in entry["metrics"].values()):
+            return False
+        return all(
             path.parent == directory and not path.is_symlink() and path.is_file() and path.stat().st_size == size
             for path, size in files  # a record may come from anywhere, and names nothing outside of its folder
         )
-    except (KeyError, TypeError, AttributeError):
+    except (
+        KeyError,
+        TypeError,
+        AttributeError,
+        ValueError,
+        OSError,
+    ):  # it may hold anything, such as a name that is too long
         return False

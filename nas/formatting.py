@@ -1,10 +1,18 @@
-"""Numbers as people read them: metrics, durations, shares of a budget."""
+"""What people read: metrics, durations, shares of a budget; commands that can be copied; lines of a given width."""
 
 from __future__ import annotations
 
+import re
+import shlex
+import unicodedata
 from collections.abc import Mapping, Sequence
 
+from search_spaces.text import printable
+
 from .objectives import Objective
+
+# a command, which is copied from one line; a figure and its unit; a word
+TOKEN = re.compile(r"\s*(?:`[^`]*`\S*|\S*\d (?:h|min|s|ms|px)(?!\w)\S*|\S+)")
 
 
 def duration(seconds: float) -> str:
@@ -39,3 +47,53 @@ def best(metrics: Sequence[Mapping[str, float]], objectives: Sequence[Objective]
     return ", ".join(
         f"{o.metric} {number(o.metric, max(v) if o.direction == 'max' else min(v))}" for o, v in values.items() if v
     )
+
+
+def command(*words: object, **options: object) -> str:
+    """An `evoyolo` command for a message: `command("resume", path, max_minutes=5)`; an option that is None is not given."""
+    return shell_command("evoyolo", *words, **options)
+
+
+def shell_command(*words: object, **options: object) -> str:
+    """A command for a message: in backticks, each word quoted for a shell, also a file name that begins with a hyphen."""
+    program, *rest = map(_quoted, words)
+    for name, value in options.items():
+        rest += [f"--{name.replace('_', '-')}", _quoted(value)] if value is not None else []
+    return f"`{' '.join([program, *rest])}`"
+
+
+def _quoted(word: object) -> str:
+    text = str(word)
+    text = f"./{text}" if text.startswith("-") else text
+    if printable(text) == text:
+        return shlex.quote(text)
+    # what cannot be printed can still be typed, in the notation of bash and zsh
+    return f"$'{''.join(map(_typed, text))}'"
+
+
+def _typed(character: str) -> str:
+    if character in "\\'":
+        return f"\\{character}"
+    if printable(character) == character:
+        return character
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # how Python reads a byte that is no UTF-8
+        return f"\\x{code - 0xDC00:02x}"
+    return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}"
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """`text` in lines of at most `width` columns, broken between words; a command, or a longer word, stays whole."""
+    lines = [""]
+    for token in TOKEN.findall(text):
+        if lines[-1] and columns(lines[-1] + token) > width:
+            lines.append(token.lstrip())
+        else:
+            lines[-1] += token
+    return lines
+
+
+def columns(text: str) -> int:
+    """The columns of a terminal that a text takes."""
+    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
+    return len(text) + wide - sum(map(bool, map(unicodedata.combining, text)))

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from .space import SearchSpace
 
 
+MOST_VALUES = 2**15 - 1  # of a choice: architectures hold positions of 16 bits
+
+
 class Choice:
     """One named decision with its ordered values.
 
@@ -31,6 +34,8 @@ class Choice:
         self.values = tuple(value.item() if isinstance(value, np.generic) else value for value in values)
         if not self.values:
             raise InputError(f"choice {name!r} has no values")
+        if len(self.values) > MOST_VALUES:
+            raise InputError(f"choice {name!r} has {len(self.values):,} values; at most {MOST_VALUES:,} are possible")
         for value in self.values:
             if not isinstance(value, (str, int, float, bool, type(None))) or value != value:
                 raise InputError(f"choice {name!r}: {value!r} is not text, a number, a boolean or None")
@@ -47,9 +52,12 @@ class Choice:
     def index(self, value: object) -> int:
         """Position of `value`; InputError when it is not one of the values."""
         try:
-            return self._index[value]
-        except (KeyError, TypeError):
-            raise InputError(f"choice {self.name!r} cannot be {value!r}; it can be {one_of(self.values)}") from None
+            position = self._index[value]
+        except (KeyError, TypeError):  # none of them, or nothing that could be
+            position = -1
+        if position < 0 or isinstance(value, bool) != isinstance(self.values[position], bool):  # True equals 1
+            raise InputError(f"choice {self.name!r} cannot be {value!r}; it can be {one_of(self.values)}")
+        return position
 
     def __repr__(self) -> str:
         condition = f", when={self.when}" if self.when else ""

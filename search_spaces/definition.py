@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .errors import InputError, one_of
@@ -16,12 +16,20 @@ def space_names() -> list[str]:
     return [family.make_space().name for family in families().values()]
 
 
-def space_named(name: str) -> SearchSpace:
-    """The whole space of that name. Raises InputError when no model family has one."""
+def space_named(name: str, architectures: Iterable[Mapping[str, Any]] = ()) -> SearchSpace:
+    """The whole space of that name.
+
+    Args:
+        architectures: values of choices; those of open choices are among the space's.
+
+    Raises:
+        InputError: no model family has a space of that name, or a value that an open choice cannot have.
+    """
     for family in families().values():
         space = family.make_space()
         if space.name == name:
-            return space
+            held = list(architectures)
+            return space.holding({n: [values[n] for values in held if n in values] for n in space.open_choices})
     raise InputError(f"space {name!r} is not known; there is {one_of(space_names())}")
 
 
@@ -35,6 +43,23 @@ def define(space: SearchSpace) -> dict[str, Any]:
     return {"name": space.name, "choices": choices, "class": f"{kind.__module__}:{kind.__qualname__}"}
 
 
+def check_definition(definition: Any) -> None:
+    """Raise InputError unless it is what `define` makes, of whatever space."""
+    try:
+        made = [Choice(c["name"], c["values"], c["when"]) for c in definition["choices"]]
+        SearchSpace(definition["name"], made)
+        conditions = [allowed for c in definition["choices"] for allowed in c["when"].values()]
+        lists = [c["values"] for c in definition["choices"]] + conditions
+        whole = isinstance(definition["name"], str) and all(isinstance(each, list) for each in lists)
+        whole = whole and not any(isinstance(value, (list, dict)) for each in conditions for value in each)
+    except InputError:
+        raise
+    except Exception:  # whatever may stand there instead
+        whole = False
+    if not whole:
+        raise InputError("not the definition of a search space")
+
+
 def recall(definition: Mapping[str, Any]) -> SearchSpace:
     """A space that holds every architecture of the defined one (and, for a known space, those it was restricted from).
 
@@ -45,13 +70,11 @@ def recall(definition: Mapping[str, Any]) -> SearchSpace:
     Raises:
         InputError: not a definition, or of a known space with choices or values that this version does not have.
     """
-    try:
-        name = definition["name"]
-        choices = [Choice(c["name"], c["values"], c["when"]) for c in definition["choices"]]
-    except (KeyError, TypeError, AttributeError):
-        raise InputError("not the definition of a search space") from None
+    check_definition(definition)
+    name = definition["name"]
+    choices = [Choice(c["name"], c["values"], c["when"]) for c in definition["choices"]]
     if name in space_names():
-        space = space_named(name)
+        space = space_named(name).holding({choice.name: choice.values for choice in choices})
     else:
         space = _of_class(definition) or SearchSpace(name, choices)
     missing = [choice for choice in choices if choice.name not in space]

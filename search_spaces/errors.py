@@ -6,10 +6,25 @@ from collections.abc import Iterable
 
 
 class InputError(ValueError):
-    """What the user gave cannot be used; the command line prints the message alone, without a traceback."""
+    """What the user gave cannot be used; the command line prints the message alone, without a traceback.
+
+    It is one line, whatever is quoted in it.
+    """
+
+    def __str__(self) -> str:
+        return " ".join(super().__str__().splitlines())
 
 
 def one_of(names: Iterable[object]) -> str:
     """`names` as they read in a message: 'a, b or c'."""
+    return _listed(names, "or")
+
+
+def all_of(names: Iterable[object]) -> str:
+    """The same, where all are meant: 'a, b and c'."""
+    return _listed(names, "and")
+
+
+def _listed(names: Iterable[object], word: str) -> str:
     words = [str(name) for name in names]
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {word} {words[-1]}"

@@ -23,6 +23,8 @@ Number: TypeAlias = Any
 
 IMAGE = -1  # the "layer" that gives the image: the one before the first, as in Ultralytics' "from"
 BYTES_PER_VALUE = 4  # activations are counted in FP32
+MOST_CLASSES = 100_000  # of a head; the largest datasets have some ten thousand
+LARGEST = 16_384  # pixels of an edge: beyond, counts of 64 bits may overflow
 STRIDE = 32  # image sizes are multiples of the coarsest level's stride
 
 
@@ -170,12 +172,19 @@ class LayerGraph:
         return {source: i for i, layer in enumerate(self.layers) for source in layer.inputs}
 
 
+def check_num_classes(number: object, what: str = "num_classes") -> int:
+    """A number of classes, as it is. Raises InputError, saying `what` it is, unless a head can have as many."""
+    if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or not 1 <= number <= MOST_CLASSES:
+        raise InputError(f"{what} must be a whole number from 1 to {MOST_CLASSES:,}, not {number!r}")
+    return int(number)
+
+
 def check_image_size(image_size: int | Sequence[int]) -> tuple[int, int]:
-    """(height, width) from an edge or a pair; InputError unless both are multiples of 32."""
+    """(height, width) from an edge or a pair; InputError unless both are multiples of 32 up to `LARGEST`."""
     pair = tuple(image_size) if isinstance(image_size, (tuple, list)) else (image_size, image_size)
-    if len(pair) != 2 or any(not isinstance(s, (int, np.integer)) or s < STRIDE or s % STRIDE for s in pair):
+    if len(pair) != 2 or any(not isinstance(s, (int, np.integer)) or not 0 < s <= LARGEST or s % STRIDE for s in pair):
         raise InputError(
-            f"image size must be a positive multiple of {STRIDE} pixels (or a pair of them), not {image_size!r}"
+            f"image size must be a positive multiple of {STRIDE} pixels up to {LARGEST:,} (or a pair of them), not {image_size!r}"
         )
     return int(pair[0]), int(pair[1])
 
@@ -197,8 +206,9 @@ def lower(
         image_size: pixels, an edge or (height, width); None takes the architecture's own.
 
     Raises:
-        InputError: a size that is no multiple of 32, or a space without layer graphs.
+        InputError: a size that is no multiple of 32, no count of classes, or a space without layer graphs.
     """
+    check_num_classes(num_classes)
     size = check_image_size(image_size if image_size is not None else architecture["image_size"])
     return _lowering(architecture.space)(architecture, num_classes, *size)
 
@@ -207,6 +217,7 @@ def lower_many(
     architectures: Sequence[Architecture], num_classes: int = 80, image_size: int | Sequence[int] | None = None
 ) -> Iterator[tuple[np.ndarray, LayerGraph]]:
     """Lower many architectures of one space at once: (rows, graph of arrays) for each topology among them."""
+    check_num_classes(num_classes)
     if not architectures:
         return
     space = architectures[0].space

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from torch import nn
 from ultralytics.nn.tasks import DetectionModel
 
 from .blocks import block
 from .build import sources
 from .definition import space_named, space_names
+from .documents import to_yaml
 from .errors import InputError
 from .families import DEFAULT, Family, family, family_of
 from .files import read_yaml
-from .graph import lower
+from .graph import check_num_classes, lower
 from .space import Architecture, SearchSpace
 from .writing import write_text
 
@@ -53,10 +53,8 @@ def build_model(
         names: class names by index.
 
     Raises:
-        InputError: fewer than one class, or a space without layer graphs.
+        InputError: no count of classes, or a space without layer graphs.
     """
-    if not isinstance(num_classes, int) or num_classes < 1:
-        raise InputError(f"num_classes must be a positive integer, not {num_classes!r}")
     content = model_yaml(architecture, num_classes, names)
     return family_of(architecture.space).build(lower(architecture, num_classes), content)
 
@@ -84,7 +82,7 @@ def save_yaml(
     path: str | Path, architecture: Architecture, num_classes: int, names: Mapping[int, str] | None = None
 ) -> None:
     """Write the model file of `architecture`; `load_yaml` is the way back."""
-    text = yaml.safe_dump(model_yaml(architecture, num_classes, names), sort_keys=False, default_flow_style=None)
+    text = to_yaml(model_yaml(architecture, num_classes, names), default_flow_style=None)
     write_text(Path(path), text)
 
 
@@ -95,10 +93,13 @@ def load_yaml(path: str | Path, space: SearchSpace | None = None) -> tuple[Archi
         space: that it must be of; None takes the one that it names.
 
     Raises:
-        InputError: no such file, not YAML, or not a model file of this space.
+        InputError: no such file, not YAML, not a model file of this space, or no count of classes in its `nc`.
     """
     content = read_yaml(path)
-    return _architecture_from(content, space, str(path)), content
+    architecture = _architecture_from(content, space, str(path))
+    if "nc" in content:
+        check_num_classes(content["nc"], f"{path}: field nc")
+    return architecture, content
 
 
 def _architecture_from(content: Any, space: SearchSpace | None, what: str) -> Architecture:
@@ -106,7 +107,7 @@ def _architecture_from(content: Any, space: SearchSpace | None, what: str) -> Ar
     if not isinstance(values, Mapping):
         raise InputError(f"{what} was not made by evoyolo: it names no architecture")
     try:
-        space = space_named(str(content.get("space"))) if space is None else space
+        space = space_named(str(content.get("space")), [values]) if space is None else space
     except InputError as error:
         raise InputError(f"{what}: {error}") from None
     if content.get("space") != space.name:

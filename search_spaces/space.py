@@ -36,10 +36,13 @@ class SearchSpace:
     Attributes:
         family: the model family whose frame the networks are built in.
         topology_choices: those that decide which layers there are; the others only decide what they are.
+        open_choices: choices of numbers that `restrict` may also give values which are not drawn from otherwise, with what
+            raises InputError for one that cannot be.
     """
 
     family: ClassVar[str] = "yolov8"
     topology_choices: ClassVar[tuple[str, ...]] = ()
+    open_choices: ClassVar[Mapping[str, Callable[[Any], object]]] = {}
 
     def __init__(
         self, name: str, choices: Iterable[Choice], valid: Callable[[Mapping[str, Any]], bool] | None = None
@@ -104,7 +107,7 @@ class SearchSpace:
 
     # -- making architectures -----------------------------------------------------------------------------------
 
-    def architecture(self, **values: Any) -> Architecture:
+    def architecture(self, /, **values: Any) -> Architecture:
         """The architecture with exactly these values.
 
         Raises:
@@ -284,20 +287,41 @@ class SearchSpace:
         """The same space with only some values left for some choices; keys of architectures stay the same.
 
         Raises:
-            InputError: an unknown choice, or a value that the choice does not have.
+            InputError: an unknown choice, or a value that it does not have (where it is open, cannot have).
         """
         for name, allowed in values.items():
             if not isinstance(allowed, (list, tuple, set, range)) or not allowed:
                 raise InputError(f"choice {name!r} must be restricted to a list of values, not {allowed!r}")
+        whole = self.holding(values) if self._origin is None else self
+        for name, allowed in values.items():
             for value in allowed:
-                self[name].index(value)
-        choices = [
-            Choice(choice.name, [v for v in choice.values if v in values.get(choice.name, choice.values)], choice.when)
-            for choice in self.choices
-        ]
-        restricted = self._with(choices)
-        restricted._origin = self.unrestricted
+                whole[name].index(value)
+        restricted = whole._with(
+            Choice(c.name, [v for v in c.values if v in values.get(c.name, c.values)], c.when) for c in whole.choices
+        )
+        restricted._origin = whole.unrestricted
         return restricted
+
+    def holding(self, values: Mapping[str, Collection[Any]]) -> SearchSpace:
+        """The same space with these values in its open choices as well, itself where it has them.
+
+        Raises:
+            InputError: a value that an open choice cannot have.
+        """
+        new: dict[str, list[Any]] = {}
+        for name, check in self.open_choices.items():
+            for value in values.get(name, ()) if name in self else ():
+                if value not in self[name].values:
+                    check(value)
+                    new.setdefault(name, []).append(value)
+        if not new:
+            return self
+        made = self._with(
+            Choice(c.name, sorted({*c.values, *new[c.name]}), c.when) if c.name in new else c for c in self.choices
+        )
+        if self._origin is not None:
+            made._origin = self._origin.holding(values)
+        return made
 
     def extended(self, choices: Iterable[Choice]) -> SearchSpace:
         """The same space with further choices after its own, which its lowering does not see."""

@@ -1,8 +1,23 @@
-"""What pydantic found wrong, in one line."""
+"""Fields of files as they are meant: numbers that are numbers, paths of a home; and what was found wrong, in one line."""
 
 from __future__ import annotations
 
-from pydantic import ValidationError
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+
+from .files import expanded
+
+
+def _whole(value: Any) -> Any:
+    """YAML's `1e2` is the integer 100."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# Neither `true` nor digits in quotes is a number: what was meant is not known. 53 bits are what every reader of JSON holds.
+Whole = Annotated[int, BeforeValidator(_whole), Field(strict=True, ge=-(2**53), le=2**53)]
+Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+PathText = Annotated[str, AfterValidator(expanded)]
 
 
 def first_problem(error: ValidationError) -> str:

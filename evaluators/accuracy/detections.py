@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
 import torch
 from torch import nn
@@ -16,7 +15,7 @@ from search_spaces.errors import one_of
 from search_spaces.graph import check_image_size
 from search_spaces.models import family_of_network
 
-from ..data import DatasetError
+from ..data.images import letterboxed, read_image
 from ..formats.onnx import ImageSize, onnx_facts
 from ..latency.agent import default_threads
 from ..runtimes import RUNTIMES, Runtime, Session, Unavailable, open_session
@@ -167,17 +166,14 @@ def detect(
         InputError: an image size that is missing, or another than the predictor's.
         DatasetError: an image that cannot be read.
     """
-    from ultralytics.data.augment import LetterBox
     from ultralytics.utils.nms import non_max_suppression
     from ultralytics.utils.ops import scale_boxes
 
     shape = _image_size(predictor, image_size)
-    letterbox: Any = LetterBox(shape, auto=False, scaleup=True)
     detections: list[dict[str, Any]] = []
     for start in range(0, len(images), batch):
-        originals = [_read(path) for path in images[start : start + batch]]
-        stacked = np.stack([letterbox(image=image)[..., ::-1].transpose(2, 0, 1) for image in originals])
-        raw = predictor(torch.from_numpy(np.ascontiguousarray(stacked)).float() / 255)
+        originals = [read_image(path) for path in images[start : start + batch]]
+        raw = predictor(torch.from_numpy(letterboxed(originals, shape)))
         # Its time limit would leave out boxes on a busy machine: accuracy must not depend on the load.
         results = non_max_suppression(
             raw, confidence, iou, multi_label=True, max_det=max_detections, nc=raw.shape[1] - 4, max_time_img=1e9
@@ -201,11 +197,3 @@ def _image_size(predictor: Predictor, image_size: ImageSize | None) -> tuple[int
     if own is not None and own != shape:
         raise InputError(f"image_size {image_size}: the network was made for {own[0]} x {own[1]} pixels")
     return shape
-
-
-def _read(path: Path) -> np.ndarray:
-    """(height, width, 3) uint8 BGR, upright."""
-    image = cv2.imread(str(path))
-    if image is None:
-        raise DatasetError(f"{path}: not an image that can be read")
-    return image

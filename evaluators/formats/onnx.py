@@ -17,6 +17,8 @@ from torch import nn
 from search_spaces import InputError
 from search_spaces.graph import check_image_size
 
+from ..runtimes.onnxruntime import load as onnxruntime_package
+
 OPSET = 17
 ImageSize = int | Sequence[int]  # an edge in pixels, or (height, width)
 
@@ -138,8 +140,7 @@ def onnx_difference(model: nn.Module, path: str | Path, image_size: ImageSize, s
 
     Boxes, which are in pixels, are divided by the larger side of the image; class scores are taken as they are.
     """
-    import onnxruntime
-
+    onnxruntime = onnxruntime_package()
     height, width = check_image_size(image_size)
     image = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(seed))
     with torch.no_grad():

@@ -305,9 +305,13 @@ class LatencyPredictor:
         architectures = list(architectures)
         if not architectures:
             return np.zeros(0), np.zeros(0), np.zeros(0)
-        value, deviation = self._log(_seen(architectures, num_classes or self.num_classes, self.others))
-        half = self.width * deviation
-        return np.exp(value), np.exp(value - half), np.exp(value + half)
+        with np.errstate(all="ignore"):  # absurd numbers are told below
+            value, deviation = self._log(_seen(architectures, num_classes or self.num_classes, self.others))
+            half = self.width * deviation
+            predicted = np.exp(value), np.exp(value - half), np.exp(value + half)
+        if not np.isfinite(predicted).all():
+            raise _unusable(ValueError("what it predicts is no latency"))
+        return predicted
 
 
 def _seen(

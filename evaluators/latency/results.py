@@ -9,15 +9,16 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from search_spaces import InputError
 from search_spaces.files import read_json
-from search_spaces.validation import first_problem
+from search_spaces.validation import Real, Whole, first_problem
 
 from ..runtimes import Unavailable, runtime
 from . import agent
 
 LEAST_MS, MOST_MS = 1e-3, 3.6e6  # outside of it a unit was mistaken
-Milliseconds = Annotated[float, Field(ge=LEAST_MS, le=MOST_MS, allow_inf_nan=False)]
-Ratio = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
-Count = Annotated[int, Field(gt=0)]
+Milliseconds = Annotated[Real, Field(ge=LEAST_MS, le=MOST_MS)]
+Ratio = Annotated[Real, Field(gt=0, le=1e6)]
+Count = Annotated[Whole, Field(gt=0)]
+Activations = Literal["signed", "unsigned", "unsigned-reduced"]  # of INT8, as in `agent.ACTIVATIONS`
 Document = TypeVar("Document", bound="Strict")
 
 
@@ -70,7 +71,7 @@ class Figures(Evidence):
     """What `agent.measure` returned for one model, or why it returned nothing."""
 
     name: str
-    time: int
+    time: Whole
     ratio: Ratio | None = None
     ratio_q25: Ratio | None = None
     ratio_q75: Ratio | None = None
@@ -107,6 +108,7 @@ class Results(Strict):
     version: str
     device: str
     precision: Literal["FP32", "FP16", "INT8"]
+    activations: Activations | None = None
     threads: Count
     batch: Literal[1]
     timed: str
@@ -114,7 +116,7 @@ class Results(Strict):
     models: list[Model]
     measurements: list[Figures]
     expected_ms: Milliseconds
-    attempts: dict[str, int]
+    attempts: dict[str, Whole]
     repeated: list[str]
     checksum: str
 

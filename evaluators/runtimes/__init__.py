@@ -10,6 +10,7 @@ import importlib
 import pkgutil
 from collections.abc import Sequence
 
+from . import silence  # noqa: F401 - before any runtime is imported
 from .runtime import Runtime, Session, Unavailable
 
 __all__ = ["RUNTIMES", "Runtime", "Session", "Unavailable", "check", "open_session", "runtime"]

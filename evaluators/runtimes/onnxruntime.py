@@ -8,6 +8,17 @@ from typing import Any
 import numpy as np
 
 from .runtime import Runtime, Session, Unavailable, fixed_image
+from .silence import silence_onnxruntime
+
+
+def load() -> Any:
+    """The package `onnxruntime`, silenced. Raises Unavailable where it is not installed."""
+    try:
+        import onnxruntime
+    except ImportError:
+        raise Unavailable("ONNX Runtime is not installed; `pip install onnxruntime` brings it") from None
+    silence_onnxruntime(onnxruntime)
+    return onnxruntime
 
 
 class OnnxRuntimeSession(Session):
@@ -42,10 +53,7 @@ class OnnxRuntime(Runtime):
             raise Unavailable(f"onnxruntime runs these models in FP16 on tensorrt only, not on {device}")
 
     def open(self, path: str, shape: Sequence[int], threads: int, device: str, precision: str) -> OnnxRuntimeSession:
-        try:
-            import onnxruntime
-        except ImportError:
-            raise Unavailable("ONNX Runtime is not installed; `pip install onnxruntime` brings it") from None
+        onnxruntime = load()
         provider = {"cpu": "CPU", "cuda": "CUDA", "tensorrt": "Tensorrt"}[device] + "ExecutionProvider"
         if provider not in onnxruntime.get_available_providers():
             there = ", ".join(onnxruntime.get_available_providers())

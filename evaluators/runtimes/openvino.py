@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .runtime import Runtime, Session, Unavailable, fixed_image
+from .silence import without_openvino_telemetry
 
 
 class OpenVinoSession(Session):
@@ -39,7 +40,8 @@ class OpenVino(Runtime):
 
     def open(self, path: str, shape: Sequence[int], threads: int, device: str, precision: str) -> OpenVinoSession:
         try:
-            import openvino
+            with without_openvino_telemetry():
+                import openvino
         except ImportError:
             raise Unavailable("OpenVINO is not installed; `pip install openvino` brings it") from None
         core = openvino.Core()

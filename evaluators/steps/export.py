@@ -18,8 +18,7 @@ class Export(Step):
         from ..training.checkpoint import load_checkpoint
 
         model = load_checkpoint(piece.artefact("weights"))
-        size = piece.bench.pixels(piece.architecture)
-        path = export_onnx(model, piece.directory / "model.onnx", size)
+        path = export_onnx(model, piece.directory / "model.onnx", piece.architecture["image_size"])
         piece.wrote("onnx", path)
         return {"file_bytes": path.stat().st_size}
 

@@ -22,25 +22,21 @@ class Bench:
     Attributes:
         dataset: what is trained on, calibrated with and judged on.
         epochs: of a training; `fraction` is the share of the training images.
-        image_size: pixels; None takes each architecture's own.
         device: of training ("cpu", "0").
+        amp: its precision, see `training.precision`.
         threads: of PyTorch.
         settings: Ultralytics training settings that replace those of `training.settings.SETTINGS`.
     """
 
     dataset: Dataset
     epochs: int
-    image_size: int | None = None
     fraction: float = 1.0
     batch: int = 16
     device: str = "cpu"
+    amp: str = "auto"
     threads: int = 1
     seed: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
-
-    def pixels(self, architecture: Architecture) -> int:
-        """The image size that an architecture is trained and judged at."""
-        return self.image_size or architecture["image_size"]
 
 
 @dataclass

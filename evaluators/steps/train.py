@@ -21,11 +21,12 @@ class Train(Step):
         result = train(
             piece.architecture,
             bench.dataset,
-            Fidelity(bench.epochs, bench.image_size, bench.fraction),
+            Fidelity(bench.epochs, bench.fraction),
             piece.directory,
             until=piece.until,
             seed=bench.seed,
             device=bench.device,
+            amp=bench.amp,
             batch=bench.batch,
             threads=bench.threads,
             settings=bench.settings,
@@ -34,8 +35,11 @@ class Train(Step):
         return {"train_seconds": result.metrics["train_seconds"]}
 
     def digest(self, piece: Workpiece) -> Any:
+        from ..training import precision_on
+
         b = piece.bench
-        return [piece.until, b.epochs, b.image_size, b.fraction, b.batch, b.seed, dict(b.settings)]
+        precision = precision_on(b.device, b.amp)  # what it is called does not matter, what it comes to does
+        return [piece.until, b.epochs, b.fraction, b.batch, b.seed, dict(b.settings), precision]
 
 
 STEP = Train

@@ -1,6 +1,7 @@
 """Training detectors with Ultralytics, and reading what that writes."""
 
 from .checkpoint import load_checkpoint
+from .precision import precision_on
 from .settings import Fidelity, check_settings
 from .train import CHECKPOINT, TrainingResult, train, trainer_of
 from .yolov8 import DetectorTraining
@@ -12,6 +13,7 @@ __all__ = [
     "TrainingResult",
     "check_settings",
     "load_checkpoint",
+    "precision_on",
     "train",
     "trainer_of",
 ]

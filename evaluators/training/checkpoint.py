@@ -2,40 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import nn
-from ultralytics.utils.patches import torch_load
 
 from search_spaces import Architecture, InputError, SearchSpace
 from search_spaces.families import families
 from search_spaces.models import architecture_of
 
+from .unpickling import read_pickle
 
-def load_checkpoint(path: str | Path) -> nn.Module:
+
+def load_checkpoint(path: str | Path, *, trust: bool = False) -> nn.Module:
     """The network in a checkpoint, in FP32 on the CPU, in evaluation mode.
 
-    A checkpoint is a pickle: load only what you trust.
+    Nothing in the file is run: it may hold networks made of Ultralytics', PyTorch's and this package's modules, and no others.
+
+    Args:
+        trust: load whatever the file holds, as a pickle that may run any code.
 
     Raises:
-        InputError: no such file, not a checkpoint, or not of a detection model.
+        InputError: no such file, not a checkpoint, not of a detection model, or of classes that are loaded only on trust.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file")
-    try:
-        content = torch_load(path, map_location="cpu")
-        model = content.get("ema") or content["model"]
-    except Exception as error:  # torch, pickle and zip each have their own way of refusing a file
-        raise InputError(f"{path}: not a checkpoint that Ultralytics wrote ({type(error).__name__})") from None
+    content = read_pickle(path, trust=trust)
+    model: Any = (content.get("ema") or content.get("model")) if isinstance(content, Mapping) else content
     if not any(family.is_network(model) for family in families().values()):
         raise InputError(f"{path}: holds a {type(model).__name__}, not a detection model")
-    return model.float().eval()
+    try:
+        model = model.float().eval()
+        whole = len(model.model) > 0 and model.names and all(map(str, model.names.values()))
+    except Exception as error:  # attributes are whatever the file says
+        raise InputError(f"{path}: holds a damaged {type(model).__name__} ({type(error).__name__})") from None
+    if not whole:
+        raise InputError(f"{path}: holds a {type(model).__name__} without layers or without names of classes")
+    return model
 
 
-def checkpoint_architecture(path: str | Path, space: SearchSpace | None = None) -> Architecture:
+def checkpoint_architecture(path: str | Path, space: SearchSpace | None = None, *, trust: bool = False) -> Architecture:
     """The architecture of a checkpoint; InputError when it was not made by evoyolo."""
-    model = load_checkpoint(path)
+    model = load_checkpoint(path, trust=trust)
     try:
         return architecture_of(model, space)
     except InputError as error:

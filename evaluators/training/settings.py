@@ -1,16 +1,13 @@
-"""What a training is told: Ultralytics' settings that suit a search, and how much is spent."""
+"""What a training is told: the Ultralytics settings that keep a figure's meaning, and how much is spent."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
-
-from ultralytics.cfg import check_cfg
-from ultralytics.utils import DEFAULT_CFG_DICT
 
 from search_spaces import InputError
-from search_spaces.graph import check_image_size
+from search_spaces.errors import one_of
 
 # Suited to short training from scratch, where Ultralytics' defaults (made for hundreds of epochs: three of warm-up,
 # mosaic, SGD or a learning rate guessed from the class count) learn next to nothing.
@@ -24,7 +21,6 @@ SETTINGS = {
     "weight_decay": 0.01,
     "mosaic": 0.0,
     "close_mosaic": 0,
-    "erasing": 0.0,
     "fliplr": 0.0,
     "translate": 0.1,
     "scale": 0.2,
@@ -33,8 +29,7 @@ SETTINGS = {
     "hsv_v": 0.3,
 }
 
-
-# What keeps a training offline and in its folder, and what the arguments of `train` say.
+# What keeps a training offline and in its folder, and every image, every epoch and the last one's validation in it.
 CONTAINED = {
     "task": "detect",
     "mode": "train",
@@ -48,24 +43,112 @@ CONTAINED = {
     "patience": 0,
     "verbose": False,
     "deterministic": True,
+    "augmentations": [],  # Albumentations' would join in wherever that happens to be installed
 }
-ARGUMENTS = ("data", "epochs", "imgsz", "fraction", "batch", "nbs", "seed", "device", "amp", "project", "workers")
+
+OPTIMIZERS = ("SGD", "MuSGD", "Adam", "Adamax", "AdamW", "NAdam", "RAdam", "RMSProp", "auto")
+# Why a setting that a detection's training has is not among those that may be replaced, and what there is instead.
+REFUSED = {
+    **dict.fromkeys(
+        ("data", "fraction", "single_cls", "classes", "split", "rect"),
+        "decides which images and classes are trained on and judged; use the fields data and fraction",
+    ),
+    **dict.fromkeys(
+        ("epochs", "time", "patience"), "decides how long a training lasts; use the fields epochs and trial_minutes"
+    ),
+    **dict.fromkeys(
+        ("val", "conf", "iou", "max_det", "agnostic_nms", "nms", "augment", "save_json"),
+        "decides how a model is judged, which is the same for all",
+    ),
+    **dict.fromkeys(
+        ("model", "pretrained", "resume", "freeze", "distill_model", "cls_remap", "dis"),
+        "makes something else of a training from scratch, and may fetch weights",
+    ),
+    **dict.fromkeys(("amp", "batch", "seed"), "is a field of its own"),
+    "imgsz": "is a field of its own; use image_size",
+    "nbs": "is the batch; use the field batch",
+    "device": "is a field of its own; use training_device",
+    "quantize": "decides what a model is made into; use a recipe, such as [train, export, quantise]",
+    **dict.fromkeys(
+        ("erasing", "auto_augment", "dropout", "copy_paste", "copy_paste_mode", "mask_ratio", "overlap_mask"),
+        "does nothing in the training of a detector",
+    ),
+}
+
+Allowed = Callable[[object, int], str | None]  # (value, epochs) -> what it must be, None where it is that
 
 
-def check_settings(settings: Mapping[str, object]) -> None:
-    """Raise InputError unless these are Ultralytics training settings that may replace `SETTINGS`."""
+def _number(low: float, high: float, *, below: bool = False, above: bool = False, whole: bool = False) -> Allowed:
+    """Numbers from `low` to `high`, both included unless `above` and `below` say otherwise."""
+    text = f"{'above' if above else 'from'} {low:g} {'and below' if below else 'to'} {high:g}"
+
+    def check(value: object, epochs: int) -> str | None:
+        number = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
+        within = number and math.isfinite(value) and low <= value <= high  # type: ignore[arg-type,operator]
+        ends = (above and value == low) or (below and value == high)
+        return None if within and not ends else f"a{' whole' if whole else ''} number {text}"
+
+    return check
+
+
+def _up_to_the_epochs(whole: bool) -> Allowed:
+    def check(value: object, epochs: int) -> str | None:
+        wrong = _number(0, epochs, whole=whole)(value, epochs)
+        return f"{wrong}, the epochs" if wrong else None
+
+    return check
+
+
+def _boolean(value: object, epochs: int) -> str | None:
+    return None if isinstance(value, bool) else "true or false"
+
+
+def _optimizer(value: object, epochs: int) -> str | None:
+    return None if value in OPTIMIZERS else one_of(OPTIMIZERS)
+
+
+_share = _number(0, 1)
+# All that may be replaced: how the weights are stepped, what the parts of the loss weigh, and how training images are varied.
+ALLOWED: dict[str, Allowed] = {
+    "optimizer": _optimizer,
+    "lr0": _number(0, 1, above=True),
+    "lrf": _share,
+    "cos_lr": _boolean,
+    "momentum": _number(0, 1, below=True),
+    "weight_decay": _share,
+    "warmup_epochs": _up_to_the_epochs(whole=False),
+    "warmup_momentum": _number(0, 1, below=True),
+    "warmup_bias_lr": _share,
+    **dict.fromkeys(("box", "cls", "dfl"), _number(0, 100)),
+    "cls_pw": _share,
+    **dict.fromkeys(("hsv_h", "hsv_s", "hsv_v", "translate", "scale"), _share),
+    "degrees": _number(0, 180),
+    "shear": _number(0, 90, below=True),
+    "perspective": _number(0, 0.001),
+    **dict.fromkeys(("flipud", "fliplr", "bgr", "mosaic", "mixup", "cutmix"), _share),
+    "close_mosaic": _up_to_the_epochs(whole=True),
+    "multi_scale": _number(0, 0.5),
+}
+
+
+def check_settings(settings: Mapping[str, object], epochs: int) -> None:
+    """Raise InputError unless these are Ultralytics settings that may replace `SETTINGS` in a training of `epochs`.
+
+    What may be replaced is listed, so that a setting which a later Ultralytics brings is refused until somebody has looked at it.
+    """
     for name, value in settings.items():
-        if name in CONTAINED or name in ARGUMENTS:
-            raise InputError(
-                f"training: {name} cannot be replaced: the search sets it, some of it by fields of its own"
-            )
-        if name not in DEFAULT_CFG_DICT:
-            similar = get_close_matches(name, DEFAULT_CFG_DICT) or sorted(SETTINGS)
-            raise InputError(f"training: Ultralytics has no setting {name!r}; there are {', '.join(similar)}")
-        try:
-            check_cfg({name: value})
-        except (TypeError, ValueError) as error:
-            raise InputError(f"training: {name}: {str(error).splitlines()[0]}") from None
+        if name in REFUSED:
+            raise InputError(f"training: {name} {REFUSED[name]}")
+        if name not in ALLOWED:
+            raise InputError(f"training: {name!r} is not to be set; what may be is {one_of(ALLOWED)}")
+        if (wanted := ALLOWED[name](value, epochs)) is not None:
+            raise InputError(f"training: {name}: {value!r} must be {wanted}")
+    if settings.get("optimizer") == "auto":
+        for name in ("lr0", "momentum", "warmup_bias_lr"):
+            if name in settings:
+                raise InputError(
+                    f"training: optimizer auto chooses {name} itself; leave that out, or name an optimizer"
+                )
 
 
 @dataclass(frozen=True)
@@ -74,18 +157,14 @@ class Fidelity:
 
     Attributes:
         epochs: passes over the training images.
-        image_size: pixels; None takes the architecture's own.
         fraction: share of the training images.
     """
 
     epochs: int
-    image_size: int | None = None
     fraction: float = 1.0
 
     def __post_init__(self) -> None:
         if isinstance(self.epochs, bool) or not isinstance(self.epochs, int) or self.epochs < 1:
             raise InputError(f"epochs must be a positive integer, not {self.epochs!r}")
-        if self.image_size is not None:
-            check_image_size(self.image_size)
         if not 0 < self.fraction <= 1:
             raise InputError(f"fraction must be above 0 and at most 1, not {self.fraction!r}")

@@ -25,8 +25,10 @@ from search_spaces.writing import move, write_text
 
 from ..data import Dataset
 from ..evaluator import EvaluationError
-from .settings import CONTAINED, SETTINGS, Fidelity
+from .precision import precision_on
+from .settings import CONTAINED, SETTINGS, Fidelity, check_settings
 
+LEAST_SCALE = 2.0**-10  # of the gradients in FP16, begun at 2**16 and halved with every step that is skipped
 PAUSED = "paused-{}.pt"  # in a trial's folder: a training that may go on after so many epochs
 CHECKPOINT = "best.pt"
 
@@ -45,9 +47,15 @@ def trainer_of(family: Family) -> type[BaseTrainer]:
 
 
 def _stop_at_nan(trainer: BaseTrainer) -> None:
-    # Ultralytics would go back to an earlier checkpoint and try again; a search records the failure and goes on
+    # Ultralytics would go back to an earlier checkpoint and try again; a search records the failure and goes on.
+    # The loss is not scaled: what a scaler catches are gradients, and a loss that is not finite has been through the
+    # statistics of the normalisations, which keep it.
     if trainer.loss is not None and not torch.isfinite(trainer.loss):
         raise EvaluationError(f"the loss became {trainer.loss.item()} in epoch {trainer.epoch + 1}")
+    if trainer.scaler.is_enabled() and trainer.scaler.get_scale() < LEAST_SCALE:  # nothing is learnt any more
+        raise EvaluationError(
+            f"the gradients are not finite in fp16, in epoch {trainer.epoch + 1}; bf16 or fp32 may do"
+        )
 
 
 def _latest_pause(directory: Path, until: int) -> Path | None:
@@ -97,6 +105,7 @@ def train(
     until: int | None = None,
     seed: int = 0,
     device: str = "cpu",
+    amp: str = "auto",
     batch: int = 16,
     threads: int | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -107,14 +116,18 @@ def train(
         until: epochs of the fidelity after which to pause; the state is left in `directory/paused-EPOCHS.pt`. A call goes on
             from the latest one before `until`, so that one which is repeated after a crash ends as it would have the first
             time. None, or all epochs, trains to the end and removes them.
-        device: "cpu" or a CUDA device; on CUDA in mixed precision.
+        device: "cpu" or a CUDA device.
+        amp: the precision: "bf16", "fp16" or "fp32"; "auto" is the first that the device has, and FP32 on a CPU.
         threads: of PyTorch during training; None leaves them as they are.
         settings: Ultralytics training settings that replace `SETTINGS`.
 
     Raises:
+        InputError: settings that may not be replaced, or a precision that the device does not have.
         EvaluationError: the loss became NaN, memory ran out, or the training broke otherwise; says which.
     """
     directory = Path(directory)
+    check_settings(settings or {}, fidelity.epochs)
+    precision = precision_on(device, amp)
     directory.mkdir(parents=True, exist_ok=True)
     until = fidelity.epochs if until is None else until
     paused = _latest_pause(directory, until)
@@ -124,14 +137,13 @@ def train(
         **CONTAINED,
         "data": str(dataset.yaml_path),
         "epochs": fidelity.epochs,
-        "imgsz": fidelity.image_size or architecture["image_size"],
+        "imgsz": architecture["image_size"],
         "fraction": fidelity.fraction,
         "batch": batch,
         "nbs": batch,
         "seed": seed,
         "device": device,
-        # bf16 does without the check for which Ultralytics fetches weights over the network
-        "amp": False if device == "cpu" else "bf16",
+        "amp": precision,
         "project": str(directory.absolute()),
         "workers": 0 if device == "cpu" else 4,
     }

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import random
 from copy import deepcopy
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
 from torch import nn
-from ultralytics.data import build_yolo_dataset
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils.torch_utils import strip_optimizer, unwrap_model
 
@@ -20,7 +19,13 @@ from search_spaces.models import architecture_of
 from search_spaces.writing import replacing
 
 from ..data import Dataset, load_dataset
-from ..locks import machine_lock
+from .annotated_data import AnnotatedData
+from .unpickling import read_pickle
+
+
+def _reports(callback: Any) -> bool:
+    module = getattr(callback, "__module__", None) or ""
+    return module.startswith("ultralytics.") and not module.endswith(".base")
 
 
 class DetectorTraining(DetectionTrainer):
@@ -41,6 +46,8 @@ class DetectorTraining(DetectionTrainer):
     ) -> None:
         self.architecture, self.dataset, self.paused = architecture, dataset, paused
         super().__init__(*args, **kwargs)
+        for event, functions in self.callbacks.items():  # but for its empty ones, Ultralytics' own report to its makers
+            self.callbacks[event] = [each for each in functions if not _reports(each)]
 
     def get_dataset(self) -> dict[str, Any]:
         # Ultralytics' own check fetches a font
@@ -66,13 +73,35 @@ class DetectorTraining(DetectionTrainer):
         return None
 
     def build_dataset(self, img_path: Any, mode: str = "train", batch: int | None = None) -> Any:
-        """Ultralytics' dataset, validated at exactly the image size: its default pads every validation image by half a
-        stride, which at 64 px means judging a network at 96 px."""
-        # Parallel trials share the folder where Ultralytics writes its cache of labels, which it does not do atomically.
-        name = sha256(str(self.data["path"]).encode()).hexdigest()[:16]
-        with machine_lock(f"labels-{name}"):
-            stride = int(unwrap_model(self.model).stride.max())
-            return build_yolo_dataset(self.args, img_path, batch, self.data, mode=mode, rect=False, stride=stride)
+        """The images and boxes that were checked and are judged, validated at exactly the image size: Ultralytics' default
+        pads every validation image by half a stride, which at 64 px means judging a network at 96 px."""
+        assert self.dataset is not None  # since `get_dataset`
+        trains = mode == "train"
+        return AnnotatedData(
+            self.dataset.annotated("train" if trains else "val"),
+            fraction=self.args.fraction if trains else 1.0,
+            imgsz=self.args.imgsz,
+            batch_size=batch,
+            augment=trains,
+            hyp=self.args,
+            cache=self.args.cache or None,
+            single_cls=self.args.single_cls or False,
+            classes=self.args.classes,
+            stride=int(unwrap_model(self.model).stride.max()),
+            prefix=f"{mode}: ",
+            data=self.data,
+        )
+
+    def _setup_train(self) -> None:
+        # For FP16 it would fetch weights over the network, to see whether an image gives the same in FP32.
+        with patch("ultralytics.engine.trainer.check_amp", return_value=True):
+            super()._setup_train()
+
+    def _build_train_pipeline(self) -> None:
+        """Called again where memory ran out, with half of the batch: which would make accuracy depend on what else the GPU does."""
+        if self.architecture is not None and hasattr(self, "train_loader"):
+            raise torch.OutOfMemoryError(f"a batch of {self.args.nbs} images does not fit")
+        super()._build_train_pipeline()
 
     def pause_after(self, epoch: int, path: Path) -> None:
         """Stop when `epoch` epochs are done, validated, and leave everything that the next one needs at `path`.
@@ -102,6 +131,7 @@ class DetectorTraining(DetectionTrainer):
                 ema=trainer.ema.ema.state_dict(),
                 updates=trainer.ema.updates,
                 optimizer=trainer.optimizer.state_dict(),
+                scaler=trainer.scaler.state_dict(),  # empty where nothing is scaled
             )
             with replacing(path) as unfinished:
                 torch.save(state, unfinished)
@@ -114,11 +144,13 @@ class DetectorTraining(DetectionTrainer):
         super().resume_training(ckpt)
         if self.paused is None:
             return
-        state = torch.load(self.paused, map_location=self.device, weights_only=True)  # never executes code
+        state = read_pickle(self.paused, device=self.device)
         unwrap_model(self.model).load_state_dict(state["model"])
         self.ema.ema.load_state_dict(state["ema"])
         self.ema.updates = state["updates"]
         self.optimizer.load_state_dict(state["optimizer"])
+        if state.get("scaler"):
+            self.scaler.load_state_dict(state["scaler"])
         self.start_epoch = state["epoch"]
         if self.train_loader.num_workers == 0:  # the order of the images goes on where it was
             self.train_loader.iterator = self.train_loader._get_iterator()

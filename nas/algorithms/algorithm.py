@@ -13,7 +13,7 @@ from search_spaces import Architecture, InputError, SearchSpace
 from search_spaces.space import COUNTABLE
 
 from ..formatting import number
-from ..objectives import Constraint, Objective, check_metrics, meets, order, violation
+from ..objectives import Constraint, Objective, check_metrics, is_number, meets, order, violation
 
 POOL, FEW = 256, 8  # random candidates costed at once, where there is something to choose by and where there is not
 POOLS = 16  # pools without a new feasible architecture before the space is looked through in another way
@@ -75,6 +75,8 @@ class Algorithm:
         self.inside: dict[str, Architecture] = {}
         self.told: dict[str, dict[str, float]] = {}  # finished ones with their metrics, in the order of telling
         self.ended: set[str] = set()  # failed or rejected
+        # what was found out of the finished and of the rejected ones, in the order of telling
+        self.learnt: dict[str, dict[str, float]] = {}
 
     # -- the protocol -------------------------------------------------------------------------------------------
 
@@ -112,7 +114,7 @@ class Algorithm:
         """
         check_metrics(metrics, self.objectives)
         self.expect(architecture)
-        self.told[architecture.key] = dict(metrics)
+        self.told[architecture.key] = self.learnt[architecture.key] = dict(metrics)
 
     def tell_failure(self, architecture: Architecture, reason: str) -> None:
         """The evaluation failed; it will not be asked again."""
@@ -120,9 +122,11 @@ class Algorithm:
         self.ended.add(architecture.key)
 
     def tell_rejected(self, architecture: Architecture, metrics: Mapping[str, float]) -> None:
-        """A hard constraint was found violated during the evaluation."""
+        """A hard constraint was found violated during the evaluation, after some metrics were measured."""
         self.expect(architecture)
         self.ended.add(architecture.key)
+        found = {name: value for name, value in metrics.items() if is_number(value)}
+        self.learnt[architecture.key] = {**self.learnt.get(architecture.key, {}), **found}
 
     # -- for subclasses -----------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """Surrogate search: a Gaussian process for each expensive objective, expected hypervolume improvement over a bred pool.
 
-    told -> processes over (choices, logarithms of what is known in advance) -> value and deviation of every candidate
+    told, and what rejected ones cost -> processes over (choices, logarithms of what is known in advance)
+        -> value and deviation of every candidate
     front (what was told, and pending asks as they are predicted) -> offspring and random draws = candidates
     known objectives exactly + predicted ones with their doubt -> expected hypervolume improvement -> the best is asked
 
@@ -24,7 +25,7 @@ from ..objectives import default_reference, meets, order, points
 from .algorithm import Algorithm, signed_logarithm
 
 # From the values of an objective to the scale that it is modelled on, or back
-Scale: TypeAlias = Callable[[np.ndarray], np.ndarray]
+Map: TypeAlias = Callable[[np.ndarray], np.ndarray]
 
 ENUMERATED = 3000  # architectures of a space that are all candidates
 BRED, PARENTS, CROSSOVER = 128, 16, 0.5
@@ -40,11 +41,19 @@ SAMPLE = 256  # architectures that tell how known metrics vary over the space
 
 
 class Seen(NamedTuple):
-    """What the processes see of the results, the pending asks (None where there are none) and the candidates."""
+    """What a process sees of the results, the pending asks (None where there are none) and the candidates."""
 
     told: Inputs
     pending: Inputs | None
     new: Inputs
+
+
+class Scale(NamedTuple):
+    """What an objective is modelled on, by name, and the way there and back."""
+
+    name: str
+    to: Map
+    back: Map
 
 
 class Surrogate(Algorithm):
@@ -65,7 +74,7 @@ class Surrogate(Algorithm):
         self._everything = list(self.space.enumerate()) if small else None
         self._known_numbers: dict[str, np.ndarray] = {}  # key -> logarithms of its known metrics
         self._standard: tuple[np.ndarray, np.ndarray] | None = None
-        self._parameters: dict[tuple[str, int], np.ndarray] = {}
+        self._parameters: dict[tuple[str, str, int], np.ndarray] = {}
 
     def _propose(self, rng: np.random.Generator) -> Architecture | None:
         told = self.told_inside
@@ -134,7 +143,8 @@ class Surrogate(Algorithm):
 
     def _remember(self, architectures: Sequence[Architecture], estimates: Mapping[str, np.ndarray]) -> None:
         if estimates:
-            values = np.stack([signed_logarithm(v) for v in estimates.values()], axis=1)
+            # an estimate may depend in its last digits on what it was made with, and a rebuilt search asks in other company
+            values = np.stack([signed_logarithm(v) for v in estimates.values()], axis=1).round(9)
             self._known_numbers.update(zip((a.key for a in architectures), values))
 
     # -- what is asked ------------------------------------------------------------------------------------------
@@ -152,12 +162,9 @@ class Surrogate(Algorithm):
         measured = points(metrics, self.objectives)
         reference = self._reference(metrics)
         within = [meets(m, self.constraints) for m in metrics]
-        kept = self._kept(metrics)
-        inputs = Seen(
-            told=self._inputs([self.inside[key] for key in told]),
-            pending=self._inputs(pending) if pending else None,
-            new=self._inputs(found),
-        )
+        learnt = [key for key in self.learnt if key in self.inside]
+        lessons = self._inputs([self.inside[key] for key in learnt])
+        waiting, new = self._inputs(pending) if pending else None, self._inputs(found)
         half = rng.standard_normal((DRAWS // 2, 1, len(self.objectives)))
         draws = np.concatenate([half, -half])  # antithetic
         outcomes = np.empty((DRAWS, len(found), len(self.objectives)))
@@ -170,10 +177,14 @@ class Surrogate(Algorithm):
                 if pending:
                     believed[:, j] = sign * np.asarray(pending_estimates[objective.metric], float)
                 continue
-            to, back = _scale(measured[:, j])
-            believed[:, j], mean, deviation = self._predict(objective.metric, to(measured[:, j]), kept, inputs)
-            outcomes[:, :, j] = back(mean + deviation * draws[:, :, j])
-            believed[:, j] = back(believed[:, j])
+            rows = [i for i, key in enumerate(learnt) if objective.metric in self.learnt[key]]
+            keys = [learnt[i] for i in rows]
+            values = sign * np.array([self.learnt[key][objective.metric] for key in keys])
+            scale, inputs = _scale(values), Seen(lessons.rows(np.array(rows)), waiting, new)
+            kept = self._kept(keys)
+            believed[:, j], mean, deviation = self._predict(objective.metric, scale, scale.to(values), kept, inputs)
+            outcomes[:, :, j] = scale.back(mean + deviation * draws[:, :, j])
+            believed[:, j] = scale.back(believed[:, j])
         front = np.concatenate([measured[within], believed])
         front = front[moocore.is_nondominated(front)] if len(front) else front
         score = expected_improvement(outcomes, front, reference)
@@ -191,22 +202,23 @@ class Surrogate(Algorithm):
                     reference[j] = min(reference[j], bound if objective.direction == "min" else -bound)
         return reference
 
-    def _kept(self, metrics: Sequence[Mapping[str, float]]) -> np.ndarray:
+    def _kept(self, keys: Sequence[str]) -> np.ndarray:
         """Positions of the results that processes are conditioned on: all, or the best and some of all others."""
-        if len(metrics) <= MOST:
-            return np.arange(len(metrics))
-        ranked = np.array(order(metrics, self.objectives))
-        best, rest = ranked[: MOST // 2], np.sort(ranked[MOST // 2 :])
+        if len(keys) <= MOST:
+            return np.arange(len(keys))
+        finished = np.array([i for i, key in enumerate(keys) if key in self.told])
+        best = finished[order([self.told[keys[i]] for i in finished], self.objectives)[: MOST // 2]]
+        rest = np.setdiff1d(np.arange(len(keys)), best)
         return np.sort(np.concatenate([best, rest[np.linspace(0, len(rest) - 1, MOST // 2).astype(int)]]))
 
     def _predict(
-        self, metric: str, values: np.ndarray, kept: np.ndarray, inputs: Seen
+        self, metric: str, scale: Scale, values: np.ndarray, kept: np.ndarray, inputs: Seen
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(values believed of the pending asks, mean and deviation of the candidates), on the scale of `values`."""
+        """(values believed of the pending asks, mean and deviation of the candidates), on the scale that `values` are on."""
         from evaluators.gaussian_process import GaussianProcess
 
         mean, spread = values.mean(), max(values.std(), 1e-9)
-        parameters = self._hyperparameters(metric, inputs.told, values)
+        parameters = self._hyperparameters(metric, scale, inputs.told, values)
         process = GaussianProcess(inputs.told.rows(kept), (values[kept] - mean) / spread, parameters)
         believed = np.empty(0)
         if inputs.pending is not None:
@@ -217,28 +229,30 @@ class Surrogate(Algorithm):
         deviation = np.sqrt(np.maximum(deviation**2 - np.exp(parameters[0]), 0))  # without the noise of measuring
         return mean + spread * believed, mean + spread * value, spread * deviation
 
-    def _hyperparameters(self, metric: str, inputs: Inputs, values: np.ndarray) -> np.ndarray:
-        """The hyperparameters of the process for `metric`; they depend on the first results only, so that a rebuilt search has the same."""
+    def _hyperparameters(self, metric: str, scale: Scale, inputs: Inputs, values: np.ndarray) -> np.ndarray:
+        """The hyperparameters of the process for `metric`; they depend on the first results and the scale that all results have
+        now, not on when they were asked for, so that a rebuilt search has the same."""
         from evaluators.gaussian_process import GaussianProcess
 
         count = self.initial
         while count * REFIT <= len(values):
             count = int(np.ceil(count * REFIT))
-        if (metric, count) not in self._parameters:
+        if (metric, scale.name, count) not in self._parameters:
             first = slice(max(0, count - FITTED), count)
             some = values[first]
             standard = (some - some.mean()) / max(some.std(), 1e-9)
-            self._parameters[metric, count] = GaussianProcess.fit(inputs.rows(first), standard).parameters
-        return self._parameters[metric, count]
+            found = GaussianProcess.fit(inputs.rows(first), standard)
+            self._parameters[metric, scale.name, count] = found.parameters
+        return self._parameters[metric, scale.name, count]
 
 
-def _scale(values: np.ndarray) -> tuple[Scale, Scale]:
-    """(to, back): the scale that an objective (to be minimised) is modelled on."""
+def _scale(values: np.ndarray) -> Scale:
+    """The scale that an objective (to be minimised) of these values is modelled on."""
     sign = np.sign(values[0])
     size = np.abs(values)
     if (np.sign(values) == sign).all() and sign != 0 and size.max() > WIDE * size.min():
-        return (lambda v: sign * np.log(sign * v)), (lambda u: sign * np.exp(sign * u))
-    return (lambda v: v), (lambda u: u)
+        return Scale("logarithm", lambda v: sign * np.log(sign * v), lambda u: sign * np.exp(sign * u))
+    return Scale("plain", lambda v: v, lambda u: u)
 
 
 def expected_improvement(outcomes: np.ndarray, front: np.ndarray, reference: np.ndarray) -> np.ndarray:

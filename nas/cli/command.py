@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from itertools import takewhile
-from typing import Any
+from typing import Any, TextIO
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -23,7 +24,7 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         flags = {flag for parameter in self.params if getattr(parameter, "multiple", False) for flag in parameter.opts}
-        return super().parse_args(ctx, repeat_flags(args, flags))
+        return super().parse_args(ctx, repeat_flags(map(at_home, args), flags))
 
     def invoke(self, ctx: Any) -> Any:
         from evaluators.caches import keep_caches_together
@@ -35,13 +36,13 @@ class Command(TyperCommand):
             sys.stdout.flush()  # a pipe that nobody reads is found out now, not when the interpreter ends
             return result
         except InputError as error:
-            print(f"evoyolo: {error}", file=sys.stderr)
+            say(f"evoyolo: {error}", sys.stderr)
             raise typer.Exit(WRONG_INPUT) from None
         except BrokenPipeError:  # the reader of a pipe has had enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is left in the buffer
             raise typer.Exit(0) from None
         except OSError as error:  # a folder that cannot be written, a full disk
-            print(f"evoyolo: {error.filename or ctx.info_name}: {error.strerror or error}", file=sys.stderr)
+            say(f"evoyolo: {error.filename or ctx.info_name}: {error.strerror or error}", sys.stderr)
             raise typer.Exit(WRONG_INPUT) from None
 
 
@@ -68,11 +69,28 @@ def _interruptible() -> Iterator[None]:
 def interrupted(interrupt: KeyboardInterrupt) -> int:
     """Say that a command was interrupted, and how to go on, where the interrupt does not say it; the exit status."""
     how = interrupt.args[0] if interrupt.args else "the same command goes on, or begins again"
-    print(f"\nevoyolo: interrupted; {how}", file=sys.stderr)
+    print(file=sys.stderr)
+    say(f"evoyolo: interrupted; {how}", sys.stderr)
     return INTERRUPTED
 
 
-def repeat_flags(arguments: Sequence[str], flags: Collection[str]) -> list[str]:
+def say(text: object, stream: TextIO | None = None) -> None:
+    """Print a line at once, for a log is read while it is written; on a terminal that is narrower it is broken between words."""
+    from search_spaces.text import printable
+
+    from ..formatting import wrapped
+
+    stream, line = stream or sys.stdout, printable(text)
+    lines = wrapped(line, shutil.get_terminal_size().columns) if stream.isatty() else [line]
+    print("\n".join(lines), file=stream, flush=True)
+
+
+def at_home(argument: str) -> str:
+    """An argument with the homes that a shell leaves as they are: `--output=~/out`, `a.json:~/b.json`."""
+    return re.sub(r"(^|[=:])(~[\w.-]*)(?=/)", lambda found: found[1] + os.path.expanduser(found[2]), argument)
+
+
+def repeat_flags(arguments: Iterable[str], flags: Collection[str]) -> list[str]:
     """`--rungs 3 9` as `--rungs 3 --rungs 9`, which the library understands; a flag without values gets an empty one."""
     repeated: list[str] = []
     rest = list(arguments)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from .command import Command, examples, group
+from .command import Command, examples, group, say
 
 app = group(
     name="dataset",
@@ -19,17 +19,27 @@ app = group(
     cls=Command,
     epilog=examples("evoyolo dataset check my/data.yaml", "evoyolo dataset check train.json:val.json"),
 )
-def check(data: Annotated[str, typer.Argument(metavar="DATA", help="digits, a data.yaml, or COCO json")]) -> None:
+def check(
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="digits, a data.yaml or its folder, COCO json, a folder of VOC XML")
+    ],
+) -> None:
     """Find missing images, broken labels, wrong boxes."""
     from evaluators.data import check_dataset, load_dataset
 
-    print(check_dataset(load_dataset(data)))
+    from ..report.steps import Steps
+    from ..report.terminal import make_console
+
+    with Steps(make_console()) as steps:
+        summary = check_dataset(load_dataset(data), steps.counting("decoded"))
+    for line in str(summary).splitlines():
+        say(line)
 
 
 @app.command(
     cls=Command,
     epilog=examples(
-        "evoyolo dataset convert voc VOCdevkit/VOC2012 voc",
+        "evoyolo dataset convert voc VOCdevkit/VOC2012 converted",
         "evoyolo dataset convert coco train.json:val.json converted",
     ),
 )
@@ -37,13 +47,12 @@ def convert(
     format: Annotated[Literal["voc", "coco"], typer.Argument(metavar="FORMAT", help="voc or coco")],
     source: Annotated[
         str,
-        typer.Argument(
-            metavar="SOURCE", help="VOC folder (Annotations, JPEGImages, ImageSets), or train.json:val.json"
-        ),
+        typer.Argument(metavar="SOURCE", help="folder with XML as VOC or labelImg write it, or train.json:val.json"),
     ],
     output: Annotated[str, typer.Argument(metavar="OUTPUT", help="folder to write")],
 ) -> None:
     """Turn Pascal VOC or COCO annotations into Ultralytics' layout."""
     from evaluators.data import convert_coco, convert_voc
 
-    print({"voc": convert_voc, "coco": convert_coco}[format](source, output))
+    for line in str({"voc": convert_voc, "coco": convert_coco}[format](source, output)).splitlines():
+        say(line)

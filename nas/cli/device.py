@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from .command import NOT_TRUE, Command, examples, group
+from .command import NOT_TRUE, Command, examples, group, say
 
 if TYPE_CHECKING:
     from evaluators.latency.profile import DeviceProfile
@@ -29,6 +29,14 @@ Output = Annotated[
 ]
 On = Annotated[str, typer.Option(help="cpu, cuda, tensorrt or gpu, as the runtime has them")]
 Precision = Annotated[Literal["FP32", "FP16", "INT8"], typer.Option(help="of the measured models")]
+Activations = Annotated[
+    Literal["signed", "unsigned", "unsigned-reduced"] | None,
+    typer.Option(
+        help="form of INT8: signed suits Arm and accelerators, unsigned x86 with VNNI, unsigned-reduced other x86 "
+        "(default: what suits this machine)",
+        show_default=False,
+    ),
+]
 Threads = Annotated[int | None, typer.Option(help="threads of the runtime (default: all cores)")]
 Count = Annotated[int, typer.Option(help="models to measure")]
 ImageSize = Annotated[
@@ -43,10 +51,6 @@ AdaptFrom = Annotated[
 ]
 
 
-def _say(text: str) -> None:
-    print(text, flush=True)  # a log is read while it is measured
-
-
 def _prior(source: str | None) -> DeviceProfile | None:
     from evaluators.latency.profile import DeviceProfile
 
@@ -57,17 +61,20 @@ def _describe(profile: DeviceProfile) -> None:
     from ..report.devices import describe
 
     for line in describe(profile):
-        _say(line)
+        say(line)
 
 
 def _write(make: Callable[[Path], DeviceProfile], name: str, output: str | None) -> None:
     """Make a profile, which writes it, and say what it is."""
     from evaluators.latency.profile import PROFILES
 
+    from ..formatting import command
+
     path = Path(output or PROFILES / f"{name}.json")
     _describe(make(path))
-    _say(f"wrote {path}")
-    _say(f"next: evoyolo device show {path}; evoyolo search --device {path} --max-latency-ms BUDGET")
+    say(f"wrote {path}")
+    then = command("device", "show", path), command("search", device=path, max_latency_ms="BUDGET")
+    say(f"next: {'; '.join(then)}")
 
 
 @app.command(
@@ -83,6 +90,7 @@ def profile(
     runtime: Annotated[str, typer.Option(help="runtime to measure with")] = "onnxruntime",
     on: On = "cpu",
     precision: Precision = "FP32",
+    activations: Activations = None,
     threads: Threads = None,
     count: Count = 60,
     image_size: ImageSize = None,
@@ -97,15 +105,15 @@ def profile(
 
     prior = _prior(adapt_from)
     restrict = {"image_size": image_size} if image_size else {}
-    plan = Plan((runtime,), on, precision, threads, count, classes, restrict, data, seed)
-    _write(lambda path: make_profile(name, plan, path, _say, prior), name, output)
+    plan = Plan((runtime,), on, precision, threads, count, classes, restrict, data, seed, activations=activations)
+    _write(lambda path: make_profile(name, plan, path, say, prior), name, output)
 
 
 @app.command("list", cls=Command, epilog=examples("evoyolo device list"))
 def list_() -> None:
     """The profiles in ./devices and those that ship with evoyolo."""
     from ..report.devices import list_profiles
-    from .console import make_console
+    from ..report.terminal import make_console
 
     list_profiles(make_console())
 
@@ -123,10 +131,10 @@ def show(
     from ..report.devices import draw_profile
 
     shown = DeviceProfile.load(profile)
-    picture = Path(plot or shown.name).with_suffix(".png")
+    picture = Path(plot if plot and plot.endswith(".png") else f"{plot or shown.name}.png")
     draw_profile(shown, picture)
     _describe(shown)
-    _say(f"plot {picture}")
+    say(f"plot {picture}")
 
 
 @app.command(cls=Command, epilog=examples("evoyolo device check laptop"))
@@ -139,7 +147,7 @@ def check(profile: Profile) -> None:
 
     from ..devices.make import check_profile
     from ..report.devices import print_check
-    from .console import make_console
+    from ..report.terminal import make_console
 
     checked = check_profile(DeviceProfile.load(profile))
     print_check(checked, make_console())
@@ -163,6 +171,7 @@ def pack(
     ] = None,
     on: On = "cpu",
     precision: Precision = "FP32",
+    activations: Activations = None,
     threads: Threads = None,
     count: Count = 60,
     image_size: ImageSize = None,
@@ -173,16 +182,19 @@ def pack(
 ) -> None:
     """Write models and a small runner for a board without PyTorch."""
     from ..devices.make import Plan, make_pack
+    from ..formatting import command
 
     prior = _prior(adapt_from)
     runtimes = tuple(runtime or ("onnxruntime",))
     restrict = {"image_size": image_size} if image_size else {}
-    plan = Plan(runtimes, on, precision, threads, count, classes, restrict, data, seed)
-    path = make_pack(plan, output, _say, prior)
-    adapted = f" --adapt-from {adapt_from}" if prior else ""
-    _say(
+    plan = Plan(runtimes, on, precision, threads, count, classes, restrict, data, seed, activations=activations)
+    path = make_pack(plan, output, say, prior)
+    if precision == "INT8" and activations is None:
+        say("INT8 is in the form that suits this machine; for a board of another processor: --activations")
+    then = command("device", "fit", "results.json", name="NAME", adapt_from=adapt_from if prior else None)
+    say(
         f"wrote {path}; on the device, with numpy and {' or '.join(runtimes)} installed: "
-        f"`python3 run.py` in it; then here: `evoyolo device fit results.json --name NAME{adapted}`"
+        f"`python3 run.py` in it; then here: {then}"
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from typing import Annotated
 
 import typer
@@ -54,6 +56,9 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit status: 0 done, 1 wrong input, 2 a usage error or a profile that is not true any more, 130 interrupted.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show ends no search
+            stream.reconfigure(errors="backslashreplace")
     try:
         typer.main.get_command(app)(arguments, prog_name="evoyolo")
     except SystemExit as ended:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from .command import Command, examples, group
+from .command import Command, examples, group, say
 
 app = group()
 RunFolder = Annotated[str, typer.Argument(metavar="RUN", help="the run's folder", show_default=False)]
@@ -34,7 +34,8 @@ def status(
         raise InputError(f"--watch must be a number of seconds above 0, not {watch:g}")
     while True:
         lines, alive = describe_status(run)
-        print("\n".join(lines), flush=True)
+        for line in lines:
+            say(line)
         if not (alive and watch):
             return
         time.sleep(watch)
@@ -42,10 +43,13 @@ def status(
 
 @app.command(cls=Command, epilog=examples("evoyolo front results/search"))
 def front(run: RunFolder) -> None:
-    """Print the front of a run."""
+    """Print the front of a run.
+
+    Columns that do not fit into the terminal are left out, and named.
+    """
     from ..report.front import print_front
+    from ..report.terminal import make_console
     from ..storage.run import load_run
-    from .console import make_console
 
     print_front(load_run(run), make_console())
 
@@ -113,10 +117,17 @@ def show(
         int | None, typer.Option(help="classes of the head (default: what the file says, or 80)")
     ] = None,
     image_size: Annotated[int | None, typer.Option(help="pixels (default: the architecture's own)")] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="load a checkpoint that holds others' code; it may do anything")
+    ] = False,
 ) -> None:
     """Explain an architecture layer by layer."""
-    from ..report.describe import find_architecture, print_architecture
-    from .console import make_console
+    from search_spaces.graph import check_num_classes
 
-    found, own_classes = find_architecture(architecture)
+    from ..report.describe import find_architecture, print_architecture
+    from ..report.terminal import make_console
+
+    if classes is not None:
+        check_num_classes(classes, "--classes")
+    found, own_classes = find_architecture(architecture, trust)
     print_architecture(found, classes or own_classes or 80, image_size, make_console())

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .command import INTERRUPTED, Command, examples, group
+from .command import INTERRUPTED, Command, examples, group, say
 from .run import RunFolder
 from .settings import ResumeCommand, SettingsCommand, given
 
@@ -38,7 +38,7 @@ def search(
     """
     from ..launch import start as launch
     from ..launch.config import load_config, make_config
-    from .console import make_console
+    from ..report.terminal import make_console
 
     fields = given(ctx)
     settings = load_config(config, **fields) if config else make_config(fields, "command line")
@@ -60,7 +60,7 @@ def resume(ctx: typer.Context, run: RunFolder) -> None:
     The options are the settings that nothing measured depends on.
     """
     from ..launch import start as launch
-    from .console import make_console
+    from ..report.terminal import make_console
 
     if launch.resume(run, make_console(), **given(ctx)) is None:
         raise typer.Exit(INTERRUPTED)
@@ -74,6 +74,7 @@ def init(
     from search_spaces import InputError
     from search_spaces.writing import write_text
 
+    from ..formatting import command
     from ..launch.config import commented_yaml
 
     file = Path(path)
@@ -83,4 +84,4 @@ def init(
         write_text(file, commented_yaml())
     except OSError as error:
         raise InputError(f"{file}: cannot be written ({error.strerror})") from None
-    print(f"wrote {file}; change it, then run `evoyolo search {file}`")
+    say(f"wrote {file}; change it, then run {command('search', file)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 from evaluators.caches import cache_directory
@@ -18,11 +19,19 @@ from search_spaces.architecture import is_of_recipe
 from .make import Plan, Say, make_profile
 
 NAME = "this-machine"
+RUNNER = re.compile(r"(\d+/\d+) (\S+) +(.*)  (?:(\(once more\))|(.* left))")  # its line on a model
 RUNTIME = "onnxruntime"  # what every installation has
 
 
 def quick_profile(
-    space: SearchSpace, num_classes: int, say: Say, *, count: int, threads: int = 1, precision: str = "FP32"
+    space: SearchSpace,
+    num_classes: int,
+    say: Say,
+    *,
+    count: int,
+    threads: int = 1,
+    precision: str = "FP32",
+    activations: str | None = None,
 ) -> DeviceProfile:
     """The profile of this machine for the architectures of `space`, from the cache where it has one that is still true.
 
@@ -32,6 +41,7 @@ def quick_profile(
         count: models to measure; about 4 seconds each on an idle machine.
         threads: of ONNX Runtime.
         precision: FP32, or INT8, which is calibrated with the built-in scenes: only time counts.
+        activations: the form of INT8; None is what suits this machine.
 
     Raises:
         InputError: too few models could be measured.
@@ -45,16 +55,19 @@ def quick_profile(
         restrict = {"image_size": list(space["image_size"].values)}
     if threads > agent.default_threads():
         raise InputError(f"latency_threads {threads}: this process may use {agent.default_threads()} cores")
+    if precision == "INT8":
+        activations = activations or agent.suiting_activations()
     asked = {
         "machine": agent.device_name(),
         "runtime": [RUNTIME, runtime(RUNTIME).installed_version()],
-        "settings": [threads, precision, num_classes, count],
+        "settings": [threads, precision, num_classes, count, *([activations] if activations else [])],
         "space": [space.name, restrict],
     }
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
     path = cache_directory() / "profiles" / f"{NAME}-{digest}{SUFFIX}"
     plan = Plan(
-        (RUNTIME,), precision=precision, threads=threads, count=count, num_classes=num_classes, restrict=restrict, name=space.name
+        (RUNTIME,), precision=precision, threads=threads, count=count, num_classes=num_classes, restrict=restrict,
+        name=space.name, activations=activations,
     )  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     with machine_lock(f"profile-{digest}"):  # searches that begin together measure once
@@ -63,9 +76,26 @@ def quick_profile(
             kept.check_covers(space)
             return kept
         say(f"no device profile: {count} models are measured on this machine first, with nothing else of ours running")
-        profile = make_profile(NAME, plan, path, say)
+        try:
+            profile = make_profile(NAME, plan, path, lambda text: say(_without_figures(text)))
+        except InputError as error:
+            raise InputError(
+                f"this machine could not be measured: {error}; try again when nothing else uses it, which goes on with what was "
+                "measured, or name a profile with --device"
+            ) from None
     profile.check_covers(space)
     return profile
+
+
+def _without_figures(text: str) -> str:
+    """What the runner says of one model, without its latency, which says nothing to who waits for a search to begin."""
+    found = RUNNER.fullmatch(text)
+    if not found:
+        return text
+    count, key, what, again, left = found.groups()
+    if "  spread " not in what:  # why there are no figures
+        return f"{key}: {what}"
+    return f"measured {count} models, {'some once more that were disturbed' if again else left}"
 
 
 def _kept(path: Path) -> DeviceProfile | None:

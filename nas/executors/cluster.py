@@ -19,7 +19,7 @@ from search_spaces import InputError
 from ..objectives import is_number
 from ..session.session import Session
 from .nodes import alive_nodes, amount
-from .ray_private import check_version, set_environment, without_logs_of_the_dead
+from .ray_private import check_version, set_environment, without_logs_of_the_dead, without_usage_process
 
 
 class Cluster:
@@ -89,15 +89,16 @@ class Cluster:
         if self.address:
             _check_reachable(self.address)
         try:
-            ray.init(
-                address=self.address or "local",
-                num_cpus=None if self.address else default_threads(),  # Ray would count those of the whole machine
-                include_dashboard=False if not self.address else None,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                configure_logging=True,
-                runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, _import_path()))}},
-            )
+            with without_usage_process():
+                ray.init(
+                    address=self.address or "local",
+                    num_cpus=None if self.address else default_threads(),  # Ray would count those of the whole machine
+                    include_dashboard=False if not self.address else None,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    configure_logging=True,
+                    runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, _import_path()))}},
+                )
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
             what = f"no Ray cluster at {self.address!r}" if self.address else "a local Ray could not be started"
             raise InputError(f"{what}: {_first_line(error)}") from None

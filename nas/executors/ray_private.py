@@ -81,6 +81,28 @@ def without_logs_of_the_dead() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def without_usage_process() -> Iterator[None]:
+    """A Ray that is started without a dashboard has a process all the same, only for statistics of usage; with those off it
+    still asks addresses outside of the machine which cloud this is. It is left out."""
+    try:
+        from ray._private import services
+
+        start = services.start_api_server
+    except (ImportError, AttributeError):
+        yield
+        return
+
+    def start_what_is_wanted(include_dashboard: bool | None, *arguments: Any, **options: Any) -> Any:
+        return (None, None) if include_dashboard is False else start(include_dashboard, *arguments, **options)
+
+    services.start_api_server = start_what_is_wanted
+    try:
+        yield
+    finally:
+        services.start_api_server = start
+
+
+@contextlib.contextmanager
 def without_tune_logs() -> Iterator[None]:
     """Tune tells its own story of every trial; ours is told by the listener."""
     loggers = [logging.getLogger(name) for name in LOGGERS]

@@ -8,25 +8,27 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from evaluators.evaluator import METRICS, metric_and_device, metric_on
 from evaluators.latency.profile import DeviceProfile
 from evaluators.recipe import Recipe, recipe_choices
 from search_spaces import Architecture, InputError, SearchSpace
 from search_spaces.definition import space_named, space_names
+from search_spaces.documents import to_yaml
 from search_spaces.errors import one_of
 from search_spaces.families import family_of
-from search_spaces.files import read_yaml
-from search_spaces.validation import first_problem
+from search_spaces.files import expanded, read_yaml
+from search_spaces.validation import PathText, Real, Whole, first_problem
 
 from ..algorithms import ALGORITHMS
 from ..objectives import Constraint, Objective
 from ..schedulers import SCHEDULERS
 
-Positive = Annotated[int, Field(gt=0)]
-Latency = Annotated[float, Field(gt=0)]
+Positive = Annotated[Whole, Field(gt=0)]
+Above0 = Annotated[Real, Field(gt=0)]
+# Both of `train.json:val.json` may begin with a home.
+DataText = Annotated[str, AfterValidator(lambda text: ":".join(map(expanded, text.split(":"))))]
 # Small detectors that train in well under a minute on one core, at the size of the built-in scenes.
 SMALL = {
     "image_size": [96, 128],
@@ -39,21 +41,6 @@ SMALL = {
 
 
 RAY_ONLY = ("address", "gpus_per_trial", "max_concurrent", "batch_evaluations")
-# What may change when a run is resumed: nothing that was measured depends on it.
-RESUMABLE = (
-    "max_evaluations",
-    "max_minutes",
-    "trial_minutes",
-    "algorithm",
-    "algorithm_options",
-    "executor",
-    "address",
-    "cpus_per_trial",
-    "gpus_per_trial",
-    "max_concurrent",
-    "batch_evaluations",
-    "training_device",
-)
 
 
 class SearchConfig(BaseModel):
@@ -62,7 +49,7 @@ class SearchConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", validate_assignment=True, frozen=True)
 
     name: str = Field("search", description="names the run; its folder is results/NAME unless `directory` is given")
-    directory: str | None = Field(None, description="the run's folder")
+    directory: PathText | None = Field(None, description="the run's folder")
 
     space: str = Field("yolo", description=f"what is searched: {one_of(space_names())}")
     restrict: dict[str, list] = Field(
@@ -74,14 +61,18 @@ class SearchConfig(BaseModel):
         "and are drawn in the picture",
     )
 
-    data: str = Field(
-        "digits", description="digits (built in), an Ultralytics data.yaml, or COCO json (train.json:val.json)"
+    data: DataText = Field(
+        "digits",
+        description="digits (built in), an Ultralytics data.yaml or the folder that holds it, COCO json (train.json:val.json), or a "
+        "folder of Pascal VOC XML",
     )
     epochs: Positive = Field(6, description="epochs of training per architecture")
-    image_size: int | None = Field(
-        None, description="pixels for training and accuracy; none takes each architecture's own"
+    image_size: Whole | None = Field(
+        None,
+        description="pixels of all models, in training, accuracy, latency and files, a multiple of 32; none searches those of "
+        "the space",
     )
-    fraction: Annotated[float, Field(gt=0, le=1)] = Field(1.0, description="share of the training images to use")
+    fraction: Annotated[Real, Field(gt=0, le=1)] = Field(1.0, description="share of the training images to use")
     rungs: list[Positive] = Field(
         default_factory=list,
         description="epochs at which trainings are judged, ascending to `epochs`, such as [2, 6, 18]; of those at f the best f/g "
@@ -102,9 +93,12 @@ class SearchConfig(BaseModel):
         default_factory=dict,
         description="options of the recipe that are searched with the architecture, such as {quantise.precision: [FP32, INT8]}",
     )
-    training_device: str = Field("cpu", description="what trains: cpu, or a CUDA device such as 0")
+    training_device: str = Field("cpu", description="what trains: cpu, or one CUDA device such as 0")
+    amp: Literal["auto", "bf16", "fp16", "fp32"] = Field(
+        "auto", description="precision of training; auto is bf16, or fp16 where a GPU has no bf16, and fp32 on a CPU"
+    )
 
-    device: list[str] = Field(
+    device: list[PathText] = Field(
         default_factory=list,
         description="device profiles (files, or names that `evoyolo device list` shows) whose latency is predicted; "
         "without one, some models are measured on this machine first, in a minute or two, and kept for the next search",
@@ -116,17 +110,17 @@ class SearchConfig(BaseModel):
         description="metric:direction, the first one leads; with several devices latency_ms stands for that of each, "
         "and latency_ms@NAME for one",
     )
-    max_latency_ms: Latency | dict[str, Latency] | None = Field(
+    max_latency_ms: Above0 | dict[str, Above0] | None = Field(
         None, description="hard limit on the latency, of every device or, as {NAME: 8.0}, of some"
     )
     max_params: Positive | None = Field(None, description="hard limit on parameters")
     max_macs: Positive | None = Field(120_000_000, description="hard limit on multiply-accumulates per image")
     latency_threads: Positive = Field(1, description="threads of the runtime, where this machine is measured")
-    profile_models: Annotated[int, Field(ge=5)] = Field(
+    profile_models: Annotated[Whole, Field(ge=5)] = Field(
         18, description="models that are measured where no device profile is given"
     )
 
-    start_from: str | None = Field(
+    start_from: PathText | None = Field(
         None, description="folder of another run whose front is evaluated first, on whatever data and device that was"
     )
 
@@ -139,24 +133,18 @@ class SearchConfig(BaseModel):
         description=f"how far every evaluation goes: {one_of(SCHEDULERS)}; none is halving where there are rungs",
     )
     scheduler_options: dict[str, Any] = Field(default_factory=dict, description="what the scheduler may be told")
-    seed: Annotated[int, Field(ge=0)] = Field(0, description="seed of the search and of every training")
+    seed: Annotated[Whole, Field(ge=0, lt=2**32)] = Field(0, description="seed of the search and of every training")
     max_evaluations: Positive = Field(14, description="architectures to evaluate")
-    max_minutes: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
-        None, description="start no evaluation after this many minutes"
-    )
+    max_minutes: Above0 | None = Field(None, description="start no evaluation after this many minutes")
 
-    trial_minutes: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+    trial_minutes: Above0 | None = Field(
         None, description="stop an evaluation that takes longer than so many minutes, as failed"
     )
 
     executor: Literal["ray", "here"] = Field("ray", description="ray, or here: one at a time in this process")
     address: str | None = Field(None, description="address of a Ray cluster to join; none starts a local one")
-    cpus_per_trial: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
-        1, description="CPU cores reserved for each trial"
-    )
-    gpus_per_trial: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
-        0, description="GPUs, or a fraction of one, for each trial"
-    )
+    cpus_per_trial: Above0 = Field(1, description="CPU cores reserved for each trial")
+    gpus_per_trial: Annotated[Real, Field(ge=0)] = Field(0, description="GPUs, or a fraction of one, for each trial")
     max_concurrent: Positive | None = Field(None, description="most trials at once; none is what the resources hold")
 
     batch_evaluations: Positive | None = Field(
@@ -193,8 +181,13 @@ class SearchConfig(BaseModel):
     @field_validator("training_device")
     @classmethod
     def _training_device(cls, name: str) -> str:
-        if not re.fullmatch(r"cpu|cuda(:\d+)?|\d+(,\d+)*", name):
-            raise ValueError("must be cpu, or a CUDA device such as 0 or cuda:0")
+        if re.fullmatch(r"(cuda:)?\d+(,(cuda:)?\d+)+", name):
+            raise ValueError(
+                "a model is trained on one GPU; with gpus_per_trial: 1 and training_device: 0 Ray gives each of several "
+                "trainings one of its own"
+            )
+        if not re.fullmatch(r"cpu|(cuda:)?\d+|cuda", name):
+            raise ValueError("must be cpu, or one CUDA device such as 0 or cuda:0")
         return name
 
     @field_validator("algorithm")
@@ -211,30 +204,41 @@ class SearchConfig(BaseModel):
             raise ValueError(f"must be {one_of(SCHEDULERS)}")
         return name
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_image_size(cls, values: Any) -> Any:
+        size = values.get("image_size") if isinstance(values, dict) else None
+        if size is None:
+            return values
+        # the sizes among our own restrictions are no wish of the user's
+        restrict = values.get("restrict", {name: kept for name, kept in SMALL.items() if name != "image_size"})
+        return {**values, "restrict": {"image_size": [size], **restrict} if isinstance(restrict, dict) else restrict}
+
     @model_validator(mode="after")
     def _space_and_references(self) -> SearchConfig:
+        if self.image_size is not None and (sizes := self.restrict["image_size"]) != [self.image_size]:
+            raise ValueError(f"image_size {self.image_size}: restrict says image_size {sizes}; leave one of them out")
         # InputError is a ValueError: pydantic reports its message
         self.reference_architectures()
-        if self.image_size is not None and (self.image_size < 32 or self.image_size % 32):
-            raise ValueError(f"image_size {self.image_size} must be a multiple of 32")
+        return self
+
+    @model_validator(mode="after")
+    def _precision(self) -> SearchConfig:
+        if self.training_device == "cpu" and self.amp not in ("auto", "fp32"):
+            raise ValueError(f"amp: {self.amp!r}: a CPU trains in fp32; leave it at auto, or give a training_device")
         return self
 
     @model_validator(mode="after")
     def _recipe(self) -> SearchConfig:
         recipe = self.make_recipe()
-        if self.image_size is not None and any("onnx" in step.writes for step in recipe.steps):
-            raise ValueError(
-                "image_size: what a recipe exports is of each architecture's own size; restrict image_size instead"
-            )
-        made = {
-            recipe.with_values({name: value}).precision
-            for name, values in self.recipe_choices.items()
-            for value in values
-        }
+        made = [recipe.with_values({name: value}) for name, values in self.recipe_choices.items() for value in values]
+        kinds = {each.precision for each in made}
+        if len(kinds) < 2:
+            kinds = {f"INT8 with {each.int8} activations" for each in made if each.precision == "INT8"}
         wanted = [c.metric for c in self.make_constraints()] + [o.metric for o in self.make_objectives()]
-        if len(made) > 1 and "latency_ms" in {metric_and_device(name)[0] for name in wanted}:
+        if len(kinds) > 1 and "latency_ms" in {metric_and_device(name)[0] for name in wanted}:
             raise ValueError(
-                f"recipe_choices: makes models in {one_of(sorted(made))}, and a latency is predicted for one precision; "
+                f"recipe_choices: makes models in {one_of(sorted(kinds))}, and a latency is predicted for one precision; "
                 "search one of them, or leave latency_ms out of the objectives"
             )
         return self
@@ -282,8 +286,9 @@ class SearchConfig(BaseModel):
     def reference_architectures(self) -> dict[str, Architecture]:
         """Preset name -> architecture, for the references; they need not lie in the restricted space."""
         space = self.make_space()
-        smallest = space["image_size"].values[0]
-        return {name: family_of(space).preset(name, image_size=smallest) for name in self.references}
+        smallest = {"image_size": space["image_size"].values[0]}
+        whole = space_named(self.space, [smallest])
+        return {name: family_of(space).preset(name, whole, **smallest) for name in self.references}
 
     def make_objectives(self) -> list[Objective]:
         objectives = []
@@ -358,6 +363,6 @@ def commented_yaml(config: SearchConfig | None = None) -> str:
     for name, field in SearchConfig.model_fields.items():
         # None lets the dumper write lists in one line, but would do so to a mapping of plain values as well
         style = None if isinstance(values[name], (list, dict)) else False
-        text = yaml.safe_dump({name: values[name]}, default_flow_style=style, sort_keys=False, width=110).strip()
+        text = to_yaml({name: values[name]}, default_flow_style=style, width=110).strip()
         lines += ["", f"# {field.description}", text]
     return "\n".join(lines) + "\n"

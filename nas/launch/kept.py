@@ -60,9 +60,9 @@ def settings_kept(config: SearchConfig, profiles: Sequence[DeviceProfile]) -> It
         if asked() > asked_before:  # it was not refused: what was evaluated was so by these settings
             raise
         for path in texts:
-            if (text := before[path]) is not None:
-                if read_text(path) != text:
-                    written.write_text(path, text)
+            if (earlier := before[path]) is not None:
+                if read_text(path) != earlier:
+                    written.write_text(path, earlier)
             elif not folder.exists:
                 written.remove(path)
         if not folder.exists:

@@ -127,6 +127,7 @@ def search(
             kept = store.get_meta("settings")
             _check_same(folder, kept, sought)
             evaluator.prepare(folder.path)
+            _keep_subject(store, evaluator)
             session = Session(
                 evaluator,
                 scheduled,
@@ -178,6 +179,15 @@ def _check_same(folder: RunFolder, kept: Mapping[str, Any], sought: Mapping[str,
     for name, value in sought.items():
         if kept[name] != value:
             raise InputError(f"{folder.path} was searched with {name} {kept[name]}; it cannot go on with {value}")
+
+
+def _keep_subject(store: Store, evaluator: Evaluator) -> None:
+    """Keep what a run is measured on, or check that it is still the same. A run of an earlier version takes it as it is now."""
+    before = store.get_meta("subject")
+    if before is None:
+        store.set_meta("subject", evaluator.subject())
+    else:
+        evaluator.check_subject(before)
 
 
 def _front_of(source: str | Path | Run, space: SearchSpace) -> list[Architecture]:

@@ -7,18 +7,20 @@ settings -> dataset, space, device profiles (given, or measured quickly here) ->
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
 from rich.console import Console
 
-from evaluators.data import Dataset, check_dataset, load_dataset
+from evaluators.data import Dataset, absolute_source, check_dataset, load_dataset
 from evaluators.detector import DetectorEvaluator
 from evaluators.evaluator import metric_and_device
+from evaluators.latency import agent
 from evaluators.latency.profile import DeviceProfile
-from evaluators.training import check_settings
+from evaluators.recipe import Recipe
+from evaluators.training import check_settings, precision_on
 from search_spaces import Architecture, InputError, SearchSpace
 from search_spaces.architecture import is_of_recipe
 
@@ -26,9 +28,12 @@ from ..algorithms import make_algorithm
 from ..delivery.export import deliver
 from ..devices.quick import quick_profile
 from ..executors import Cluster, run_here
+from ..formatting import command
 from ..options import check_free
+from ..report import terminal
 from ..report.front import print_front, write_front
 from ..report.progress import Progress
+from ..report.steps import Steps
 from ..report.summary import what_came_out
 from ..schedulers import make_scheduler, usual_scheduler
 from ..session.session import Session
@@ -36,8 +41,9 @@ from ..storage.folder import RunFolder
 from ..storage.run import Run
 from ..storage.states import UNFINISHED
 from ..storage.store import Store
-from .config import RAY_ONLY, RESUMABLE, SearchConfig, load_config
+from .config import RAY_ONLY, SearchConfig, load_config
 from .kept import settings_kept
+from .resuming import RESUMABLE, changed, training_threads
 from .search import search
 from .versions import versions
 
@@ -53,7 +59,8 @@ def start(config: SearchConfig, console: Console) -> Run | None:
     folder = RunFolder(config.run_directory)
     if folder.exists:
         raise InputError(
-            f"{folder.path} already holds a run; to go on with it, {folder.how_to_resume()}, or give another --name"
+            f"{folder.path} already holds a run; to go on with it, {folder.how_to_resume()}, "
+            f"or give another {'--directory' if config.directory else '--name'}"
         )
     if folder.config.exists():
         load_config(folder.config)  # it may be what the user starts from here, and must be readable
@@ -65,7 +72,7 @@ def resume(directory: str | Path, console: Console, **changes: object) -> Run | 
     """Continue an interrupted run, or search on; None when it was stopped again.
 
     Args:
-        changes: fields of the settings to replace, of those that nothing measured depends on.
+        changes: fields of the settings to replace, of those that no figure depends on.
 
     Raises:
         InputError: the folder holds no run, or its settings were changed in what its results depend on.
@@ -74,15 +81,31 @@ def resume(directory: str | Path, console: Console, **changes: object) -> Run | 
     folder.check_exists()
     run = Run(directory)
     kept = [str(folder.device(profile.name)) for profile in run.profiles]
-    config = load_config(folder.config, **{**changes, "directory": str(directory), "device": kept})
     before = run.settings.get("config", {})
-    for name, value in json.loads(json.dumps(config.to_dict())).items():
-        # a run of an earlier version may lack a field
-        if name not in (*RESUMABLE, "name", "directory", "device") and before.get(name, value) != value:
-            raise InputError(
-                f"{folder.config}: field {name}: is {value!r}, and what this run holds was made with {before[name]!r}; "
-                "put it back, or start a new run"
-            )
+    size = before.get("image_size")
+    if size is not None and before.get("restrict", {}).get("image_size") != [size]:
+        raise InputError(
+            f"{folder.path}: an earlier version took accuracy at image_size {size}, and latency and MACs at each model's own; "
+            f"it cannot go on, but a new run can begin with its models: --start-from {folder.path}"
+        )
+    config = load_config(folder.config, **{**changes, "directory": str(directory), "device": kept})
+    free = {*RESUMABLE, "name", "directory", "device"}
+    with Store.open(folder.store, read_only=True) as store:
+        if store.get_meta("subject") is None:  # of an earlier version: the dataset could not be told from another
+            free.discard("data")
+    # what a run of an earlier version does not say
+    earlier = "fp32" if before.get("training_device", "cpu") == "cpu" else "bf16"
+    trained, here = run.settings.get("training_precision", earlier), _precision(config)
+    if None not in (trained, here) and trained != here:
+        raise InputError(
+            f"{folder.path}: its models were trained in {trained}, and on training_device {config.training_device} here they would "
+            f"be in {here}; go on with a device that has {trained}, or start a new run"
+        )
+    if (name := changed(before, config, free)) is not None:
+        raise InputError(
+            f"{folder.config}: field {name}: is {getattr(config, name)!r}, and what this run holds was made with "
+            f"{before[name]!r}; put it back, or start a new run (--start-from {folder.path} begins with the front of this one)"
+        )
     with _saying_how_to_go_on(folder):
         return _run(config, console, resume=True)
 
@@ -93,25 +116,30 @@ def _saying_how_to_go_on(folder: RunFolder) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         if folder.exists:
-            raise KeyboardInterrupt(f"every result is kept, `evoyolo resume {folder.path}` goes on") from None
+            raise KeyboardInterrupt(f"every result is kept, {command('resume', folder.path)} goes on") from None
         raise KeyboardInterrupt(
             "no search was begun, and what was measured of this machine is kept; the same command goes on"
         ) from None
 
 
 def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
-    def say(text: str) -> None:
-        console.print(text, highlight=False, soft_wrap=True, markup=False)
-
+    say = partial(terminal.say, console)
     directory, profiles = config.run_directory, config.profiles
-    dataset = load_dataset(config.data)
-    say(f"dataset {dataset.name}: {check_dataset(dataset)}")
-    space, references = config.make_space(), config.reference_architectures()
+    check_settings(config.training, config.epochs)
     _check_machine(config, say)
+    _precision(config)
+    # workers, and whoever resumes the run, may be in another folder
+    config = config.model_copy(update={"data": absolute_source(config.data)})
+    dataset = load_dataset(config.data)
+    with Steps(console) as steps:
+        summary = check_dataset(dataset, steps.counting("decoded"))
+    for line in f"dataset {dataset.name}: {summary}".splitlines():
+        say(line)
+    space, references = config.make_space(), config.reference_architectures()
     objectives, constraints = config.make_objectives(), config.make_constraints()
     # refused before anything takes its time
-    evaluator = _evaluator(config, dataset, profiles)
-    check_settings(config.training)
+    recipe = _recipe(config, profiles, resume)
+    evaluator = _evaluator(config, dataset, profiles, recipe)
     check_free(f"algorithm {config.algorithm!r}", config.algorithm_options, ("seed", "constraints", "estimate"))
     check_free("the scheduler", config.scheduler_options, ("always",))
     algorithm = make_algorithm(
@@ -130,10 +158,11 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
     if not profiles and "latency_ms" in wanted:
         if resume:
             _check_predictable(RunFolder(directory), space)
-        profiles = [_this_machine(config, space, dataset, say)]
+        with Steps(console) as steps:
+            profiles = [_this_machine(config, recipe, space, dataset, steps)]
         if resume:
             _predict_again(RunFolder(directory), space, profiles[0], dataset.num_classes, say)
-        evaluator = _evaluator(config, dataset, profiles)
+        evaluator = _evaluator(config, dataset, profiles, recipe)
     for profile in profiles:
         say(f"latency is predicted for {profile.name}: {profile.protocol}")
         held = profile.held_out
@@ -149,8 +178,8 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
         + (f", judged at {', '.join(map(str, config.rungs))}" if config.rungs else "")
     )
     say(
-        f"run folder {directory}; how far it is: `evoyolo status {directory}`; "
-        f"Ctrl-C once waits for what runs, twice stops at once, and `evoyolo resume {directory}` goes on"
+        f"run folder {directory}; how far it is: {command('status', directory)}; "
+        f"Ctrl-C once waits for what runs, twice stops at once, and {command('resume', directory)} goes on"
     )
     progress = Progress(objectives, config.max_evaluations, console, constraints)
     first = dict(zip(references, _with_recipe(references.values(), space)))
@@ -175,31 +204,34 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
             resume=resume,
             settings={
                 "config": config.to_dict(),
+                "int8": recipe.int8,
                 "references": {name: architecture.key for name, architecture in first.items()},
                 "num_classes": dataset.num_classes,
                 "versions": versions(),
+                "training_precision": _precision(config),
                 "devices": {profile.name: profile.protocol for profile in profiles},
             },
             progress=progress,
         )
     if progress.drained:
-        say(
-            f"stopped; every result is kept: `evoyolo front {directory}` shows them, `evoyolo resume {directory}` goes on"
-        )
+        shown = f": {command('front', directory)} shows them" if progress.eligible else ""
+        say(f"stopped; every result is kept{shown}, {command('resume', directory)} goes on")
         return None
     run = Run(directory, space)
     if not run.evaluations:
         raise InputError(
-            f"{directory}: no evaluation has finished, so there is no front; `evoyolo status {directory}` tells what failed"
+            f"{directory}: no evaluation has finished, so there is no front; {command('status', directory)} tells what failed"
         )
-    say("the front is exported; latency is measured with nothing else of ours running")
+    if run.front:
+        measured = any(profile.is_here() for profile in profiles)
+        say("the front is exported" + ("; latency is measured with nothing else of ours running" if measured else ""))
     run, files = deliver(run, say, profiles=profiles, dataset=dataset)
-    write_front(run, files)
+    written = write_front(run, files)
     print_front(run, console)
     judged = f"{len(dataset.val)} validation images, {config.epochs} epochs of training, at " + (
         f"{config.image_size} px" if config.image_size else "each model's own image size"
     )
-    for line in what_came_out(run, files, judged, progress.elapsed, 2 * config.max_evaluations):
+    for line in what_came_out(run, files, written, judged, progress.elapsed, 2 * config.max_evaluations):
         say(line)
     return run
 
@@ -217,19 +249,38 @@ def _check_machine(config: SearchConfig, say: Say) -> None:
                 say(f"executor here does without Ray: {name} is not used")
 
 
-def _evaluator(config: SearchConfig, dataset: Dataset, profiles: list[DeviceProfile]) -> DetectorEvaluator:
+def _precision(config: SearchConfig) -> str | None:
+    """What trainings compute in; None where only the workers of a cluster know."""
+    there = config.address is not None and config.training_device != "cpu"
+    return None if there else precision_on(config.training_device, config.amp)
+
+
+def _recipe(config: SearchConfig, profiles: list[DeviceProfile], resume: bool) -> Recipe:
+    """What is done to every architecture. The form of INT8, where it is not given, is that which the run began with (signed,
+    before there were others); of a new run that of its INT8 profile, else what suits this machine."""
+    measured = [profile.int8 for profile in profiles if profile.int8]
+    if resume:
+        usual = Run(config.run_directory).settings.get("int8") or agent.SIGNED
+    else:
+        usual = measured[0] if measured else agent.suiting_activations()
+    return config.make_recipe().with_int8(usual)
+
+
+def _evaluator(
+    config: SearchConfig, dataset: Dataset, profiles: list[DeviceProfile], recipe: Recipe
+) -> DetectorEvaluator:
     return DetectorEvaluator(
         dataset,
         config.epochs,
-        image_size=config.image_size,
         fraction=config.fraction,
         batch=config.batch,
         device=config.training_device,
+        amp=config.amp,
         seed=config.seed,
-        threads=max(1, int(config.cpus_per_trial)),
+        threads=training_threads(config.cpus_per_trial),
         profiles=profiles,
         settings=config.training,
-        recipe=config.make_recipe(),
+        recipe=recipe,
         rungs=config.rungs,
     )
 
@@ -249,7 +300,9 @@ def _with_recipe(references: Iterable[Architecture], space: SearchSpace) -> list
     return [whole.architecture(**{**reference.to_dict(), **extra}) for reference in references]
 
 
-def _this_machine(config: SearchConfig, space: SearchSpace, dataset: Dataset, say: Say) -> DeviceProfile:
+def _this_machine(
+    config: SearchConfig, recipe: Recipe, space: SearchSpace, dataset: Dataset, say: Say
+) -> DeviceProfile:
     if config.address:
         say(
             "no device profile, so latency is of this machine, whatever the cluster's nodes are; --device names another"
@@ -259,7 +312,8 @@ def _this_machine(config: SearchConfig, space: SearchSpace, dataset: Dataset, sa
         dataset.num_classes,
         say,
         threads=config.latency_threads,
-        precision=config.make_recipe().precision,
+        precision=recipe.precision,
+        activations=recipe.int8 if recipe.precision == "INT8" else None,
         count=config.profile_models,
     )
 
@@ -270,7 +324,7 @@ def _check_predictable(folder: RunFolder, space: SearchSpace) -> None:
         if (store.get_meta("settings") or {}).get("fidelities"):
             raise InputError(
                 f"{folder.path} measured latency beside its trainings, which this version does not, and judged them on rungs; "
-                f"begin a new run with --start-from {folder.path}"
+                f"begin a new run with {command('search', start_from=folder.path)}"
             )
 
 

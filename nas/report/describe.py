@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from evaluators import complexity
 from evaluators.training.checkpoint import checkpoint_architecture, load_checkpoint
@@ -16,12 +15,16 @@ from search_spaces.trace import trace
 
 from ..storage.folder import RunFolder
 from ..storage.run import load_run
+from .terminal import Column, print_table, say
 
 
-def find_architecture(text: str) -> tuple[Architecture, int | None]:
+def find_architecture(text: str, trust: bool = False) -> tuple[Architecture, int | None]:
     """An architecture from what a user writes, and the number of classes where it says one.
 
     `text` is a preset's name, RUN:KEY (the start of a key will do), a model file (.yaml) or a checkpoint (.pt).
+
+    Args:
+        trust: load a checkpoint with others' classes, which may run any code.
 
     Raises:
         InputError: it is none of them.
@@ -33,7 +36,7 @@ def find_architecture(text: str) -> tuple[Architecture, int | None]:
         architecture, content = load_yaml(text)
         return architecture, content.get("nc")
     if text.endswith(".pt"):
-        return checkpoint_architecture(text), len(load_checkpoint(text).names)
+        return checkpoint_architecture(text, trust=trust), len(load_checkpoint(text, trust=trust).names)
     directory, _, key = text.rpartition(":")
     if directory and RunFolder(directory).exists:
         run = load_run(directory)
@@ -52,35 +55,38 @@ def print_architecture(architecture: Architecture, num_classes: int, image_size:
     _, height, width = graph.image
     total = complexity([architecture], num_classes, (height, width))
     params, macs, peak = (int(values[0]) for values in (total.params, total.macs, total.peak_activation_bytes))
-    table = Table(
-        title=f"{architecture.space.name}:{architecture.key} at {height} x {width} px, {num_classes} classes",
-        title_justify="left",
-    )
-    for heading in ("layer", "from", "module", "what", "out (C x H x W)"):
-        table.add_column(heading)
-    for heading in ("parameters", "MMACs", "% of MACs"):
-        table.add_column(heading, justify="right")
+    rows = []
     for index, layer in enumerate(graph.layers):
         steps, _, _ = trace(layer)
         layer_params = sum(step.cost[0] for step in steps)
         layer_macs = sum(step.cost[1] for step in steps)
-        what = ", ".join(
-            f"{name}={value}" for name, value in layer.arguments.items() if name not in ("channels", "num_classes")
+        what = [f"{name}={value}" for name, value in layer.arguments.items() if name not in ("channels", "num_classes")]
+        rows.append(
+            [
+                str(index),
+                ", ".join("image" if source == IMAGE else str(source) for source in layer.inputs),
+                layer.module,
+                ", ".join(what),
+                " + ".join("x".join(str(np.asarray(n)) for n in shape) for shape in layer.out_shapes),
+                f"{layer_params:,}",
+                f"{layer_macs / 1e6:,.1f}",
+                f"{100 * layer_macs / macs:.1f}",
+            ]
         )
-        shapes = " + ".join("x".join(str(np.asarray(n)) for n in shape) for shape in layer.out_shapes)
-        table.add_row(
-            str(index),
-            ", ".join("image" if source == IMAGE else str(source) for source in layer.inputs),
-            layer.module,
-            what,
-            shapes,
-            f"{layer_params:,}",
-            f"{layer_macs / 1e6:,.1f}",
-            f"{100 * layer_macs / macs:.1f}",
-        )
-    console.print(table)
-    console.print(
+    columns = [
+        Column("layer", True),
+        Column("from", rank=2),
+        Column("module"),
+        Column("what", rank=5),
+        Column("out (C x H x W)", rank=1),
+        Column("parameters", True, 3),
+        Column("MMACs", True, 4),
+        Column("% of MACs", True, 6),
+    ]
+    title = f"{architecture.space.name}:{architecture.key} at {height} x {width} px, {num_classes} classes"
+    print_table(console, title, columns, rows)
+    say(
+        console,
         f"{params:,} parameters, {macs:,} MACs ({2 * macs / 1e9:.2f} GFLOPs), "
         f"{peak / 2**20:.2f} MiB of FP32 activations at the peak",
-        highlight=False,
     )

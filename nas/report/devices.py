@@ -8,13 +8,15 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from evaluators.latency.profile import PROFILES, DeviceProfile, profile_paths
 from search_spaces import InputError
 from search_spaces.writing import replacing
 
-SOFTWARE = "evoyolo device show"  # what our pictures say that they were made by
+from ..formatting import command
+from .picture import as_label, is_our_picture, picture
+from .terminal import Column, print_table, say
+
 DRIFTED = 0.1  # change of a figure, as a share, above which a profile is not true any more
 
 
@@ -68,114 +70,102 @@ def describe(profile: DeviceProfile) -> list[str]:
 
 def list_profiles(console: Console) -> None:
     """A table of the profiles in ./devices and of those that ship."""
-    table = Table(title="device profiles", title_justify="left")
-    for heading in ("name", "where", "machine", "runtime", "precision", "threads"):
-        table.add_column(heading)
-    for heading in ("measured", "within 10% (held out)", "date"):
-        table.add_column(heading, justify="right")
+    rows = []
     for path in profile_paths():
         try:
             profile = DeviceProfile.load(path)
         except InputError as error:
-            console.print(str(error), highlight=False, markup=False)
+            say(console, str(error))
             continue
-        place = str(path) if path.parent == PROFILES else "ships with evoyolo"
-        table.add_row(
-            profile.name,
-            place,
-            profile.machine,
-            f"{profile.runtime} {profile.version}",
-            profile.precision,
-            str(profile.threads) if profile.device == "cpu" else profile.device,
-            str(len(profile.measured)),
-            f"{100 * profile.held_out.within_10:.0f}%",
-            profile.date,
+        rows.append(
+            [
+                profile.name,
+                str(path) if path.parent == PROFILES else "ships with evoyolo",
+                profile.machine,
+                f"{profile.runtime} {profile.version}",
+                profile.precision,
+                str(profile.threads) if profile.device == "cpu" else profile.device,
+                str(len(profile.measured)),
+                f"{100 * profile.held_out.within_10:.0f}%",
+                profile.date,
+            ]
         )
-    console.print(table)
-    console.print("`evoyolo device show NAME` explains one; `evoyolo device profile NAME` measures this machine")
-
-
-def _is_ours(path: Path) -> bool:
-    from PIL import Image
-
-    try:
-        with Image.open(path) as picture:
-            return picture.info.get("Software") == SOFTWARE
-    except OSError:
-        return False
+    columns = [
+        Column("name"),
+        Column("where", rank=6),
+        Column("machine", rank=2),
+        Column("runtime", rank=1),
+        Column("precision", rank=3),
+        Column("threads", rank=4),
+        Column("measured", True, 7),
+        Column("within 10% (held out)", True, 5),
+        Column("date", True, 8),
+    ]
+    print_table(console, "device profiles", columns, rows)
+    say(
+        console,
+        f"{command('device', 'show', 'NAME')} explains one; {command('device', 'profile', 'NAME')} measures this machine",
+    )
 
 
 def draw_profile(profile: DeviceProfile, path: Path) -> None:
     """Predicted against measured latency, each point predicted without having been seen, with its 90% interval.
 
     Raises:
-        InputError: something else than such a picture is at `path`.
+        InputError: something else than a picture of ours is at `path`.
     """
-    if os.path.lexists(path) and not _is_ours(path):
+    if os.path.lexists(path) and not is_our_picture(path):
         raise InputError(f"{path} exists and is no picture of a profile; it is left as it is: name another with --plot")
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     held = profile.held_out
     measured = np.array([m.latency_ms for m in profile.measured])
     value, low, high = (np.array(values) for values in (held.value_ms, held.low_ms, held.high_ms))
-    figure, axes = pyplot.subplots(figsize=(6, 5.6), layout="constrained")
     ends = np.array([min(measured.min(), low.min()) / 1.1, max(measured.max(), high.max()) * 1.1])
-    axes.fill_between(ends, ends / 1.1, ends * 1.1, color="0.9", label="within 10%", zorder=1)
-    axes.plot(ends, ends, color="0.6", lw=1, zorder=2)
-    axes.errorbar(
-        measured,
-        value,
-        [value - low, high - value],
-        fmt="o",
-        ms=4,
-        lw=0.8,
-        color="#1f6fb2",
-        label="model (90% interval)",
-        zorder=3,
-    )
-    axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends, xlabel="measured ms", ylabel="predicted ms, unseen")
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(lambda tick, _: f"{tick:g}")
-    axes.set_title(
-        f"{profile.name}: {profile.runtime} {profile.version}, {profile.precision}, {profile.threads} thread(s)\n"
-        f"{100 * held.within_10:.0f}% of {held.count} within 10%, median error {100 * held.median_error:.1f}%",
-        fontsize=10,
-    )
-    axes.grid(alpha=0.25, which="both")
-    axes.legend(loc="upper left", frameon=False)
-    with replacing(path) as file:
-        figure.savefig(file, dpi=130, metadata={"Software": SOFTWARE})
-    pyplot.close(figure)
+    with replacing(path) as file, picture(file, 6, 5.6) as axes:
+        axes.fill_between(ends, ends / 1.1, ends * 1.1, color="0.9", label="within 10%", zorder=1)
+        axes.plot(ends, ends, color="0.6", lw=1, zorder=2)
+        axes.errorbar(
+            measured,
+            value,
+            [value - low, high - value],
+            fmt="o",
+            ms=4,
+            lw=0.8,
+            color="#1f6fb2",
+            label="model (90% interval)",
+            zorder=3,
+        )
+        axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends, xlabel="measured ms", ylabel="predicted ms, unseen")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(lambda tick, _: f"{tick:g}")
+        what = f"{profile.name}: {profile.runtime} {profile.version}, {profile.precision}, {profile.threads} thread(s)"
+        error = f"{100 * held.within_10:.0f}% of {held.count} within 10%, median error {100 * held.median_error:.1f}%"
+        axes.set_title(f"{as_label(what)}\n{error}", fontsize=10)
+        axes.legend(loc="upper left", frameon=False)
 
 
 def print_check(check: Check, console: Console) -> None:
     """A table of the figures then and now; then what they say of the profile."""
 
-    def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False)
-
     profile = check.profile
     for key, reason in check.failed.items():
-        say(f"{key}: {reason}")
+        say(console, f"{key}: {reason}")
     count = len(check.latency_ms) + len(check.failed)
-    table = Table(title=f"{profile.name}, {count} of its models measured again", title_justify="left")
-    for heading in ("model", "then ms", "now ms", "change"):
-        table.add_column(heading, justify="right" if heading != "model" else "left")
-    for key, (then, now) in check.latency_ms.items():
-        table.add_row(key, f"{then:.2f}", f"{now:.2f}", f"{100 * (now / then - 1):+.1f}%")
-    console.print(table)
+    columns = [Column("model"), *(Column(heading, True) for heading in ("then ms", "now ms", "change"))]
+    rows = [
+        [key, f"{then:.2f}", f"{now:.2f}", f"{100 * (now / then - 1):+.1f}%"]
+        for key, (then, now) in check.latency_ms.items()
+    ]
+    print_table(console, f"{profile.name}, {count} of its models measured again", columns, rows)
     if check.version != profile.version:
-        say(f"the profile is of {profile.runtime} {profile.version}; installed is {check.version}")
-    speed = check.reference_ms / profile.reference_ms
+        say(console, f"the profile is of {profile.runtime} {profile.version}; installed is {check.version}")
+    speed = 100 * (check.reference_ms / profile.reference_ms - 1)
+    verdict = (
+        "still true"
+        if check.is_true
+        else f"not true any more; make a new one with {command('device', 'profile', 'NAME')}, on a machine with nothing else to do"
+    )
     say(
-        f"reference model {check.reference_ms:.2f} ms, {profile.reference_ms:.2f} ms then ({100 * (speed - 1):+.0f}%); "
-        f"typical change {100 * check.typical:.1f}%: the profile is {'still true' if check.is_true else 'not true any more'}"
-        + (
-            ""
-            if check.is_true
-            else "; make a new one with `evoyolo device profile`, on a machine with nothing else to do"
-        )
+        console,
+        f"reference model {check.reference_ms:.2f} ms, {profile.reference_ms:.2f} ms then ({speed:+.0f}%); "
+        f"typical change {100 * check.typical:.1f}%: the profile is {verdict}",
     )

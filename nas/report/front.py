@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from evaluators import METRICS
 from evaluators.evaluator import metric_and_device, metric_on
@@ -17,6 +17,8 @@ from ..formatting import number
 from ..storage.run import Run
 from ..storage.store import Evaluation
 from ..storage.written import Written
+from .picture import as_label, picture
+from .terminal import Column, print_table, say
 
 HEADINGS = {
     "params": "parameters",
@@ -34,6 +36,24 @@ HEADINGS = {
     "latency_measured_ms": "measured ms",
     "latency_difference_percent": "difference %",
 }
+
+ENDS = ("latency_low_ms", "latency_high_ms")
+INTERVAL = "interval"
+# What a narrow terminal shows beside the objectives, as far as there is room; what is not named here comes last.
+IMPORTANT = (
+    "map50_95",
+    "latency_ms",
+    "latency_measured_ms",
+    "params",
+    "macs",
+    INTERVAL,
+    "latency_difference_percent",
+    "map50",
+    "file_bytes",
+    "peak_activation_bytes",
+    "train_seconds",
+)
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what text begins with that a spreadsheet would evaluate
 
 
 def heading(run: Run, name: str) -> str:
@@ -63,40 +83,52 @@ def labels(run: Run) -> dict[str, str]:
 
 
 def print_front(run: Run, console: Console) -> None:
-    """The front, best in the first objective first; then the reference models that are not on it."""
+    """The front, best in the first objective first; then the reference models that are not on it.
+
+    Where not all columns fit, the objectives stay, then what `IMPORTANT` has first.
+    """
     members, named = run.front, labels(run)
     on_front = {e.key for e in members}
     aside = [e for e in run.evaluations if e.key in named and e.key not in on_front]
     if not members:
-        console.print("no evaluation has finished within the constraints, so there is no front")
+        say(console, "no evaluation has finished within the constraints, so there is no front")
         return
-    # an interval stands beside its prediction, not in columns of its own
-    names = [n for n in columns(run, members) if metric_and_device(n)[0] not in ("latency_low_ms", "latency_high_ms")]
-    table = Table(
-        title=f"front of {run.directory}: {len(members)} of {len(run.evaluations)} evaluated models",
-        title_justify="left",
-    )
-    table.add_column("model", no_wrap=True)
-    for name in names:
-        table.add_column(heading(run, name), justify="right")
+    objectives = [objective.metric for objective in run.objectives]
+    table, figures = [Column("model")], []  # a column, and what its cells are for the metrics of a model
+    for name in columns(run, members):
+        metric, device = metric_and_device(name)
+        if metric in ENDS:
+            continue
+        known = IMPORTANT.index(metric) if metric in IMPORTANT else len(IMPORTANT)
+        rank = 1 + objectives.index(name) if name in objectives else 1 + len(objectives) + known
+        table.append(Column(heading(run, name), True, rank))
+        figures.append(partial(_figure, name=name))
+        if metric == "latency_ms" and any(metric_on(ENDS[0], device) in e.metrics for e in members):
+            table.append(
+                Column(f"90% interval {device or ''}".strip(), True, 1 + len(objectives) + IMPORTANT.index(INTERVAL))
+            )
+            figures.append(partial(_interval, device=device))
+    rows = []
     for evaluation in [*members, *aside]:
-        label = named.get(evaluation.key)
-        model = f"{evaluation.key} {label}" if label else evaluation.key
-        if evaluation.key not in on_front:
-            model += " (off the front)"
-        values = [_cell(evaluation.metrics, name) for name in names]
-        table.add_row(model, *values, style=None if evaluation.key in on_front else "dim")
-    console.print(table)
+        words = [evaluation.key, named.get(evaluation.key), None if evaluation.key in on_front else "(off the front)"]
+        rows.append([" ".join(filter(None, words)), *(figure(evaluation.metrics) for figure in figures)])
+    print_table(
+        console,
+        f"front of {run.directory}: {len(members)} of {len(run.evaluations)} evaluated models",
+        table,
+        rows,
+        dim=range(len(members), len(rows)),
+        elsewhere=str(run.folder.front_csv) if run.folder.front_csv.exists() else None,
+    )
 
 
-def _cell(metrics: Mapping[str, float], name: str) -> str:
-    if name not in metrics:
-        return "-"
-    metric, device = metric_and_device(name)
-    ends = [metrics.get(metric_on(end, device)) for end in ("latency_low_ms", "latency_high_ms")]
-    if metric != "latency_ms" or None in ends:
-        return number(name, metrics[name])
-    return f"{metrics[name]:.2f} ({ends[0]:.2f} to {ends[1]:.2f})"
+def _figure(metrics: Mapping[str, float], name: str) -> str:
+    return number(name, metrics[name]) if name in metrics else "-"
+
+
+def _interval(metrics: Mapping[str, float], device: str | None) -> str:
+    low, high = (metrics.get(metric_on(end, device)) for end in ENDS)
+    return "-" if low is None or high is None else f"{low:.2f} to {high:.2f}"
 
 
 def as_records(run: Run, files: Mapping[str, Mapping[str, str]]) -> list[dict]:
@@ -114,8 +146,10 @@ def as_records(run: Run, files: Mapping[str, Mapping[str, str]]) -> list[dict]:
     ]
 
 
-def write_front(run: Run, files: Mapping[str, Mapping[str, str]] | None = None) -> None:
-    """Write front.json, front.csv and, of two objectives or more, front.png into the run's folder.
+def write_front(run: Run, files: Mapping[str, Mapping[str, str]] | None = None) -> list[Path]:
+    """Write front.csv, front.json and, of two objectives or more, front.png into the run's folder; what was written.
+
+    Text in front.csv that a spreadsheet would take for a formula has an apostrophe before it; front.json has it as it is.
 
     Raises:
         InputError: one of them is there and is not as the run wrote it.
@@ -130,61 +164,64 @@ def write_front(run: Run, files: Mapping[str, Mapping[str, str]] | None = None) 
     written.write_text(run.folder.front_json, json.dumps(document, indent=1))
     names = columns(run, run.front)
     choices = [choice.name for choice in run.space.choices]
-    with written.replacing(run.folder.front_csv) as file, open(file, "w", newline="", encoding="utf-8") as stream:
+    with (
+        written.replacing(run.folder.front_csv) as file,
+        open(file, "w", newline="", encoding="utf-8", errors="backslashreplace") as stream,
+    ):
         writer = csv.writer(stream)
-        writer.writerow(["key", "name", *names, *choices])
+        writer.writerow(map(_no_formula, ["key", "name", *names, *choices]))
         for record in records:
             metrics = [record["metrics"].get(name, "") for name in names]
-            writer.writerow(
-                [record["key"], record["name"] or "", *metrics, *(record["architecture"].get(c, "") for c in choices)]
-            )
+            values = [record["architecture"].get(choice, "") for choice in choices]
+            writer.writerow(map(_no_formula, [record["key"], record["name"] or "", *metrics, *values]))
+    paths = [run.folder.front_csv, run.folder.front_json]
     if len(run.objectives) > 1 and run.evaluations:
         with written.replacing(run.folder.front_png) as file:
             draw_front(run, file)
+        paths.append(run.folder.front_png)
+    return paths
+
+
+def _no_formula(cell: object) -> object:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
 
 
 def draw_front(run: Run, path: Path) -> None:
     """A picture of the first two objectives, which there must be: every evaluation, the front, and the reference models by name."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     y, x = run.objectives[0], run.objectives[1]
     named = labels(run)
     members = sorted(run.front, key=lambda e: e.metrics[x.metric])
     keys = {e.key for e in members}
     others = [e for e in run.evaluations if e.key not in keys]
-    figure, axes = pyplot.subplots(figsize=(7.5, 5), layout="constrained")
+    references = [e for e in run.evaluations if e.key in named]
 
     def at(evaluations: Sequence[Evaluation]) -> tuple[list[float], list[float]]:
         return [e.metrics[x.metric] for e in evaluations], [e.metrics[y.metric] for e in evaluations]
 
-    axes.scatter(*at(others), s=28, color="0.7", label="evaluated", zorder=2)
-    # steps, because between two models there is none: below the line is what some model achieves
-    axes.plot(*at(members), "o-", drawstyle="steps-post", color="#1f6fb2", ms=6, lw=1.4, label="front", zorder=3)
-    references = [e for e in run.evaluations if e.key in named]
-    if references:
-        axes.scatter(
-            *at(references), s=120, facecolors="none", edgecolors="#c0392b", lw=1.5, label="reference", zorder=4
+    with picture(path, 7.5, 5) as axes:
+        axes.scatter(*at(others), s=28, color="0.7", label="evaluated", zorder=2)
+        # steps, because between two models there is none: below the line is what some model achieves
+        axes.plot(*at(members), "o-", drawstyle="steps-post", color="#1f6fb2", ms=6, lw=1.4, label="front", zorder=3)
+        if references:
+            axes.scatter(
+                *at(references), s=120, facecolors="none", edgecolors="#c0392b", lw=1.5, label="reference", zorder=4
+            )
+        low, high = axes.get_xlim()
+        for e in references:
+            left = e.metrics[x.metric] > (low + high) / 2  # towards the middle, so that the name stays inside
+            axes.annotate(
+                as_label(named[e.key]),
+                (e.metrics[x.metric], e.metrics[y.metric]),
+                xytext=(-9 if left else 9, 9),
+                textcoords="offset points",
+                ha="right" if left else "left",
+                color="#c0392b",
+            )
+        axes.set_xlabel(as_label(heading(run, x.metric)))
+        axes.set_ylabel(as_label(heading(run, y.metric)))
+        axes.set_title(
+            as_label(
+                f"{run.directory.resolve().name}: {len(run.evaluations)} models evaluated, {len(members)} on the front"
+            )
         )
-    low, high = axes.get_xlim()
-    for e in references:
-        left = e.metrics[x.metric] > (low + high) / 2  # towards the middle, so that the name stays inside
-        axes.annotate(
-            named[e.key],
-            (e.metrics[x.metric], e.metrics[y.metric]),
-            xytext=(-9 if left else 9, 9),
-            textcoords="offset points",
-            ha="right" if left else "left",
-            color="#c0392b",
-        )
-    axes.set_xlabel(heading(run, x.metric))
-    axes.set_ylabel(heading(run, y.metric))
-    axes.set_title(
-        f"{run.directory.resolve().name}: {len(run.evaluations)} models evaluated, {len(members)} on the front"
-    )
-    axes.grid(alpha=0.25)
-    axes.legend(loc="best", frameon=False)
-    figure.savefig(path, dpi=130)
-    pyplot.close(figure)
+        axes.legend(loc="best", frameon=False)

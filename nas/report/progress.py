@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from ..objectives import Constraint, Objective, front, meets, own_hypervolume
 from ..session.listener import Listener
 from ..storage.records import Evaluation
 from ..storage.states import UNFINISHED, State
+from .terminal import as_text, make_console, say
 
 
 class Progress(Listener):
@@ -31,7 +31,7 @@ class Progress(Listener):
     ):
         self.objectives, self.constraints = list(objectives), list(constraints)
         self.max_evaluations = max_evaluations
-        self.console = console or Console(file=sys.stdout)
+        self.console = console or make_console()
         self.evaluations: dict[str, Evaluation] = {}  # by key, those that have ended or paused
         self.pending = self.costed = 0
         self.spent: float = 0  # whole evaluations
@@ -56,7 +56,7 @@ class Progress(Listener):
             self._live = None
 
     def say(self, text: str) -> None:
-        self.console.print(text, highlight=False, soft_wrap=True)
+        say(self.console, text)
 
     def once(self, text: str, about: str | None = None) -> None:
         """Say something that need not be repeated, nor anything else about the same."""
@@ -131,16 +131,19 @@ class Progress(Listener):
         return ", ".join(parts) or "no result yet"
 
     def _table(self) -> Table:
-        table = Table.grid(padding=(0, 2))
         results, left = [e.metrics for e in self.eligible], self._left()
         added = own_hypervolume(results, self.objectives)
-        on_front = len(front(results, self.objectives))
-        table.add_row("", ProgressBar(total=self.max_evaluations, completed=self.spent, width=50))
-        table.add_row("evaluated", self._counted())
-        table.add_row("running", f"{self.pending}" + (f", {self.costed:,} candidates costed" if self.costed else ""))
-        table.add_row("best", best(results, self.objectives) or "-")
-        table.add_row("front", f"{on_front} models" + (f", hypervolume {added:.4g}" if added is not None else ""))
-        table.add_row(
-            "time", f"{duration(self.elapsed)}" + (f", about {duration(left)} left" if left is not None else "")
-        )
+        rows = {
+            "evaluated": self._counted(),
+            "running": f"{self.pending}" + (f", {self.costed:,} candidates costed" if self.costed else ""),
+            "best": best(results, self.objectives) or "-",
+            "front": f"{len(front(results, self.objectives))} models"
+            + (f", hypervolume {added:.4g}" if added is not None else ""),
+            "time": duration(self.elapsed) + (f", about {duration(left)} left" if left is not None else ""),
+        }
+        table = Table.grid(padding=(0, 2))
+        width = max(10, min(50, self.console.width - 15))
+        table.add_row("", ProgressBar(total=self.max_evaluations, completed=self.spent, width=width))
+        for name, text in rows.items():
+            table.add_row(name, as_text(self.console, text))
         return table

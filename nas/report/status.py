@@ -6,6 +6,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from search_spaces import InputError
+from search_spaces.files import read_json
+
 from ..formatting import best, budget, duration
 from ..objectives import own_hypervolume
 from ..storage.locks import is_in_use
@@ -28,11 +31,32 @@ def describe_status(directory: str | Path, now: float | None = None) -> tuple[li
         + ", ".join(f"{counts[state]} {state}" for state in (State.RUNNING, State.ASKED, State.PAUSED, State.REJECTED))
     ]
     lines += _running(run, now, alive) + _speed(run, now) + _best(run) + _trouble(run)
-    if not alive and not run.complete:
-        lines.append(f"to go on, {run.folder.how_to_resume()}")
-    elif not alive and run.folder.config.exists() and not run.folder.front_json.exists():
-        lines.append(f"its front is not exported yet: {run.folder.how_to_resume()}")
-    return lines, alive
+    return [*lines, *([] if alive else _next(run))], alive
+
+
+def _next(run: Run) -> list[str]:
+    """What can be done with a run that nothing is writing."""
+    folder, counts = run.folder, Counter(e.status for e in run.all_evaluations)
+    if not (counts[State.FINISHED] or counts[State.PAUSED]):
+        if counts[State.FAILED]:
+            spent = run.complete and run.max_evaluations
+            return [f"nothing but failures: {folder.how_to_mend(2 * run.max_evaluations if spent else None)}"]
+        if counts[State.REJECTED]:
+            return ["nothing that was tried meets the constraints: start anew in another folder, with wider ones"]
+    if not run.complete:
+        return [f"to go on, {folder.how_to_resume()}"]
+    if run.evaluations and folder.config.exists() and not _is_exported(run):
+        return [f"its front is not exported yet: {folder.how_to_resume()}"]
+    return []
+
+
+def _is_exported(run: Run) -> bool:
+    """Whether front.json is of the front as it is now."""
+    try:
+        document = read_json(run.folder.front_json)
+        return [model["key"] for model in document["front"]] == [e.key for e in run.front]
+    except (InputError, LookupError, TypeError):
+        return False
 
 
 def _running(run: Run, now: float, alive: bool) -> list[str]:
@@ -43,7 +67,8 @@ def _running(run: Run, now: float, alive: bool) -> list[str]:
     for e in sorted(running, key=lambda e: e.started_at or now)[:SHOWN]:
         at = f" at fidelity {e.fidelity:g}" if e.fidelity is not None else ""
         again = f", attempt {e.attempts}" if e.attempts > 1 else ""
-        lines.append(f"  {e.key} runs on {e.node} for {duration(now - (e.started_at or now))}{at}{again}")
+        where = f" on {e.node}" if e.node else ""
+        lines.append(f"  {e.key} runs{where} for {duration(now - (e.started_at or now))}{at}{again}")
     nodes = Counter(e.node for e in running)
     if len(running) > SHOWN:
         lines.append(f"  and {len(running) - SHOWN} more, on {len(nodes)} nodes in all")
@@ -71,8 +96,12 @@ def _best(run: Run) -> list[str]:
 
 def _trouble(run: Run) -> list[str]:
     reasons = Counter(e.reason for e in run.all_evaluations if e.status == State.FAILED)
-    lines = [f"failed {count} times: {reason}" for reason, count in reasons.most_common(SHOWN)]
+    lines = [f"failed {_times(count)}: {reason}" for reason, count in reasons.most_common(SHOWN)]
     retried = [e for e in run.events if e.state == RETRIED]
     if retried:
-        lines.append(f"tried again {len(retried)} times, the last time because {retried[-1].detail}")
+        lines.append(f"tried again {_times(len(retried))}, the last time because {retried[-1].detail}")
     return lines
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"

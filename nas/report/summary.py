@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from evaluators.evaluator import metric_on
+from search_spaces.errors import all_of
 
-from ..formatting import duration
+from ..formatting import command, duration, shell_command
 from ..storage.run import Run
 from ..storage.states import State
 
+Files = Mapping[str, Mapping[str, str]]
 
-def what_came_out(
-    run: Run, files: Mapping[str, Mapping[str, str]], judged: str, elapsed: float, more: int
-) -> list[str]:
+
+def what_came_out(run: Run, files: Files, written: Sequence[Path], judged: str, elapsed: float, more: int) -> list[str]:
     """The lines after the table of the front.
 
     Args:
         files: key -> kind -> path in the run's folder, of the models that were delivered.
+        written: tables and pictures of the front.
         judged: what the accuracy was measured on.
         elapsed: seconds that the search took in this process; 0 if nothing was left to search.
         more: evaluations to search on to.
@@ -32,23 +35,43 @@ def what_came_out(
     ]
     if run.settings.get("devices"):
         lines.append(f"latency: {run.protocol}")
-    lines.append("checkpoints of the front, each with its model.yaml and model.onnx beside it:")
-    lines += [f"  {run.directory / files[e.key]['checkpoint']}" for e in run.front if e.key in files]
-    picture = f"picture {run.folder.front_png}, " if len(run.objectives) > 1 else ""
-    lines.append(f"{picture}tables {run.folder.front_csv} and {run.folder.front_json.name}")
-    return [*lines, *_next(run, files, more)] if run.front else lines
+    delivered = [run.directory / files[e.key]["checkpoint"] for e in run.front if e.key in files]
+    if delivered:
+        lines.append("checkpoints of the front, each with its model.yaml and model.onnx beside it:")
+        lines += [f"  {path}" for path in delivered]
+    lines.append(f"the front as a table, and all that is known of it: {all_of(written)}")
+    return [*lines, *_next(run, files, more)]
 
 
-def _next(run: Run, files: Mapping[str, Mapping[str, str]], more: int) -> list[str]:
-    best, lines = run.front[0], ["next:"]
+def _next(run: Run, files: Files, more: int) -> list[str]:
+    lines = [*(_with_the_best(run, files) if run.front else ()), *_searching_on(run, more)]
+    return ["next:", *(f"  {line}" for line in lines)] if lines else []
+
+
+def _with_the_best(run: Run, files: Files) -> list[str]:
+    """What can be done with the most accurate model, or whatever the first objective is."""
+    best, lines = run.front[0], []
     if best.key in files:
-        checkpoint = run.directory / files[best.key]["checkpoint"]
-        lines.append(f"  yolo predict model={checkpoint} source=IMAGE imgsz={best.architecture['image_size']}")
-    lines.append(f"  evoyolo show {run.directory}:{best.key}      the most accurate model, layer by layer")
+        model, size = run.directory / files[best.key]["checkpoint"], best.architecture["image_size"]
+        lines.append(shell_command("yolo", "predict", f"model={model}", "source=IMAGE", f"imgsz={size}"))
+    lines.append(
+        f"{command('show', f'{run.directory}:{best.key}')}: the best in {run.objectives[0].metric}, layer by layer"
+    )
     devices = list(run.settings.get("devices") or {})
     name = devices[0] if len(devices) > 1 else None
-    latency = best.metrics.get(metric_on("latency_high_ms", name), best.metrics.get("latency_ms"))
+    held = ("latency_measured_ms", "latency_high_ms", "latency_ms")  # what `pick` holds against a bound, if it is there
+    latency = next((best.metrics[m] for m in (metric_on(each, name) for each in held) if m in best.metrics), None)
     if latency is not None:
-        device = f"--device {run.folder.device(name)} " if name else ""
-        lines.append(f"  evoyolo pick {run.directory} {device}--max-latency-ms {latency * 1.005:.3g}")
-    return [*lines, f"  evoyolo resume {run.directory} --max-evaluations {more}      search on"]
+        device = run.folder.device(name) if name else None
+        bound = f"{latency * 1.005:.3g}"
+        lines.append(command("pick", run.directory, device=device, max_latency_ms=bound))
+    return lines
+
+
+def _searching_on(run: Run, more: int) -> list[str]:
+    """How to search on, where there is anything left to try."""
+    if not run.complete:
+        return [f"{command('resume', run.directory)}: search on to {run.max_evaluations} evaluations"]
+    if run.max_evaluations and run.spent < run.max_evaluations - 1e-9:
+        return []  # every architecture that meets the constraints was asked
+    return [f"{command('resume', run.directory, max_evaluations=more)}: search on"]

@@ -285,7 +285,7 @@ class Session:
     def _all_failed(self, reason: str) -> str:
         return (
             f"the first {FAILURES} evaluations all failed, because: {reason}; "
-            f"{self.folder.trials} tells more. Mend the cause and start anew in another folder: what failed is not tried again"
+            f"{self.folder.trials} tells more; {self.folder.how_to_mend()}"
         )
 
     def _discard(self, key: str) -> None:

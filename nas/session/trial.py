@@ -19,7 +19,7 @@ from search_spaces.writing import write_text
 from ..objectives import is_number
 from ..schedulers import Job
 from ..storage.folder import TrialFolder
-from .outcome import Ending, Outcome
+from .outcome import Ending, Outcome, left_outcome
 from .time_limits import Terminated, TimeIsUp, hung, limited, terminable, too_long
 
 
@@ -46,8 +46,8 @@ def run_job(
     """
     folder = TrialFolder(directory)
     saved = folder.outcome(job.fidelity)
-    if saved.exists():
-        return Outcome(**json.loads(saved.read_text(encoding="utf-8")))
+    if (left := left_outcome(saved)) is not None:
+        return left
     if (late := hung(folder, time_limit)) is not None:
         return replace(late, node=node)
     with terminable():
@@ -90,7 +90,7 @@ def attempt(
             return Outcome(Ending.UNFINISHED, reason=f"the disk of {error.filename or directory} is full")
         outcome = Outcome(Ending.FAILED, reason=f"{type(error).__name__}: {error}".splitlines()[0])
         with contextlib.suppress(OSError):
-            write_text(folder.error, traceback.format_exc())
+            write_text(folder.error, traceback.format_exc().encode(errors="backslashreplace").decode())
     return replace(outcome, seconds=time.perf_counter() - started, node=node or platform.node())
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from search_spaces import InputError
 from search_spaces.writing import own
 
+from ..formatting import command
+
 
 @dataclass(frozen=True)
 class TrialFolder:
@@ -115,8 +117,16 @@ class RunFolder:
         if not self.exists:
             raise InputError(f"{self.path} holds no run (there is no {self.store.name} in it)")
 
-    def how_to_resume(self) -> str:
-        """What goes on with the run, for a message: the command, where one started it, or the function."""
+    def how_to_resume(self, max_evaluations: int | None = None) -> str:
+        """What goes on with the run, to so many evaluations, for a message: the command, where one started it, or the function."""
         if self.config.exists():
-            return f"run `evoyolo resume {self.path}`"
-        return f"call `search` again with directory={str(self.path)!r} and resume=True"
+            return f"run {command('resume', self.path, max_evaluations=max_evaluations)}"
+        more = f", max_evaluations={max_evaluations}" if max_evaluations else ""
+        return f"call `search` again with directory={str(self.path)!r}{more} and resume=True"
+
+    def how_to_mend(self, max_evaluations: int | None = None) -> str:
+        """What is to be done where nothing but failures came of the run, for a message."""
+        return (
+            "mend the cause and start anew in another folder; what failed is not tried again, "
+            f"other architectures are: {self.how_to_resume(max_evaluations)}"
+        )

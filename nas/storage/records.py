@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from search_spaces import Architecture
+from search_spaces import Architecture, InputError, SearchSpace
 
 from .states import State
+from .values import EVALUATION, EVENT, check_fields, json_value, metrics_value
 
 
 @dataclass(frozen=True)
@@ -46,4 +48,35 @@ class Event:
     @property
     def metrics(self) -> dict[str, float]:
         """What was told when it paused or finished."""
-        return json.loads(self.detail) if self.state in (State.PAUSED, State.FINISHED) and self.detail else {}
+        told = self.state in (State.PAUSED, State.FINISHED) and self.detail
+        return metrics_value(self.detail, f"event of {self.key}") if told else {}
+
+
+def evaluation_of(space: SearchSpace, columns: Sequence[str], row: Sequence[Any], what: str) -> Evaluation:
+    """The evaluation in a row of a store, whose columns have the names of its fields, after a `key`.
+
+    Raises:
+        InputError: naming `what`, the evaluation and the column: a value that no search writes there.
+    """
+    values = dict(zip(columns, row))
+    what = f"{what}: evaluation {values['key']!r:.40}"
+    check_fields(values, EVALUATION, what)
+    chosen = json_value(values["architecture"], f"{what}: architecture")
+    if not isinstance(chosen, dict):
+        raise InputError(f"{what}: architecture is no mapping")
+    try:
+        architecture = space.architecture(**chosen)
+    except InputError as error:
+        raise InputError(f"{what}: architecture: {error}") from None
+    if architecture.key != values.pop("key"):
+        raise InputError(f"{what}: its architecture has the key {architecture.key}")
+    metrics = metrics_value(values["metrics"], what)
+    status = State(values["status"])
+    return Evaluation(**{**values, "architecture": architecture, "metrics": metrics, "status": status})
+
+
+def event_of(row: Sequence[Any], what: str) -> Event:
+    """The event in a row of a store, in the order of its fields. Raises InputError as `evaluation_of` does."""
+    values = dict(zip(EVENT, row))
+    check_fields(values, EVENT, f"{what}: event of {values['key']!r:.40}")
+    return Event(**values)

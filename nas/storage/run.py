@@ -6,9 +6,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search_spaces import SearchSpace
+from search_spaces import InputError, SearchSpace
 
-from ..objectives import Constraint, Objective, meets, ranks
+from ..objectives import Constraint, Objective, check_metrics, meets, ranks
 from .folder import RunFolder
 from .states import State
 from .store import Evaluation, Store
@@ -46,6 +46,18 @@ class Run:
             self.events = store.events()
             self.spent = store.spent
         self.objectives = [Objective(*pair) for pair in self.settings.get("objectives", [])]
+        self.constraints = [Constraint(*fields) for fields in self.settings.get("constraints", [])]
+        self._check_judged()
+
+    def _check_judged(self) -> None:
+        """Raise InputError where something has finished and lacks what it is judged by."""
+        for e in self.evaluations:
+            try:
+                if not self.objectives:
+                    raise InputError("nothing says what is optimised")
+                check_metrics(e.metrics, [*self.objectives, *self.constraints])
+            except InputError as error:
+                raise InputError(f"{self.folder.store}: evaluation {e.key}: {error}") from None
 
     @property
     def evaluations(self) -> list[Evaluation]:
@@ -71,8 +83,7 @@ class Run:
     @property
     def eligible(self) -> list[Evaluation]:
         """The finished evaluations that meet the constraints."""
-        constraints = [Constraint(*fields) for fields in self.settings.get("constraints", [])]
-        return [e for e in self.evaluations if meets(e.metrics, constraints)]
+        return [e for e in self.evaluations if meets(e.metrics, self.constraints)]
 
     def ranked(self) -> list[tuple[Evaluation, int]]:
         """The finished evaluations within the constraints with their non-dominated rank; the front's is 0."""

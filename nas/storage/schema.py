@@ -87,6 +87,30 @@ def application_and_version(connection: sqlite3.Connection) -> tuple[int, int]:
     return application, version
 
 
+def check(connection: sqlite3.Connection, version: int) -> None:
+    """Raise ValueError unless the file is whole and holds the tables of that version, plain ones.
+
+    A view, a trigger or a computed column would have SQLite carry out what a stranger wrote, for as long as that takes.
+    """
+    for pragma in ("trusted_schema = OFF", "ignore_check_constraints = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+    found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if found != "ok":
+        raise ValueError(f"it is damaged: {' '.join(str(found).split())}; use a copy that is whole")
+    connection.execute("PRAGMA ignore_check_constraints = OFF")
+    wanted = {"meta": "name, value", "evaluations": f"id, key, {COLUMNS}"}
+    if version > 1:
+        wanted["evaluations"] += NEW_COLUMNS
+        wanted["events"] = f"id, {EVENT_COLUMNS}"
+    for kind, name, sql in connection.execute("SELECT type, name, sql FROM sqlite_master"):
+        if kind not in ("table", "index") or " VIRTUAL " in f"{sql}".upper()[:40]:
+            raise ValueError(f"its {kind} {name} is none of a store")
+    for table, names in wanted.items():
+        columns = connection.execute(f"PRAGMA table_xinfo({table})").fetchall()
+        if not set(names.split(", ")) <= {column[1] for column in columns} or any(column[6] for column in columns):
+            raise ValueError(f"its table {table} is none of a store")
+
+
 def migrate(connection: sqlite3.Connection) -> None:
     """Make a store of version 1 one of this version, all at once."""
     with connection:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 import sqlite3
 import time
 from collections import Counter
@@ -16,19 +15,16 @@ from typing import Any
 from filelock import FileLock
 
 from search_spaces import Architecture, InputError, SearchSpace
-from search_spaces.definition import check_holds, define, recall
-from search_spaces.writing import own
+from search_spaces.definition import check_definition, check_holds, define, recall
 
 from . import schema
-from .file_systems import network_file_system
-from .folder import RunFolder
+from .connection import connect, disk_errors, reading
 from .locks import write_lock
-from .records import Evaluation, Event
+from .records import Evaluation, Event, evaluation_of, event_of
 from .schema import COLUMNS, EVENT_COLUMNS, EVENTS_1, NEW_COLUMNS, VERSION, quoted
 from .spending import share
 from .states import ENDED, RETRIED, SPENDING, State
-
-COMPANIONS = ("-wal", "-shm", "-journal")  # files that SQLite keeps beside a store while it is open
+from .values import NUMBER_OR_NONE, check_fields, meta_value
 
 
 class Store:
@@ -54,11 +50,16 @@ class Store:
         self.path, self.space, self.clock = path, space, clock
         self._connection, self._lock = connection, lock
         is_old = schema.application_and_version(connection)[1] < VERSION  # and only read
-        self._columns = COLUMNS if is_old else COLUMNS + NEW_COLUMNS
+        self._columns = f"key, {COLUMNS}" if is_old else f"key, {COLUMNS}{NEW_COLUMNS}"
         self._events = EVENTS_1 if is_old else f"SELECT {EVENT_COLUMNS} FROM events ORDER BY id"
         self._fidelities: list[float] = (self.get_meta("settings") or {}).get("fidelities", [])
         ended = f"SELECT fidelity, count(*) FROM ({self._events}) WHERE state IN ({quoted(SPENDING)}) GROUP BY fidelity"
-        self._ended: Counter[float | None] = Counter(dict(connection.execute(ended)))  # by fidelity, what was paid for
+        with reading(path):
+            self._ended: Counter[float | None] = Counter(
+                dict(connection.execute(ended))
+            )  # by fidelity, what was paid for
+        for fidelity in self._ended:
+            check_fields({"fidelity": fidelity}, {"fidelity": NUMBER_OR_NONE}, f"{path}: an event")
 
     # -- opening ------------------------------------------------------------------------------------------------
 
@@ -80,7 +81,8 @@ class Store:
             durable: False leaves synchronising to the system: for records that cost nothing to make again.
 
         Raises:
-            InputError: the file exists, the folder cannot be written, or the settings are not what JSON holds.
+            InputError: the file exists, the folder cannot be written, or the settings are not what JSON holds or have another
+                meaning for one of the names that a search uses itself (`values.SETTINGS`).
         """
         path = Path(path)
         definition, whole = define(space), define(space.unrestricted)
@@ -91,11 +93,12 @@ class Store:
             texts = {name: json.dumps(value) for name, value in meta.items()}
         except TypeError as error:
             raise InputError(f"settings of {path.parent} must be what JSON holds ({error})") from None
+        meta_value("settings", texts["settings"], str(path.parent))
         lock = write_lock(path)
-        with _releasing_on_error(lock), _disk_errors(path):
+        with _releasing_on_error(lock), disk_errors(path):
             if path.exists():
                 raise InputError(f"{path} exists")
-            connection = _connect(path)
+            connection = connect(path)
             if not durable:
                 connection.execute("PRAGMA synchronous = OFF")
             schema.create(connection, texts)
@@ -110,16 +113,17 @@ class Store:
             read_only: only look; then a search may write it meanwhile.
 
         Raises:
-            InputError: no such file, not a store, written by a newer version, of another space than `space` or one with
-                choices or values that `space` lacks, or (to write) in use by another search.
+            InputError: no such file, not a store, damaged, written by a newer version, of another space than `space` or one
+                with choices or values that `space` lacks, or (to write) in use by another search.
         """
         path = Path(path)
         if not path.is_file():
             raise InputError(f"{path}: no such file")
         lock = None if read_only else write_lock(path)
-        with _releasing_on_error(lock), _disk_errors(path, read_only):
+        with contextlib.ExitStack() as opened, _releasing_on_error(lock), disk_errors(path, read_only):
             try:
-                connection = _connect(path, read_only)
+                connection = connect(path, read_only)
+                opened.callback(connection.close)  # of a store that is refused nothing is held
                 application, version = schema.application_and_version(connection)
             except sqlite3.DatabaseError as error:
                 if isinstance(error, sqlite3.OperationalError):
@@ -132,9 +136,13 @@ class Store:
                     f"{path} was written by a newer evoyolo (store version {version}, this one reads up to {VERSION}); "
                     "upgrade evoyolo"
                 )
-            if version < VERSION and not read_only:
-                schema.migrate(connection)
-            return cls(path, connection, _space_of(path, connection, space, read_only), lock)
+            with reading(path):
+                _check(path, connection, version)
+                if version < VERSION and not read_only:
+                    schema.migrate(connection)
+                store = cls(path, connection, _space_of(path, connection, space, read_only), lock)
+            opened.pop_all()
+            return store
 
     def close(self) -> None:
         """Let go of the file, and of the right to write it."""
@@ -247,7 +255,7 @@ class Store:
         self, architecture: Architecture, state: str, *, node: str | None = None, detail: str | None = None
     ) -> Iterator[None]:
         """A change of the evaluation and its event, at the fidelity it then has; both or neither."""
-        with _disk_errors(self.path), self._connection:
+        with disk_errors(self.path), self._connection:
             yield
             self._connection.execute(
                 "INSERT INTO events (at, key, state, fidelity, node, detail) "
@@ -266,20 +274,21 @@ class Store:
     def amend(self, architecture: Architecture, metrics: Mapping[str, float]) -> None:
         """Add to, or measure again, the metrics of a finished evaluation."""
         merged = {**self.evaluation(architecture).metrics, **metrics}
-        with _disk_errors(self.path), self._connection:
+        with disk_errors(self.path), self._connection:
             self._update(architecture, metrics=_metrics(merged))
 
     def set_meta(self, name: str, value: object) -> None:
         """Keep a value that JSON holds under `name`."""
-        with _disk_errors(self.path), self._connection:
+        with disk_errors(self.path), self._connection:
             self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, json.dumps(value)))
 
     # -- reading ------------------------------------------------------------------------------------------------
 
     def get_meta(self, name: str) -> Any:
         """The JSON value kept under `name`, None when there is none."""
-        row = self._connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
-        return json.loads(row[0]) if row else None
+        with reading(self.path):
+            row = self._connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return meta_value(name, row[0], str(self.path)) if row else None
 
     @property
     def spent(self) -> float:
@@ -288,37 +297,52 @@ class Store:
 
     def evaluations(self, status: State | None = None) -> list[Evaluation]:
         """All evaluations, or those of one state, in the order they were asked."""
-        rows = self._connection.execute(
-            f"SELECT {self._columns} FROM evaluations WHERE ? IS NULL OR status = ? ORDER BY id", (status, status)
-        )
-        return [self._evaluation(row) for row in rows]
+        query = f"SELECT {self._columns} FROM evaluations WHERE ? IS NULL OR status = ? ORDER BY id"
+        with reading(self.path):
+            return [self._evaluation(row) for row in self._connection.execute(query, (status, status))]
 
     def events(self) -> list[Event]:
         """All changes of state, in order."""
-        return [Event(*row) for row in self._connection.execute(self._events)]
+        with reading(self.path):
+            return [event_of(row, str(self.path)) for row in self._connection.execute(self._events)]
 
     def evaluation(self, architecture: Architecture) -> Evaluation:
         """What is recorded of one architecture. Raises KeyError when it was never asked."""
-        row = self._connection.execute(
-            f"SELECT {self._columns} FROM evaluations WHERE key = ?", (architecture.key,)
-        ).fetchone()
+        query = f"SELECT {self._columns} FROM evaluations WHERE key = ?"
+        with reading(self.path):
+            row = self._connection.execute(query, (architecture.key,)).fetchone()
         if row is None:
             raise KeyError(f"{architecture.key} was never asked")
         return self._evaluation(row)
 
     def _evaluation(self, row: Sequence[Any]) -> Evaluation:
-        values, status, metrics, *rest = row
-        return Evaluation(self.space.architecture(**json.loads(values)), State(status), json.loads(metrics), *rest)
+        return evaluation_of(self.space, self._columns.split(", "), row, str(self.path))
+
+
+def _check(path: Path, connection: sqlite3.Connection, version: int) -> None:
+    """Raise InputError unless the tables are those of a store; text that is none in them reads as text with gaps."""
+    connection.text_factory = lambda raw: raw.decode(errors="replace")
+    try:
+        schema.check(connection, version)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def _space_of(path: Path, connection: sqlite3.Connection, space: SearchSpace | None, read_only: bool) -> SearchSpace:
     """What the recorded architectures are of: `space` without its restrictions, or one made from the record."""
     query = "SELECT name, value FROM meta WHERE name IN ('space', 'unrestricted')"
-    kept = {name: json.loads(value) for name, value in connection.execute(query)}
+    kept = {name: meta_value(name, value, str(path)) for name, value in connection.execute(query)}
+    if "space" not in kept:
+        raise InputError(f"{path}: says of no space what it is")
     searched = kept["space"]
     whole = kept.get("unrestricted", searched)
-    if space is None:
-        return recall(whole)
+    try:
+        for definition in (searched, whole):
+            check_definition(definition)
+        if space is None:
+            return recall(whole)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     if space.name != searched["name"]:
         raise InputError(f"{path} is of the space {searched['name']!r}, not of {space.name!r}")
     try:
@@ -337,34 +361,6 @@ def _metrics(metrics: Mapping[str, float]) -> str:
     return json.dumps(dict(metrics))
 
 
-def _connect(path: Path, read_only: bool = False) -> sqlite3.Connection:
-    companions = [own(path.with_name(path.name + suffix), path.parent) for suffix in COMPANIONS]
-    can_write = os.access(path.parent, os.W_OK) and (os.access(path, os.W_OK) or not path.exists())
-    if read_only and not can_write:
-        # A log's index cannot be made here. Without a log nobody is writing, and otherwise SQLite finds its own way.
-        is_quiet = _has_log(path) and not any(file.exists() and file.stat().st_size for file in companions)
-        address = f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if is_quiet else ''}"
-        return sqlite3.connect(address, uri=True, timeout=30, check_same_thread=False)
-    connection = sqlite3.connect(path, timeout=30, check_same_thread=False)
-    if read_only:  # a reader needs write access to the log's index, so this is a promise kept by
-        connection.execute("PRAGMA query_only = ON")
-        return connection
-    if network_file_system(path.parent):
-        connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # to read a log that is there without memory to share
-        connection.execute("PRAGMA journal_mode = DELETE")
-        connection.execute("PRAGMA locking_mode = NORMAL")
-    else:
-        connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    return connection
-
-
-def _has_log(path: Path) -> bool:
-    """Whether a store is of the kind that has a write-ahead log, as its header tells."""
-    with open(path, "rb") as file:
-        return file.read(20)[18:] == b"\2\2"
-
-
 @contextlib.contextmanager
 def _releasing_on_error(lock: FileLock | None) -> Iterator[None]:
     try:
@@ -373,17 +369,3 @@ def _releasing_on_error(lock: FileLock | None) -> Iterator[None]:
         if lock:
             lock.release()
         raise
-
-
-@contextlib.contextmanager
-def _disk_errors(path: Path, read_only: bool = False) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        if read_only:
-            raise InputError(
-                f"{path} cannot be read here ({error}); copy its folder to where you can write, and look there"
-            ) from None
-        raise InputError(
-            f"{path}: {error}; what was recorded before is safe: mend the cause, then {RunFolder(path.parent).how_to_resume()}"
-        ) from None

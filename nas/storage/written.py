@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from search_spaces import InputError, writing
+from search_spaces.files import read_json
 
 from .folder import RunFolder
 
@@ -86,8 +87,8 @@ class Written:
 
     def _known(self) -> dict[str, list[str]] | None:
         try:
-            known = json.loads(self.folder.written.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            known = read_json(self.folder.written)
+        except InputError:
             return None
         return known if isinstance(known, dict) and all(isinstance(each, list) for each in known.values()) else None
 

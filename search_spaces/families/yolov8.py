@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from ..graph import IMAGE, LayerGraph, Number, Shape
+from ..errors import InputError
+from ..graph import IMAGE, STRIDE, LayerGraph, Number, Shape
 from ..space import Architecture, Choice, SearchSpace
 from .family import Family
 
-IMAGE_SIZES = (64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640)
+IMAGE_SIZES = (64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640)  # drawn from, where none are asked for
+LARGEST = 4096
 BLOCKS = ("C2f", "C3k2", "CSPPC")
 DOWNSAMPLERS = ("Conv", "ADown", "HWD")
 DEPTHS = (1, 2, 3)
@@ -118,11 +120,19 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+def _check_edge(pixels: object) -> None:
+    if not isinstance(pixels, int) or not 0 < pixels <= LARGEST or pixels % STRIDE:
+        raise InputError(
+            f"choice 'image_size' cannot be {pixels!r}; it can be any multiple of {STRIDE} up to {LARGEST}"
+        )
+
+
 class YoloSpace(SearchSpace):
     """Detectors in YOLOv8's frame: stem, four stages P2 to P5, SPPF, a PAN or AFPN neck, an anchor-free head."""
 
     family = "yolov8"
     topology_choices = ("neck", "afpn_levels")  # these decide which layers there are; the rest only what they are
+    open_choices: ClassVar = {"image_size": _check_edge}
 
     def __init__(self) -> None:
         super().__init__("yolo", _choices())

@@ -114,5 +114,11 @@ def test_a_known_space_with_choices_of_a_recipe_comes_back_with_them():
 def test_values_that_this_version_does_not_have_are_named():
     definition = through_json(define(YoloSpace()))
     definition["choices"][0]["values"].append(1280)
-    with pytest.raises(InputError, match="choice 'image_size' of space 'yolo' lacks 1280"):
+    assert recall(definition)["image_size"].values[-2:] == (640, 1280)  # a choice that is open
+    definition["choices"][0]["values"].append(1281)
+    with pytest.raises(InputError, match="choice 'image_size' cannot be 1281; it can be any multiple of 32"):
+        recall(definition)
+    definition["choices"][0]["values"].pop()
+    definition["choices"][1]["values"].append(7)
+    with pytest.raises(InputError, match="choice 'stem_width' of space 'yolo' lacks 7"):
         recall(definition)

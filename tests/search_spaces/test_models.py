@@ -6,11 +6,15 @@ import sys
 import numpy as np
 import pytest
 import torch
+import yaml
 from ultralytics.cfg import get_cfg
 from ultralytics.nn.modules.head import Detect
 from ultralytics.nn.tasks import DetectionModel
 
-from search_spaces import InputError, YoloSpace, build_model
+from search_spaces import InputError, YoloSpace, build_model, lower
+from search_spaces.documents import to_yaml
+from search_spaces.files import read_yaml
+from search_spaces.graph import lower_many
 from search_spaces.models import architecture_of, load_yaml, save_yaml
 
 pytestmark = pytest.mark.slow
@@ -145,9 +149,25 @@ def test_wrong_model_files_are_named(tmp_path, text, message):
         load_yaml(tmp_path / "none.yaml", SPACE)
 
 
-def test_wrong_class_counts_are_refused():
-    with pytest.raises(InputError, match="num_classes must be a positive integer, not 0"):
-        build_model(SPACE.preset("yolov8n"), 0)
+@pytest.mark.parametrize("count", [0, -1, True, "3", 2.5, 10**30, None])
+def test_wrong_class_counts_are_refused(tmp_path, count):
+    message = "must be a whole number from 1 to 100,000, not "
+    architecture = SPACE.preset("yolov8n")
+    for use in (build_model, lower, lambda a, n: next(lower_many([a], n))):
+        with pytest.raises(InputError, match=f"num_classes {message}"):
+            use(architecture, count)
+    save_yaml(tmp_path / "model.yaml", architecture, 3)
+    content = {**read_yaml(tmp_path / "model.yaml"), "nc": count}
+    (tmp_path / "model.yaml").write_text(to_yaml(content))
+    with pytest.raises(InputError, match=f"model.yaml: field nc {message}"):
+        load_yaml(tmp_path / "model.yaml")
+
+
+def test_class_names_that_look_like_something_else_stay_text_in_model_files(tmp_path):
+    names = dict(enumerate(["yes", "1e3", "010", "null", "2024-01-01", "é: x", "0x1F"]))
+    save_yaml(tmp_path / "model.yaml", SPACE.preset("yolov8n"), len(names), names)
+    assert load_yaml(tmp_path / "model.yaml")[1]["names"] == names
+    assert yaml.safe_load((tmp_path / "model.yaml").read_text(encoding="utf-8"))["names"] == names
 
 
 def test_checkpoint_of_stock_blocks_loads_without_this_package(tmp_path):

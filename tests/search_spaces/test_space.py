@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search_spaces import Choice, InputError, SearchSpace
+from search_spaces import Choice, InputError, SearchSpace, YoloSpace
 
 
 @st.composite
@@ -166,3 +166,24 @@ def test_restricted_space_keeps_keys():
 
 def test_architectures_of_an_equal_space_encode_alike():
     assert (toy().encode([toy().sample(1)]) == toy().encode([pickle.loads(pickle.dumps(toy().sample(1)))])).all()
+
+
+@given(st.sets(st.integers(1, 128).map(lambda n: 32 * n), min_size=1, max_size=4))
+def test_image_sizes_that_are_not_drawn_from_may_be_asked_for(sizes):
+    whole = YoloSpace()
+    space = whole.restrict({"image_size": list(sizes), "neck": ["PAN"]})
+    assert space["image_size"].values == tuple(sorted(sizes)) and len(whole["image_size"].values) == 12
+    held = space.unrestricted["image_size"].values
+    assert held == tuple(sorted({*sizes, *whole["image_size"].values}))
+    architecture = space.sample(0)
+    assert space.unrestricted.adopt(architecture).key == architecture.key
+    again = pickle.loads(pickle.dumps(architecture))
+    assert again.key == architecture.key and again["image_size"] in sizes
+
+
+@pytest.mark.parametrize("value", [0, -32, 100, 8192, 64.5, "64", True, None, [64], 10**40 * 32])
+def test_image_sizes_that_cannot_be_are_refused(value):
+    with pytest.raises(InputError, match="'image_size' cannot be .*any multiple of 32 up to 4096"):
+        YoloSpace().restrict({"image_size": [value]})
+    with pytest.raises(InputError, match="image_size"):  # what was restricted away stays so
+        YoloSpace().restrict({"image_size": [64, 96]}).restrict({"image_size": [128]})

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from nas.cli.command import repeat_flags
+from nas.cli.command import at_home, repeat_flags
 from nas.cli.main import app, main
 
 
@@ -47,6 +47,23 @@ def test_every_command_of_before_is_there():
 )
 def test_several_values_after_a_flag(given, repeated):
     assert repeat_flags(given.split(), {"--rungs", "--device"}) == repeated.split()
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("--output=~/out", "--output=/somewhere/out"),
+        ("/a.json:~/b.json", "/a.json:/somewhere/b.json"),
+        ("~/a", "/somewhere/a"),
+        ("~", "~"),
+        ("{a: ~}", "{a: ~}"),
+        ("https://host/~me/a", "https://host/~me/a"),
+        ("--x=~nobody-of-that-name/a", "--x=~nobody-of-that-name/a"),
+    ],
+)
+def test_homes_that_a_shell_leaves_are_expanded(given, meant, monkeypatch):
+    monkeypatch.setenv("HOME", "/somewhere")
+    assert at_home(given) == meant
 
 
 def test_a_flag_without_values_has_an_empty_one():

@@ -161,11 +161,16 @@ def test_a_search_with_rungs_puts_aside_and_says_so(small_data, tmp_path, monkey
     assert f"no search is running; {run.spent:.1f} of 2 evaluated" in capsys.readouterr().out
 
 
-def test_ctrl_c_once_ends_after_what_runs_and_resume_goes_on(small_data, tmp_path):
+def test_ctrl_c_once_ends_after_what_runs_and_resume_goes_on(small_data, board, tmp_path):
+    board.save(tmp_path / "board.json")  # so that nothing is measured, which a busy machine may not allow
     environment = {**os.environ, "PYTHONPATH": os.getcwd(), "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-m", "nas.cli", "search", "--data", str(small_data), "--executor", "here", *SMALL]
     process = subprocess.Popen(
-        [*command, "--max-evaluations", "4"], stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=environment
+        [*command, "--device", "board.json", "--max-evaluations", "4"],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env=environment,
     )
     next(line for line in process.stdout if "1/4 evaluated" in line)
     process.send_signal(signal.SIGINT)
@@ -231,8 +236,15 @@ def test_a_search_that_ends_early_keeps_the_settings_it_ran_with(tmp_path, small
     assert "executor here does without Ray: max_concurrent is not used" in output and "address is" not in output
     assert "the first 5 evaluations all failed, because: RuntimeError: no such thing; trials tells more" in error
     assert load_config("search.yaml").data == str(small_data)
+    advice = (
+        "mend the cause and start anew in another folder; what failed is not tried again, other architectures are: "
+    )
+    assert f"{advice}run `evoyolo resume .`" in error and main(["status", "."]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"nothing but failures: {advice}run `evoyolo resume .`"
     assert main(["resume", ".", "--max-evaluations", "5"]) == 1
-    assert "no evaluation has finished, so there is no front" in capsys.readouterr().err
+    assert "no evaluation has finished, so there is no front; `evoyolo status .` tells" in capsys.readouterr().err
+    assert main(["status", "."]) == 0  # the budget is spent: to go on without a larger one would do nothing
+    assert capsys.readouterr().out.splitlines()[-1].endswith(f"{advice}run `evoyolo resume . --max-evaluations 10`")
 
 
 def test_show_a_preset(capsys):
@@ -251,7 +263,7 @@ def test_datasets_are_checked_and_converted(tmp_path, small_data, capsys):
     assert main(["dataset", "check", str(small_data)]) == 0
     assert "train: 16 images" in capsys.readouterr().out
     assert main(["dataset", "convert", "voc", str(tmp_path), str(tmp_path / "out")]) == 1
-    assert "has no train.txt and val.txt" in capsys.readouterr().err
+    assert "has no annotations (.xml)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -269,8 +281,8 @@ def test_datasets_are_checked_and_converted(tmp_path, small_data, capsys):
         (["search", "--cpus-per-trial", "1.5"], "cpus_per_trial must be between 0 and 1 or a whole number, not 1.5"),
         (["search", "--cpus-per-trial", "inf"], "field cpus_per_trial: inf"),
         (["search", "--training-device", "gpu"], "field training_device: 'gpu': must be cpu, or a CUDA device"),
-        (["search", "--training", "{lr: 0.1}"], "training: Ultralytics has no setting 'lr'; there are lr"),
-        (["search", "--training", "{epochs: 9}"], "training: epochs cannot be replaced"),
+        (["search", "--training", "{lr: 0.1}"], "training: 'lr' is not to be set; what may be is optimizer, lr0"),
+        (["search", "--training", "{epochs: 9}"], "training: epochs decides how long a training lasts"),
         (["search", "--training", "{lr0: fast}"], "training: lr0: "),
         (["search", "--start-from", "nowhere"], "nowhere holds no run"),
         (["status", "nowhere"], "nowhere holds no run"),
@@ -284,6 +296,13 @@ def test_datasets_are_checked_and_converted(tmp_path, small_data, capsys):
         (["front", "nowhere"], "nowhere holds no run"),
         (["show", "yolov9"], "'yolov9' is no architecture: give a preset"),
         (["show", "none.pt"], "none.pt: no such file"),
+        (["show", "yolov8n", "--classes", "0"], "--classes must be a whole number from 1 to 100,000, not 0"),
+        (
+            ["show", "yolov8n", "--image-size", "3200000000"],
+            "multiple of 32 pixels up to 16,384 (or a pair of them), not ",
+        ),
+        (["show", "yolov8n", "--classes", "-1"], "--classes must be a whole number from 1 to 100,000, not -1"),
+        (["search", "--restrict", "{p5_width: [64], p5_width: [128]}"], "'p5_width' is there twice"),
     ],
 )
 def test_wrong_input_is_one_line(tmp_path, monkeypatch, capsys, arguments, message):
@@ -340,7 +359,7 @@ def test_a_search_for_two_devices_one_of_which_is_here(board, small_data, tmp_pa
 
     run = load_run("results/two")
     e = run.front[0]
-    assert f"{e.metrics['latency_ms@board']:.2f} ({e.metrics['latency_low_ms@board']:.2f}" in output
+    assert f"{e.metrics['latency_low_ms@board']:.2f} to {e.metrics['latency_high_ms@board']:.2f}" in output
     assert [o.metric for o in run.objectives] == ["map50_95", "latency_ms@here", "latency_ms@board"]
     for e in run.front:
         value, low, high = (float(column[0]) for column in here.predict([e.architecture], 4))

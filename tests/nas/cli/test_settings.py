@@ -9,7 +9,8 @@ from pydantic import BaseModel, Field
 from nas.cli.command import group
 from nas.cli.main import main
 from nas.cli.settings import SettingsCommand, given
-from nas.launch.config import RESUMABLE, SearchConfig, make_config
+from nas.launch.config import SearchConfig, make_config
+from nas.launch.resuming import RESUMABLE
 
 
 def read(*arguments, cls=SettingsCommand):

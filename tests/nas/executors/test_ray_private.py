@@ -14,6 +14,7 @@ from nas.executors.ray_private import (
     set_environment,
     trial_error,
     without_logs_of_the_dead,
+    without_usage_process,
 )
 from search_spaces import InputError
 
@@ -55,6 +56,22 @@ def test_logs_of_dead_nodes_are_kept_back_and_come_back(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray._private", None)
     with without_logs_of_the_dead():
         pass
+
+
+def test_only_the_process_that_nobody_asked_for_is_left_out(monkeypatch):
+    from ray._private import services
+
+    def start(include_dashboard, *arguments, **options):
+        return "started", arguments
+
+    monkeypatch.setattr(services, "start_api_server", start)
+    with without_usage_process():
+        assert services.start_api_server(False, 1) == (None, None)
+        assert services.start_api_server(None, 1) == services.start_api_server(True, 1) == ("started", (1,))
+    assert services.start_api_server is start
+    monkeypatch.delattr(services, "start_api_server")
+    with without_usage_process():  # as with a Ray that has no such function
+        assert not hasattr(services, "start_api_server")
 
 
 def test_why_a_trial_ended_is_read_where_there_is_a_file(tmp_path):

@@ -41,17 +41,40 @@ def test_a_changed_configuration_survives_its_file(tmp_path):
         ({"restrict": {"neck": ["FPN"]}}, "'neck' cannot be 'FPN'; it can be PAN or AFPN"),
         ({"restrict": {"necks": ["PAN"]}}, "no choice 'necks'"),
         ({"references": ["yolov9"]}, "no preset 'yolov9'"),
-        ({"image_size": 100}, "image_size 100 must be a multiple of 32"),
+        ({"image_size": 100}, "choice 'image_size' cannot be 100; it can be any multiple of 32 up to 4096"),
+        ({"image_size": "640"}, "field image_size: '640': .*integer"),
+        (
+            {"image_size": 640, "restrict": {"image_size": [96, 128]}},
+            r"image_size 640: restrict says .* \[96, 128\]; leave",
+        ),
+        (
+            {"training_device": "0,1"},
+            "field training_device: '0,1': a model is trained on one GPU; with gpus_per_trial: 1",
+        ),
+        ({"training_device": "gpu"}, "must be cpu, or one CUDA device such as 0 or cuda:0"),
+        ({"amp": "bf16"}, "amp: 'bf16': a CPU trains in fp32"),
+        ({"amp": "fp8", "training_device": "0"}, "field amp: 'fp8'"),
         ({"name": "../x"}, "field name: '../x': must be a plain folder name"),
         ({"space": "resnet"}, "field space: 'resnet': .*yolo"),
         ({"scheduler": "slurm"}, "field scheduler: 'slurm': must be fifo or halving"),
         ({"recipe": ["export"]}, "recipe: export reads weights, which no step before it writes"),
-        ({"recipe": ["train", "export"], "image_size": 128}, "image_size: what a recipe exports is of each"),
         (
             {"recipe": ["train", "export", "quantise"], "recipe_choices": {"quantise.precision": ["FP32", "INT8"]}},
             "recipe_choices: makes models in FP32 or INT8, and a latency is predicted for one precision",
         ),
         ({"executor": "slurm"}, "field executor"),
+        ({"epochs": True}, "field epochs: True: .*integer"),
+        ({"epochs": "14"}, "field epochs: '14': .*integer"),
+        ({"epochs": 1.5}, "field epochs: 1.5: .*integer"),
+        ({"epochs": 10**30}, "field epochs: .*less than or equal to 9007199254740992"),
+        ({"fraction": True}, "field fraction: True: .*number"),
+        ({"max_latency_ms": float("inf")}, "field max_latency_ms.*finite"),
+        ({"max_latency_ms": {"pi": "8"}}, "field max_latency_ms.*'8'"),
+        ({"rungs": [True, 6]}, "field rungs.0: True: .*integer"),
+        ({"seed": 2**32}, "field seed: 4294967296: .*less than 4294967296"),
+        ({"restrict": {"image_size": ["96"]}}, "'image_size' cannot be '96'; it can be"),
+        ({"restrict": {"p5_depth": [True]}}, "'p5_depth' cannot be True; it can be"),
+        ({"recipe": ["train", "export", {"quantise": {"images": True}}]}, "quantise: field images: True: .*integer"),
     ],
 )
 def test_wrong_values_are_named(values, message):
@@ -77,12 +100,69 @@ def test_yaml_never_makes_objects(tmp_path):
         load_config(tmp_path / "s.yaml")
 
 
+def test_whole_numbers_may_be_written_as_floats(tmp_path):
+    (tmp_path / "s.yaml").write_text("max_params: 1e6\nepochs: 1E1\nbatch: 8.0\ntraining: {lr0: 1e-3}\n")
+    config = load_config(tmp_path / "s.yaml")
+    assert (config.max_params, config.epochs, config.batch) == (1_000_000, 10, 8)
+    assert type(config.epochs) is int and config.training == {"lr0": 0.001}
+
+
+def test_keys_that_stand_twice_are_refused(tmp_path):
+    (tmp_path / "s.yaml").write_text("epochs: 3\nseed: 1\nepochs: 30\n")
+    with pytest.raises(InputError, match="s.yaml, line 3: .*'epochs' is there twice, first in line 1"):
+        load_config(tmp_path / "s.yaml")
+
+
+def test_home_folders_are_expanded_in_every_path(boards, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = make_config(
+        {"data": "~/a.json:~/b.json", "directory": "~/run", "device": ["~/a.json"], "start_from": "~/old"}, "x"
+    )
+    assert config.data == f"{tmp_path}/a.json:{tmp_path}/b.json" and config.run_directory == tmp_path / "run"
+    assert config.device == [str(tmp_path / "a.json")] and config.start_from == str(tmp_path / "old")
+
+
+def test_text_that_looks_like_something_else_survives_the_settings_file(tmp_path):
+    config = make_config(
+        {"name": "1e3", "algorithm_options": {"a": ["yes", "010", "1e-3", "2024-01-01", 1e-3, 10]}}, "x"
+    )
+    (tmp_path / "s.yaml").write_text(commented_yaml(config))
+    assert load_config(tmp_path / "s.yaml") == config
+
+
 def test_fields_become_objects():
     config = make_config({"max_params": 2_000_000, "restrict": {"image_size": [96, 128]}, "max_macs": None}, "x")
     assert [str(c) for c in config.make_constraints()] == ["params <= 2,000,000"]
     assert [o.metric for o in config.make_objectives()] == ["map50_95", "latency_ms"]
     assert {a["image_size"] for a in config.reference_architectures().values()} == {96}
     assert str(config.run_directory) == "results/search"
+
+
+@pytest.mark.parametrize("size", [64, 416, 1280])
+@pytest.mark.parametrize("more", [{}, {"restrict": {}}, {"recipe": ["train", "export"]}])
+def test_one_image_size_is_that_of_everything(size, more, tmp_path):
+    from evaluators import complexity
+    from search_spaces.definition import define, recall
+    from search_spaces.models import load_yaml, save_yaml
+
+    config = make_config({"image_size": size, **more}, "x")
+    space, references = config.make_space(), config.reference_architectures()
+    drawn = [space.sample(seed) for seed in range(5)]
+    assert {a["image_size"] for a in [*drawn, *references.values()]} == {size}
+    smaller = [space.unrestricted.architecture(**{**a, "image_size": 320}) for a in drawn]
+    ratio = complexity(drawn).macs / complexity(smaller).macs
+    assert ratio == pytest.approx((size / 320) ** 2, rel=0.05)
+    assert all(space.unrestricted.adopt(reference)["image_size"] == size for reference in references.values())
+    (tmp_path / "s.yaml").write_text(commented_yaml(config))
+    assert load_config(tmp_path / "s.yaml") == config  # also where the file says what was not said before
+    assert recall(yaml.safe_load(yaml.safe_dump(define(space)))).adopt(drawn[0]).key == drawn[0].key
+    save_yaml(tmp_path / "model.yaml", drawn[0], 3)
+    assert load_yaml(tmp_path / "model.yaml")[0].key == drawn[0].key
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda", "cuda:0", "0", "13"])
+def test_one_training_device_is_taken(device):
+    assert make_config({"training_device": device}, "x").training_device == device
 
 
 @pytest.fixture
@@ -119,6 +199,8 @@ def test_devices_that_do_not_fit_are_named(board, boards, tmp_path):
         InputError, match="device profile small was measured at image sizes from .* and says nothing of .*640 px"
     ):
         make_config({"device": [str(tmp_path / "small.json")], "restrict": {}}, "x")
+    with pytest.raises(InputError, match="small was measured at image sizes from .* and says nothing of .*640 px"):
+        make_config({"device": [str(tmp_path / "small.json")], "image_size": 640}, "x")
     with pytest.raises(InputError, match="device: two profiles have the same name"):
         make_config({"device": [boards[0], boards[0]]}, "x")
     with pytest.raises(InputError, match="'c' is none of several devices; they are a or b"):

@@ -9,8 +9,9 @@ import time
 
 import pytest
 
-from nas import Constraint, Objective, search
+from nas import Constraint, Objective, load_run, search
 from nas.cli.main import main
+from nas.report.front import write_front
 from nas.report.status import describe_status
 from nas.storage.store import Store
 from search_spaces import Choice, InputError, SearchSpace
@@ -62,7 +63,7 @@ def test_failures_retries_and_nodes(tmp_path):
     text = "\n".join(lines)
     assert not alive and "running when it stopped, to be started again: 1" in text
     assert "times: ValueError: an odd one" in text
-    assert "tried again 1 times, the last time because node n7 is gone" in text
+    assert "tried again once, the last time because node n7 is gone" in text
     assert lines[-1].startswith("to go on, call `search` again with directory=")
     (tmp_path / "run" / "search.yaml").touch()  # a command started it
     assert describe_status(tmp_path / "run")[0][-1] == f"to go on, run `evoyolo resume {tmp_path / 'run'}`"
@@ -88,8 +89,13 @@ def test_a_front_that_was_not_exported(tmp_path):
     assert not any("export" in line for line in describe_status(tmp_path / "run")[0])  # nor need it be, here
     (tmp_path / "run" / "search.yaml").touch()
     assert describe_status(tmp_path / "run")[0][-1].startswith("its front is not exported yet: run `evoyolo resume ")
-    (tmp_path / "run" / "front.json").touch()
+    (tmp_path / "run" / "front.json").touch()  # a crash left it empty
+    assert "not exported yet" in describe_status(tmp_path / "run")[0][-1]
+    write_front(load_run(tmp_path / "run"))
     assert not any("export" in line for line in describe_status(tmp_path / "run")[0])
+    options = {"max_evaluations": 40, "directory": tmp_path / "run", "algorithm": "random", "resume": True}
+    search(SPACE, evaluate, OBJECTIVES, **options)  # another front, and the file is of the old one
+    assert "not exported yet" in describe_status(tmp_path / "run")[0][-1]
 
 
 def test_a_folder_without_a_run(tmp_path, capsys):

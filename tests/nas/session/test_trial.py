@@ -36,6 +36,32 @@ def test_an_outcome_is_found_again_and_not_paid_for_twice(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["outcome.json"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        '{"status": "finished", "metr',
+        "[]",
+        "{}",
+        '{"status": "finished", "metrics": {"gain": "1"}}',
+        '{"status": "finished", "metrics": {"gain": NaN}}',
+        '{"status": "finished", "metrics": [1]}',
+        '{"status": "lost"}',
+        '{"status": ["finished"]}',
+        '{"status": "failed", "reason": 1}',
+        '{"status": "failed", "seconds": "1"}',
+        '{"status": "failed", "other": 1}',
+        "[" * 10_000,
+    ],
+)
+def test_an_outcome_that_a_power_cut_or_a_stranger_left_is_evaluated_again(tmp_path, text):
+    (tmp_path / "outcome.json").write_text(text)
+    for _ in range(2):
+        outcome = run(lambda a: {"gain": 1.5}, tmp_path)
+        assert outcome.status == "finished" and outcome.metrics == {"gain": 1.5}
+    assert '"gain": 1.5' in (tmp_path / "outcome.json").read_text()
+
+
 def test_every_fidelity_has_an_outcome_of_its_own(tmp_path):
     class Levels(FunctionEvaluator):
         def evaluate(self, architecture, directory, fidelity=None):

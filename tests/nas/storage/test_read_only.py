@@ -78,7 +78,7 @@ def test_on_a_network_the_journal_is_a_file_of_its_own(tmp_path, monkeypatch):
     path, settings = tmp_path / "store.sqlite", {"objectives": []}
     with Store.create(path, space=SPACE, settings=settings):
         assert journal(path) == "wal"
-    monkeypatch.setattr("nas.storage.store.network_file_system", lambda path: "nfs4")
+    monkeypatch.setattr("nas.storage.connection.network_file_system", lambda path: "nfs4")
     with Store.open(path, SPACE) as store:  # a run that was copied to a share
         store.set_meta("complete", True)
         with Store.open(path, read_only=True) as reader:

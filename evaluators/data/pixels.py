@@ -1,0 +1,98 @@
+"""Every image decoded once, before anything is paid for, and remembered for as long as its file stays as it is."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from search_spaces import InputError
+from search_spaces.files import read_json
+from search_spaces.writing import write_text
+
+from .errors import DatasetError
+from .folders import cache_directory
+from .images import check_image
+from .together import Tell, together
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """(n, 2) widths and heights of images, upright, and (n,) bytes of their files."""
+
+    sizes: np.ndarray
+    file_bytes: np.ndarray
+
+
+def check_pixels(paths: Sequence[Path], tell: Tell | None = None) -> Pixels:
+    """Decode the images that are new or have changed since they were last decoded here.
+
+    Args:
+        tell: is told how many of these are done.
+
+    Raises:
+        DatasetError: an image is missing, cannot be decoded, or is too small.
+    """
+    memory = _memory_of(paths)
+    known = _read(memory) if memory else {}
+    stats = [_stat(path) for path in paths]
+    new = [path for path, stat in zip(paths, stats) if known.get(str(path), [])[:2] != stat]
+    sizes = dict(zip(new, together(new, check_image, tell)))
+    entries = known | {str(path): [*stat, *sizes[path]] for path, stat in zip(paths, stats) if path in sizes}
+    if new and memory:
+        with contextlib.suppress(OSError):  # it only saves time
+            memory.parent.mkdir(parents=True, exist_ok=True)
+            write_text(memory, json.dumps({"readers": _readers(), "images": entries}))
+    table = np.array(list(map(entries.__getitem__, map(str, paths))), np.int64).reshape(-1, 4)
+    return Pixels(table[:, 2:], table[:, 0])
+
+
+def _stat(path: Path) -> list[int]:
+    try:
+        stat = os.stat(path)
+    except FileNotFoundError:
+        raise DatasetError(f"{path}: the image does not exist") from None
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror})") from None
+    return [stat.st_size, stat.st_mtime_ns]
+
+
+def _memory_of(paths: Sequence[Path]) -> Path | None:
+    name = hashlib.sha256(os.path.commonpath([path.parent for path in paths]).encode()).hexdigest()[:16]
+    try:
+        return cache_directory() / "pixels" / f"{name}.json"
+    except InputError:  # without a cache everything is decoded each time
+        return None
+
+
+def _readers() -> dict[str, str]:
+    """What decodes images here: another version may see other pixels."""
+    found = {}
+    for package in ("ultralytics", "opencv-python", "opencv-python-headless", "pillow"):
+        with contextlib.suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
+def _read(memory: Path) -> dict[str, Any]:
+    """File -> [bytes, time of change in ns, width, height]; empty where there is nothing of use."""
+    try:
+        content = read_json(memory, most_mb=None) if memory.exists() else None
+    except InputError:
+        return {}
+    if not isinstance(content, dict) or content.get("readers") != _readers():
+        return {}
+    images = content.get("images")
+    return {
+        name: entry
+        for name, entry in (images.items() if isinstance(images, dict) else ())
+        if isinstance(entry, list) and len(entry) == 4 and all(type(number) is int for number in entry)
+    }

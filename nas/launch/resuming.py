@@ -1,0 +1,71 @@
+"""What of a run's settings may change when it is resumed: that which none of its figures depends on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from evaluators.evaluator import metric_and_device
+
+from ..objectives import is_number
+from .config import SearchConfig
+
+# How much is tried, by what, where, how many at once, and when one is given up.
+RESUMABLE = (
+    "max_evaluations",
+    "max_minutes",
+    "trial_minutes",
+    "algorithm",
+    "algorithm_options",
+    "executor",
+    "address",
+    "cpus_per_trial",
+    "gpus_per_trial",
+    "max_concurrent",
+    "batch_evaluations",
+    "training_device",
+    "data",  # its place: that it holds the same images and labels is checked
+)
+
+
+def training_threads(cpus: Any) -> Any:
+    """The threads of a training that has so many cores reserved; what is no number, from a stranger's run, stays."""
+    return max(1, int(cpus)) if is_number(cpus) else cpus
+
+
+# Of these, what a training is told has to stay: over other threads, or on another kind of device, sums are rounded otherwise,
+# and the same seed gives another model.
+TRAINED_WITH: Mapping[str, Callable[[Any], object]] = {
+    "cpus_per_trial": training_threads,
+    "training_device": lambda device: device == "cpu",
+}
+# What seconds of training depend on, beside the machine: they are compared within one run.
+TIMED_WITH = (
+    "executor",
+    "address",
+    "cpus_per_trial",
+    "gpus_per_trial",
+    "max_concurrent",
+    "batch_evaluations",
+    "training_device",
+)
+
+
+def changed(before: Mapping[str, Any], config: SearchConfig, free: Collection[str] = RESUMABLE) -> str | None:
+    """The first field on which figures of the run depend and which is not what it was; None where there is none.
+
+    Args:
+        before: the fields that the run was made with; one of an earlier version may lack some.
+        free: fields that may change.
+    """
+    timed = any(metric_and_device(text.partition(":")[0])[0] == "train_seconds" for text in config.objectives)
+    for name, value in json.loads(json.dumps(config.to_dict())).items():
+        was = before.get(name, value)
+        if name in TRAINED_WITH and not timed:
+            value, was = TRAINED_WITH[name](value), TRAINED_WITH[name](was)
+        elif name in free and not (timed and name in TIMED_WITH):
+            continue
+        if was != value:
+            return name
+    return None

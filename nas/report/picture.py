@@ -1,0 +1,51 @@
+"""A picture in a file: axes to draw into, with names and titles as text."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from search_spaces.text import printable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SOFTWARE = "evoyolo"  # what our pictures say that they were made by
+
+
+@contextlib.contextmanager
+def picture(path: Path, width: float, height: float) -> Iterator[Axes]:
+    """Axes of `width` by `height` inches; what was drawn is written to `path` at the end."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(width, height), layout="constrained")
+    try:
+        yield axes
+        axes.grid(alpha=0.25, which="both")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph .* missing from")  # of a name in another script: a box
+            figure.savefig(path, dpi=130, metadata={"Software": SOFTWARE})
+    finally:
+        pyplot.close(figure)
+
+
+def as_label(text: str) -> str:
+    """What a picture shows as it stands, dollars too, between which there would be mathematics."""
+    return printable(text).replace("$", r"\$")
+
+
+def is_our_picture(path: Path) -> bool:
+    """Whether a file is a picture that this module has drawn."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as found:
+            return found.info.get("Software") == SOFTWARE
+    except OSError:
+        return False
