@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import stat
 import tempfile
@@ -44,7 +45,7 @@ def cache_directory() -> Path:
 
 
 def keep_caches_together() -> None:
-    """Tell the libraries beneath to keep their files in our cache, where the user has not told them where.
+    """Tell the libraries beneath to keep their files in our cache, where the user has not told them where; and not to tell of it.
 
     To be called before they are imported. Where the cache cannot be written they are told a temporary folder: what does
     without a cache goes on.
@@ -58,6 +59,11 @@ def keep_caches_together() -> None:
         root = root if writable else user_folder() / "cache"
         for variable, name in ELSEWHERE.items():
             os.environ.setdefault(variable, str(root.absolute() / name))
+    logging.getLogger("ultralytics").addFilter(_is_no_announcement)
+
+
+def _is_no_announcement(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith("Creating new Ultralytics Settings")
 
 
 def user_folder() -> Path:

@@ -114,7 +114,8 @@ class DetectorEvaluator(Evaluator):
         """Costs, and the latency on every profile's device.
 
         Raises:
-            InputError: INT8 networks and a profile of others, or networks of several precisions and any profile.
+            InputError: INT8 networks and a profile of others or of another form, or networks of several precisions and any
+                profile.
         """
         costs = complexity(architectures, self.num_classes)
         known = {
@@ -122,7 +123,9 @@ class DetectorEvaluator(Evaluator):
             "macs": costs.macs,
             "peak_activation_bytes": costs.peak_activation_bytes,
         }
-        precisions = self._precisions(architectures)
+        recipes = self._recipes(architectures)
+        precisions = sorted({recipe.precision for recipe in recipes})
+        forms = sorted({recipe.int8 for recipe in recipes if recipe.int8 and recipe.precision == "INT8"})
         for profile in self.profiles:
             if len(precisions) > 1:
                 raise InputError(
@@ -133,17 +136,22 @@ class DetectorEvaluator(Evaluator):
                     f"device profile {profile.name} is of {profile.precision} networks and the recipe makes INT8 ones; "
                     "measure one with `--precision INT8`"
                 )
+            if profile.int8 and forms not in ([], [profile.int8]):
+                raise InputError(
+                    f"device profile {profile.name} is of INT8 with {profile.int8} activations and the recipe makes it with "
+                    f"{one_of(forms)} ones; give quantise the option activations: {profile.int8}"
+                )
             device = profile.name if len(self.profiles) > 1 else None
             names = ("latency_ms", "latency_low_ms", "latency_high_ms")
             values = profile.predict(architectures, self.num_classes)
             known |= {metric_on(name, device): value for name, value in zip(names, values)}
         return known
 
-    def _precisions(self, architectures: Sequence[Architecture]) -> list[str]:
-        """Of the networks that the recipe makes of the architectures."""
+    def _recipes(self, architectures: Sequence[Architecture]) -> list[Recipe]:
+        """Those that make the networks of the architectures."""
         if not architectures or not any(is_of_recipe(choice.name) for choice in architectures[0].space.choices):
-            return [self.recipe.precision]
-        return sorted({Candidate.of(a, self.recipe).recipe.precision for a in architectures})
+            return [self.recipe]
+        return [Candidate.of(a, self.recipe).recipe for a in architectures]
 
     def evaluate(self, architecture: Architecture, directory: Path, fidelity: float | None = None) -> dict[str, float]:
         until = None if fidelity is None else int(fidelity)

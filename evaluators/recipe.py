@@ -77,9 +77,9 @@ class Recipe:
         return cls(tuple(made))
 
     def to_list(self) -> list[str | dict[str, Any]]:
-        """The entries that `read` takes."""
-        return [{step.name: step.model_dump(exclude_defaults=True)} if step.model_dump(exclude_defaults=True) else step.name
-                for step in self.steps]  # fmt: skip
+        """The entries that `read` takes: names, and the options that were given."""
+        given = ((step.name, step.model_dump(exclude_unset=True)) for step in self.steps)
+        return [{name: options} if options else name for name, options in given]
 
     def with_values(self, values: Mapping[str, Any]) -> Recipe:
         """The recipe with some options replaced, STEP.OPTION -> value."""
@@ -90,6 +90,17 @@ class Recipe:
         """The precision of the network that it makes: FP32, or INT8."""
         found = [step.precision for step in self.steps if hasattr(step, "precision")]
         return found[-1] if found else "FP32"
+
+    @property
+    def int8(self) -> str | None:
+        """The form of INT8, where it makes that; None where no step could."""
+        found = [step.activations for step in self.steps if hasattr(step, "activations")]
+        return found[-1] if found else None
+
+    def with_int8(self, activations: str) -> Recipe:
+        """The recipe with this form of INT8 where it was given none."""
+        free = [s.name for s in self.steps if hasattr(s, "activations") and "activations" not in s.model_fields_set]
+        return self.with_values({f"{name}.activations": activations for name in free})
 
 
 def training_only() -> Recipe:

@@ -11,7 +11,8 @@ from search_spaces.text import printable
 
 from .objectives import Objective
 
-TOKEN = re.compile(r"\s*(?:`[^`]*`\S*|\S+)")  # a word, or a command, which is copied from one line
+# a command, which is copied from one line; a figure and its unit; a word
+TOKEN = re.compile(r"\s*(?:`[^`]*`\S*|\S*\d (?:h|min|s|ms|px)(?!\w)\S*|\S+)")
 
 
 def duration(seconds: float) -> str:

@@ -287,7 +287,7 @@ class SearchSpace:
         """The same space with only some values left for some choices; keys of architectures stay the same.
 
         Raises:
-            InputError: an unknown choice, or a value that the choice does not have and, where it is open, cannot have.
+            InputError: an unknown choice, or a value that it does not have (where it is open, cannot have).
         """
         for name, allowed in values.items():
             if not isinstance(allowed, (list, tuple, set, range)) or not allowed:
@@ -296,11 +296,9 @@ class SearchSpace:
         for name, allowed in values.items():
             for value in allowed:
                 whole[name].index(value)
-        choices = [
-            Choice(choice.name, [v for v in choice.values if v in values.get(choice.name, choice.values)], choice.when)
-            for choice in whole.choices
-        ]
-        restricted = whole._with(choices)
+        restricted = whole._with(
+            Choice(c.name, [v for v in c.values if v in values.get(c.name, c.values)], c.when) for c in whole.choices
+        )
         restricted._origin = whole.unrestricted
         return restricted
 
@@ -310,23 +308,17 @@ class SearchSpace:
         Raises:
             InputError: a value that an open choice cannot have.
         """
-        new = {
-            name: [value for value in values[name] if value not in self[name].values]
-            for name in self.open_choices
-            if name in values and name in self
-        }
-        if not any(new.values()):
+        new: dict[str, list[Any]] = {}
+        for name, check in self.open_choices.items():
+            for value in values.get(name, ()) if name in self else ():
+                if value not in self[name].values:
+                    check(value)
+                    new.setdefault(name, []).append(value)
+        if not new:
             return self
-        for name, added in new.items():
-            for value in added:
-                self.open_choices[name](value)
-        choices = [
-            Choice(choice.name, sorted({*choice.values, *new[choice.name]}), choice.when)
-            if choice.name in new
-            else choice
-            for choice in self.choices
-        ]
-        made = self._with(choices)
+        made = self._with(
+            Choice(c.name, sorted({*c.values, *new[c.name]}), c.when) if c.name in new else c for c in self.choices
+        )
         if self._origin is not None:
             made._origin = self._origin.holding(values)
         return made

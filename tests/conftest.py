@@ -5,6 +5,7 @@ import os
 import tempfile
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 # Before anything imports Ultralytics: its settings, and the caches of this package, stay out of the user's home.
@@ -13,6 +14,10 @@ os.environ["YOLO_CONFIG_DIR"] = str(_HOME / "ultralytics")
 os.environ["EVOYOLO_CACHE"] = str(_HOME / "cache")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 (_HOME / "ultralytics").mkdir(parents=True, exist_ok=True)
+
+# How long an example takes is the machine's doing, which other work may keep busy.
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -59,7 +59,7 @@ def _read_coco(source: str | Path) -> AnnotatedImages:
 
 
 def _coco_paths(source: str | Path) -> list[Path]:
-    paths = [Path(part) for part in re.split(r"(?<=\.json):", str(source))]  # not at the colon of a Windows drive
+    paths = [Path(part) for part in re.split(r"(?i)(?<=\.json):", str(source))]  # not at the colon of a Windows drive
     if len(paths) > 2:
         raise DatasetError(f"{source}: at most a training and a validation json")
     return paths

@@ -34,7 +34,7 @@ def find_dataset(text: str) -> Place:
     if re.search(r"\.ya?ml$", text, re.IGNORECASE):
         return Place("yaml", str(absolute(text)))
     if text.lower().endswith(".json"):
-        parts = re.split(r"(?<=\.json):", text)  # not at the colon of a Windows drive
+        parts = re.split(r"(?i)(?<=\.json):", text)  # not at the colon of a Windows drive
         return Place("coco", ":".join(str(absolute(part)) for part in parts))
     folder = absolute(text)
     if not os.path.isdir(folder):

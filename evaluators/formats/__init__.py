@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
+from ..latency.agent import suiting_activations
 from .int8 import quantise_onnx, resized
 from .ncnn import convert_to_ncnn
 from .onnx import ImageSize, export_onnx
@@ -26,12 +27,14 @@ def export(
     image_size: ImageSize,
     precision: str = "FP32",
     images: np.ndarray | None = None,
+    activations: str | None = None,
 ) -> dict[str, str]:
     """Write `model` in every format of `kinds` under `folder`: kind -> file name.
 
     Args:
         precision: INT8 quantises the ONNX file statically, and no other; else it is a setting of the runtime.
         images: (n, 3, height, width) float32 from 0 to 1, to calibrate INT8 with, of any size.
+        activations: the form of INT8; None is what suits this machine's processor.
 
     Raises:
         InputError: a converter is not installed or fails, or INT8 has no images.
@@ -47,5 +50,5 @@ def export(
         if "onnx" not in kinds:
             onnx.unlink()
         elif precision == "INT8":
-            quantise_onnx(onnx, resized(images, image_size))
+            quantise_onnx(onnx, resized(images, image_size), activations or suiting_activations())
     return {kind: path.name for kind, path in paths.items()}

@@ -13,13 +13,15 @@ import torch
 from search_spaces import InputError
 from search_spaces.graph import check_image_size
 
+from ..latency.agent.machine import SIGNED, UNSIGNED_REDUCED
+from ..runtimes.onnxruntime import load as onnxruntime_package
 from .onnx import ImageSize
 
 # What runtimes have INT8 kernels for.
 QUANTISED = ("Conv", "MaxPool", "AveragePool", "Concat", "Resize", "Mul", "Sigmoid", "Add", "Split")
 
 
-def quantise_onnx(path: Path, images: np.ndarray) -> None:
+def quantise_onnx(path: Path, images: np.ndarray, activations: str) -> None:
     """Replace an FP32 ONNX file by its INT8 form: ONNX Runtime's static quantisation, QDQ, weights per channel.
 
     The box and score arithmetic behind the last convolutions stays FP32, as it does in practice: eight bits are too few
@@ -27,8 +29,11 @@ def quantise_onnx(path: Path, images: np.ndarray) -> None:
 
     Args:
         images: (n, 3, height, width) float32 from 0 to 1, of the model's own size.
+        activations: their form, of `agent.ACTIVATIONS`; the file's metadata keeps it.
     """
     import onnx
+
+    onnxruntime_package()
     from onnxruntime import quantization
 
     class Images(quantization.CalibrationDataReader):
@@ -51,11 +56,15 @@ def quantise_onnx(path: Path, images: np.ndarray) -> None:
             Images(),
             quant_format=quantization.QuantFormat.QDQ,
             per_channel=True,
+            activation_type=quantization.QuantType.QInt8 if activations == SIGNED else quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+            reduce_range=activations == UNSIGNED_REDUCED,
             nodes_to_exclude=sorted(plain.union(_behind_the_convolutions(graph))),
         )
         document = onnx.load(quantised)
     del document.metadata_props[:]
     document.metadata_props.extend(metadata)
+    document.metadata_props.add(key="activations", value=activations)
     onnx.save(document, path)
 
 

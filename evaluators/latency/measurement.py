@@ -31,6 +31,7 @@ class Latency:
         disturbed: the reference was slower than usual all the while, so that the correction may be off.
         rounds, repeats, warmup: slices, timed runs and runs before them.
         device, runtime: names, the runtime's with its version.
+        activations: the form of INT8; None for another precision.
         timed: what was timed.
     """
 
@@ -48,6 +49,7 @@ class Latency:
     threads: int
     image_size: tuple[int, int]
     disturbed: bool
+    activations: str | None = None
     batch: int = 1
     timed: str = agent.TIMED
 
@@ -60,7 +62,8 @@ class Latency:
     def protocol(self) -> str:
         """What the figure is, in a line."""
         return (
-            f"{self.device}, {self.runtime}, {self.precision}, {self.threads} thread(s), batch {self.batch}, median of "
+            f"{self.device}, {self.runtime}, {agent.precision_text(self.precision, self.activations)}, "
+            f"{self.threads} thread(s), batch {self.batch}, median of "
             f"{self.rounds} rounds ({self.repeats} runs after {self.warmup}) relative to a reference model, {self.timed}"
         )
 
@@ -87,6 +90,7 @@ class LatencyMeter:
         num_classes: of the reference model.
         reference_ms: the reference model's latency that figures are corrected to; None measures it now, which is right
             when the machine has nothing else to do.
+        activations: the form of INT8; None is what suits this machine.
 
     Raises:
         InputError: the runtime, the device or the precision is not there.
@@ -100,9 +104,11 @@ class LatencyMeter:
         threads: int = 1,
         num_classes: int = 80,
         reference_ms: float | None = None,
+        activations: str | None = None,
     ) -> None:
         check_runtime(runtime, device, precision)
         self.runtime, self.device, self.precision, self.threads = runtime, device, precision, threads
+        self.activations = (activations or agent.suiting_activations(device)) if precision == "INT8" else None
         self._scratch = tempfile.TemporaryDirectory(prefix="evoyolo-latency-")
         reference = reference_architecture()
         model, image_size = build_model(reference, num_classes), reference["image_size"]
@@ -123,7 +129,8 @@ class LatencyMeter:
         self, name: str, model: nn.Module, image_size: int, precision: str, images: np.ndarray | None = None
     ) -> Path:
         folder = Path(self._scratch.name)
-        return folder / export(model, [self.kind], folder, name, image_size, precision, images)[self.kind]
+        files = export(model, [self.kind], folder, name, image_size, precision, images, self.activations)
+        return folder / files[self.kind]
 
     def _open(self, path: Path, image_size: int, precision: str) -> runtimes.Session:
         shape = (1, 3, image_size, image_size)
@@ -177,6 +184,7 @@ class LatencyMeter:
             device=agent.accelerator_name(self.device),
             runtime=f"{self.runtime} {self.version}",
             precision=self.precision,
+            activations=self.activations,
             threads=self.threads,
             image_size=(image_size, image_size),
             disturbed=agent.is_slow(figures["reference_ms"], self.reference_ms),

@@ -34,6 +34,7 @@ def pack(
     threads: int | None = None,
     num_classes: int = 80,
     images: np.ndarray | None = None,
+    activations: str | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Write the models of `architectures` with fresh weights, a reference model, manifest.json and run.py.
@@ -42,6 +43,7 @@ def pack(
         runtimes: whose file formats are written; the first is the one that run.py takes by default.
         threads: None leaves it to the device (all the cores that run.py may use there).
         images: (n, 3, height, width) float32 from 0 to 1, to calibrate INT8 with.
+        activations: the form of INT8, which is the device's to choose; None is what suits this machine's.
 
     Returns:
         The manifest.
@@ -52,6 +54,9 @@ def pack(
     for runtime in runtimes:
         check_runtime(runtime, device, precision)
     folder = Path(folder)
+    quantised = {}
+    if precision == "INT8":
+        quantised["activations"] = activations or agent.suiting_activations(device)
     kinds = list(dict.fromkeys(RUNTIMES[name].kind for name in runtimes))
     space = architectures[0].space
     began, entries = time.monotonic(), []
@@ -65,6 +70,7 @@ def pack(
             size,
             precision if index else agent.reference_precision(precision),
             images=images,
+            **quantised,
         )
         entries.append(
             {
@@ -82,6 +88,7 @@ def pack(
         "num_classes": num_classes,
         "formats": kinds,
         "settings": {"runtime": runtimes[0], "device": device, "precision": precision, "threads": threads},
+        **quantised,
         "reference": entries[0],
         "models": entries[1:],
     }

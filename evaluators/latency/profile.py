@@ -22,7 +22,7 @@ from search_spaces.writing import write_text
 from .. import runtimes
 from . import agent
 from .predictor import FEWEST, HeldOut, LatencyPredictor
-from .results import Count, Evidence, Milliseconds, Results, Strict
+from .results import Activations, Count, Evidence, Milliseconds, Results, Strict
 
 VERSION: Final = 1
 PROFILES = Path("devices")  # where the user's are written and looked for
@@ -63,6 +63,7 @@ class DeviceProfile(Strict):
     version: str
     device: str = "cpu"
     precision: str
+    activations: Activations | None = None  # of INT8; an earlier version does not say it
     threads: Count
     batch: Literal[1] = 1
     timed: str = agent.TIMED
@@ -144,7 +145,18 @@ class DeviceProfile(Strict):
             num_classes=results.num_classes,
             adapt_from=[adapt_from.fitted] if adapt_from else [],
         )
-        copied = ("machine", "system", "runtime", "version", "device", "precision", "threads", "space", "num_classes")
+        copied = (
+            "machine",
+            "system",
+            "runtime",
+            "version",
+            "device",
+            "precision",
+            "activations",
+            "threads",
+            "space",
+            "num_classes",
+        )
         return cls(
             name=name,
             date=datetime.date.fromtimestamp(max(m.time for m in results.figures)).isoformat(),
@@ -176,7 +188,13 @@ class DeviceProfile(Strict):
     def protocol(self) -> str:
         """What a figure of this profile is, in a line."""
         where = f"{self.threads} thread(s)" if self.device == "cpu" else self.device
-        return f"{self.machine}, {self.runtime} {self.version}, {self.precision}, {where}, batch 1, {self.timed}"
+        precision = agent.precision_text(self.precision, self.int8)
+        return f"{self.machine}, {self.runtime} {self.version}, {precision}, {where}, batch 1, {self.timed}"
+
+    @property
+    def int8(self) -> str | None:
+        """The form of INT8 that was measured: signed activations, before there were others. None for another precision."""
+        return (self.activations or agent.SIGNED) if self.precision == "INT8" else None
 
     @property
     def image_sizes(self) -> tuple[int, int]:

@@ -18,6 +18,7 @@ LEAST_MS, MOST_MS = 1e-3, 3.6e6  # outside of it a unit was mistaken
 Milliseconds = Annotated[Real, Field(ge=LEAST_MS, le=MOST_MS)]
 Ratio = Annotated[Real, Field(gt=0, le=1e6)]
 Count = Annotated[Whole, Field(gt=0)]
+Activations = Literal["signed", "unsigned", "unsigned-reduced"]  # of INT8, as in `agent.ACTIVATIONS`
 Document = TypeVar("Document", bound="Strict")
 
 
@@ -107,6 +108,7 @@ class Results(Strict):
     version: str
     device: str
     precision: Literal["FP32", "FP16", "INT8"]
+    activations: Activations | None = None
     threads: Count
     batch: Literal[1]
     timed: str

@@ -9,6 +9,8 @@ from pydantic import Field
 
 from search_spaces.validation import Whole
 
+from ..latency.agent import suiting_activations
+from ..latency.results import Activations
 from .step import Step, Workpiece
 
 
@@ -18,6 +20,7 @@ class Quantise(Step):
     Attributes:
         precision: of the file.
         images: from the training split, that the ranges of activations are taken from.
+        activations: the form of INT8; by default what suits this machine's processor.
     """
 
     name = "quantise"
@@ -27,6 +30,7 @@ class Quantise(Step):
 
     precision: Literal["FP32", "INT8"] = "INT8"
     images: Annotated[Whole, Field(gt=0)] = 32
+    activations: Activations = Field(default_factory=suiting_activations, validate_default=True)
 
     def run(self, piece: Workpiece) -> dict[str, float]:
         from ..data import calibration_images
@@ -38,7 +42,7 @@ class Quantise(Step):
         size = piece.architecture["image_size"]
         images = resized(calibration_images(piece.bench.dataset, self.images, size), size)
         path = shutil.copyfile(source, piece.directory / "model-int8.onnx")
-        quantise_onnx(path, images)
+        quantise_onnx(path, images, self.activations)
         piece.wrote("onnx", path)
         return {"file_bytes": path.stat().st_size}
 

@@ -32,7 +32,10 @@ def precision_on(device: str, wanted: str = "auto") -> str:
             name, has_bf16 = torch.cuda.get_device_name(), torch.cuda.is_bf16_supported(including_emulation=False)
     except (RuntimeError, AssertionError, ValueError) as error:  # each version of PyTorch has its own
         reason = str(error).partition("\n")[0]
-        raise InputError(f"training_device {device!r}: PyTorch cannot use it here ({reason})") from None
+        raise InputError(
+            f"training_device {device!r}: PyTorch cannot use it here ({reason}); a trial of Ray's sees the GPUs that gpus_per_trial "
+            "gives it, counted from 0"
+        ) from None
     if wanted == "bf16" and not has_bf16:
         raise InputError(f"amp 'bf16': {name} has no bf16; leave it at auto, or give fp16 or fp32")
     if wanted != "auto":

@@ -44,9 +44,10 @@ class _NumberType:
 
 def _number(kind: _NumberType, data: bytes) -> Any:
     """Stands for the function that makes NumPy's scalars; gives a plain number."""
-    if not re.fullmatch(r"[fiub]\d", kind.code):
-        raise pickle.UnpicklingError(f"{kind.code!r} is no type of numbers")
-    (value,) = np.frombuffer(data, np.dtype(kind.code).newbyteorder(kind.order))
+    text = f"{kind.order}{kind.code}"
+    if not re.fullmatch(r"[<>=|][fiub]\d", text):
+        raise pickle.UnpicklingError(f"{text!r} is no type of numbers")
+    (value,) = np.frombuffer(data, np.dtype(text))
     return value.item()
 
 

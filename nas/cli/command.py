@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from itertools import takewhile
 from typing import Any, TextIO
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 WRONG_INPUT, NOT_TRUE, INTERRUPTED = 1, 2, 130  # exit statuses; a usage error's is 2 as well
 
@@ -43,10 +44,34 @@ class Command(TyperCommand):
         except OSError as error:  # a folder that cannot be written, a full disk
             say(f"evoyolo: {error.filename or ctx.info_name}: {error.strerror or error}", sys.stderr)
             raise typer.Exit(WRONG_INPUT) from None
-        except KeyboardInterrupt:
-            print(file=sys.stderr)
-            say("evoyolo: interrupted", sys.stderr)
-            raise typer.Exit(INTERRUPTED) from None
+
+
+class Group(TyperGroup):
+    """A group of commands. What is interrupted, also while its options are made, ends with one line."""
+
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        with _interruptible():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _interruptible():
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        raise typer.Exit(interrupted(interrupt)) from None
+
+
+def interrupted(interrupt: KeyboardInterrupt) -> int:
+    """Say that a command was interrupted, and how to go on, where the interrupt does not say it; the exit status."""
+    how = interrupt.args[0] if interrupt.args else "the same command goes on, or begins again"
+    print(file=sys.stderr)
+    say(f"evoyolo: interrupted; {how}", sys.stderr)
+    return INTERRUPTED
 
 
 def say(text: object, stream: TextIO | None = None) -> None:
@@ -97,6 +122,7 @@ def group(**options: Any) -> typer.Typer:
     """A Typer of ours: plain text everywhere, so that help reads the same in a log and nothing in it is taken for markup."""
     settings = {"help_option_names": ["--help", "-h"]}
     return typer.Typer(
+        cls=Group,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         no_args_is_help=True,

@@ -29,6 +29,14 @@ Output = Annotated[
 ]
 On = Annotated[str, typer.Option(help="cpu, cuda, tensorrt or gpu, as the runtime has them")]
 Precision = Annotated[Literal["FP32", "FP16", "INT8"], typer.Option(help="of the measured models")]
+Activations = Annotated[
+    Literal["signed", "unsigned", "unsigned-reduced"] | None,
+    typer.Option(
+        help="form of INT8: signed suits Arm and accelerators, unsigned x86 with VNNI, unsigned-reduced other x86 "
+        "(default: what suits this machine)",
+        show_default=False,
+    ),
+]
 Threads = Annotated[int | None, typer.Option(help="threads of the runtime (default: all cores)")]
 Count = Annotated[int, typer.Option(help="models to measure")]
 ImageSize = Annotated[
@@ -82,6 +90,7 @@ def profile(
     runtime: Annotated[str, typer.Option(help="runtime to measure with")] = "onnxruntime",
     on: On = "cpu",
     precision: Precision = "FP32",
+    activations: Activations = None,
     threads: Threads = None,
     count: Count = 60,
     image_size: ImageSize = None,
@@ -96,7 +105,7 @@ def profile(
 
     prior = _prior(adapt_from)
     restrict = {"image_size": image_size} if image_size else {}
-    plan = Plan((runtime,), on, precision, threads, count, classes, restrict, data, seed)
+    plan = Plan((runtime,), on, precision, threads, count, classes, restrict, data, seed, activations=activations)
     _write(lambda path: make_profile(name, plan, path, say, prior), name, output)
 
 
@@ -162,6 +171,7 @@ def pack(
     ] = None,
     on: On = "cpu",
     precision: Precision = "FP32",
+    activations: Activations = None,
     threads: Threads = None,
     count: Count = 60,
     image_size: ImageSize = None,
@@ -177,8 +187,10 @@ def pack(
     prior = _prior(adapt_from)
     runtimes = tuple(runtime or ("onnxruntime",))
     restrict = {"image_size": image_size} if image_size else {}
-    plan = Plan(runtimes, on, precision, threads, count, classes, restrict, data, seed)
+    plan = Plan(runtimes, on, precision, threads, count, classes, restrict, data, seed, activations=activations)
     path = make_pack(plan, output, say, prior)
+    if precision == "INT8" and activations is None:
+        say("INT8 is in the form that suits this machine; for a board of another processor: --activations")
     then = command("device", "fit", "results.json", name="NAME", adapt_from=adapt_from if prior else None)
     say(
         f"wrote {path}; on the device, with numpy and {' or '.join(runtimes)} installed: "

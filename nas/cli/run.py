@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -84,7 +86,8 @@ def pick(
     bounds = {"max_latency_ms": max_latency_ms, "max_params": max_params, "max_macs": max_macs}
     chosen = choose(run, device, **{name: bound for name, bound in bounds.items() if bound is not None})
     read = load_run(run)
-    files = hand_over(read, chosen.evaluation, Path(output) if output else None)
+    with contextlib.redirect_stdout(sys.stderr):  # whatever exporting prints: stdout is the document
+        files = hand_over(read, chosen.evaluation, Path(output) if output else None)
     first = read.objectives[0].metric
     document = {
         "key": chosen.evaluation.key,

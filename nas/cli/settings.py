@@ -134,7 +134,7 @@ def _label(annotation: Any) -> str:
 
 
 def _value(name: str, annotation: Any, value: Any) -> Any:
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):  # as one version of the library or another gives it
         texts = [text for text in value if text]  # a flag without values has an empty one
         (item,) = get_args(_members(annotation)[0])
         return texts if _kind(item) is str else [_parsed(name, text) for text in texts]
@@ -143,6 +143,6 @@ def _value(name: str, annotation: Any, value: Any) -> Any:
 
 def _parsed(name: str, text: str) -> Any:
     """What YAML makes of the text."""
-    from search_spaces.documents import parse_yaml
+    from search_spaces.yaml_text import parse_yaml
 
     return parse_yaml(text, f"--{name.replace('_', '-')} {text}", numbered=False)

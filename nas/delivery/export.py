@@ -94,6 +94,7 @@ class _Meter:
             profile.threads,
             profile.num_classes,
             profile.reference_ms,
+            profile.int8,
         )
 
     def __call__(self, store: Store, evaluation: Evaluation, model: nn.Module, onnx: Path) -> tuple[Latency, str]:

@@ -51,6 +51,7 @@ class Plan:
         restrict: choices of the space with the values they are restricted to; `image_size` in pixels.
         data: the dataset that INT8 is calibrated with.
         name: of the space that the models are of.
+        activations: the form of INT8, of `agent.ACTIVATIONS`; None is what suits this machine.
     """
 
     runtimes: tuple[str, ...] = ("onnxruntime",)
@@ -63,10 +64,13 @@ class Plan:
     data: str = "digits"
     seed: int = 0
     name: str = "yolo"
+    activations: str | None = None
 
     def __post_init__(self) -> None:
         for runtime in self.runtimes:
             check_runtime(runtime, self.device, self.precision)
+        if self.activations is not None and self.precision != "INT8":
+            raise InputError(f"activations {self.activations!r}: is a form of INT8, not of {self.precision}")
         for name, least in (("threads", 1), ("count", FEWEST), ("num_classes", 1), ("seed", 0)):
             value = getattr(self, name)
             if value is not None and value < least:
@@ -108,6 +112,7 @@ def make_pack(plan: Plan, folder: str | Path, say: Say, prior: DeviceProfile | N
             threads=plan.threads,
             num_classes=plan.num_classes,
             images=images,
+            activations=plan.activations,
             progress=say,
         )
         if zipped:
@@ -207,7 +212,14 @@ def check_profile(profile: DeviceProfile) -> Check:
     if not profile.is_of_this_machine():
         here = agent.accelerator_name(profile.device)
         raise InputError(f"profile {profile.name} is of {profile.machine}; this machine is {here}")
-    meter = LatencyMeter(profile.runtime, profile.device, profile.precision, profile.threads, profile.num_classes)
+    meter = LatencyMeter(
+        profile.runtime,
+        profile.device,
+        profile.precision,
+        profile.threads,
+        profile.num_classes,
+        activations=profile.int8,
+    )
     space = profile.make_space()
     by_latency = sorted(profile.measured, key=lambda m: m.latency_ms or 0.0)
     chosen = [by_latency[i] for i in np.linspace(0, len(by_latency) - 1, CHECKED).round().astype(int)]

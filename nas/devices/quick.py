@@ -24,7 +24,14 @@ RUNTIME = "onnxruntime"  # what every installation has
 
 
 def quick_profile(
-    space: SearchSpace, num_classes: int, say: Say, *, count: int, threads: int = 1, precision: str = "FP32"
+    space: SearchSpace,
+    num_classes: int,
+    say: Say,
+    *,
+    count: int,
+    threads: int = 1,
+    precision: str = "FP32",
+    activations: str | None = None,
 ) -> DeviceProfile:
     """The profile of this machine for the architectures of `space`, from the cache where it has one that is still true.
 
@@ -34,6 +41,7 @@ def quick_profile(
         count: models to measure; about 4 seconds each on an idle machine.
         threads: of ONNX Runtime.
         precision: FP32, or INT8, which is calibrated with the built-in scenes: only time counts.
+        activations: the form of INT8; None is what suits this machine.
 
     Raises:
         InputError: too few models could be measured.
@@ -47,16 +55,19 @@ def quick_profile(
         restrict = {"image_size": list(space["image_size"].values)}
     if threads > agent.default_threads():
         raise InputError(f"latency_threads {threads}: this process may use {agent.default_threads()} cores")
+    if precision == "INT8":
+        activations = activations or agent.suiting_activations()
     asked = {
         "machine": agent.device_name(),
         "runtime": [RUNTIME, runtime(RUNTIME).installed_version()],
-        "settings": [threads, precision, num_classes, count],
+        "settings": [threads, precision, num_classes, count, *([activations] if activations else [])],
         "space": [space.name, restrict],
     }
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
     path = cache_directory() / "profiles" / f"{NAME}-{digest}{SUFFIX}"
     plan = Plan(
-        (RUNTIME,), precision=precision, threads=threads, count=count, num_classes=num_classes, restrict=restrict, name=space.name
+        (RUNTIME,), precision=precision, threads=threads, count=count, num_classes=num_classes, restrict=restrict,
+        name=space.name, activations=activations,
     )  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     with machine_lock(f"profile-{digest}"):  # searches that begin together measure once
@@ -65,7 +76,13 @@ def quick_profile(
             kept.check_covers(space)
             return kept
         say(f"no device profile: {count} models are measured on this machine first, with nothing else of ours running")
-        profile = make_profile(NAME, plan, path, lambda text: say(_without_figures(text)))
+        try:
+            profile = make_profile(NAME, plan, path, lambda text: say(_without_figures(text)))
+        except InputError as error:
+            raise InputError(
+                f"this machine could not be measured: {error}; try again when nothing else uses it, which goes on with what was "
+                "measured, or name a profile with --device"
+            ) from None
     profile.check_covers(space)
     return profile
 

@@ -15,11 +15,11 @@ from evaluators.latency.profile import DeviceProfile
 from evaluators.recipe import Recipe, recipe_choices
 from search_spaces import Architecture, InputError, SearchSpace
 from search_spaces.definition import space_named, space_names
-from search_spaces.documents import to_yaml
 from search_spaces.errors import one_of
 from search_spaces.families import family_of
 from search_spaces.files import expanded, read_yaml
 from search_spaces.validation import PathText, Real, Whole, first_problem
+from search_spaces.yaml_text import to_yaml
 
 from ..algorithms import ALGORITHMS
 from ..objectives import Constraint, Objective
@@ -231,15 +231,14 @@ class SearchConfig(BaseModel):
     @model_validator(mode="after")
     def _recipe(self) -> SearchConfig:
         recipe = self.make_recipe()
-        made = {
-            recipe.with_values({name: value}).precision
-            for name, values in self.recipe_choices.items()
-            for value in values
-        }
+        made = [recipe.with_values({name: value}) for name, values in self.recipe_choices.items() for value in values]
+        kinds = {each.precision for each in made}
+        if len(kinds) < 2:
+            kinds = {f"INT8 with {each.int8} activations" for each in made if each.precision == "INT8"}
         wanted = [c.metric for c in self.make_constraints()] + [o.metric for o in self.make_objectives()]
-        if len(made) > 1 and "latency_ms" in {metric_and_device(name)[0] for name in wanted}:
+        if len(kinds) > 1 and "latency_ms" in {metric_and_device(name)[0] for name in wanted}:
             raise ValueError(
-                f"recipe_choices: makes models in {one_of(sorted(made))}, and a latency is predicted for one precision; "
+                f"recipe_choices: makes models in {one_of(sorted(kinds))}, and a latency is predicted for one precision; "
                 "search one of them, or leave latency_ms out of the objectives"
             )
         return self

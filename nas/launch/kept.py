@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from evaluators.latency.profile import DeviceProfile
 from search_spaces import InputError
 from search_spaces.files import read_text
 
-from ..formatting import command
 from ..storage.folder import RunFolder
 from ..storage.run import Run
 from ..storage.states import State
@@ -20,13 +19,10 @@ ELSEWHERE = ("name", "directory", "device")  # settings that say where things ar
 
 
 @contextlib.contextmanager
-def settings_kept(
-    config: SearchConfig, profiles: Sequence[DeviceProfile], say: Callable[[str], None]
-) -> Iterator[None]:
+def settings_kept(config: SearchConfig, profiles: Sequence[DeviceProfile]) -> Iterator[None]:
     """Keep search.yaml and the profiles in the run's folder, unless what follows is refused.
 
-    Of a search that is refused, or interrupted before it has a store, only what was written here goes again. Of one that is
-    interrupted later it is said how to go on.
+    Of a search that is refused, or interrupted before it has a store, what was written here goes again.
 
     Raises:
         InputError: a file that the run is going to write is there, and is somebody else's.
@@ -48,25 +44,25 @@ def settings_kept(
     expected = [path for path in texts if not (is_inits and path == folder.config)]
     written.check(*expected, folder.front_json, folder.front_csv, folder.front_png)
     made = [path for path in (folder.path.parent, folder.path, folder.devices) if not path.exists()]
-    folder.path.mkdir(parents=True, exist_ok=True)
-    if is_new:
-        written.begin()
-        if is_inits:
-            written.adopt(folder.config)
-    for path, text in texts.items():
-        path.parent.mkdir(exist_ok=True)
-        written.write_text(path, text)
     try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        if is_new:
+            written.begin()
+            if is_inits:
+                written.adopt(folder.config)
+        for path, text in texts.items():
+            path.parent.mkdir(exist_ok=True)
+            written.write_text(path, text)
         yield
     except (KeyboardInterrupt, InputError) as ending:
         if folder.exists and isinstance(ending, KeyboardInterrupt):
-            say(f"interrupted; every result is kept, {command('resume', folder.path)} goes on")
             raise
         if asked() > asked_before:  # it was not refused: what was evaluated was so by these settings
             raise
         for path in texts:
             if (earlier := before[path]) is not None:
-                written.write_text(path, earlier)
+                if read_text(path) != earlier:
+                    written.write_text(path, earlier)
             elif not folder.exists:
                 written.remove(path)
         if not folder.exists:

@@ -6,7 +6,8 @@ settings -> dataset, space, device profiles (given, or measured quickly here) ->
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from rich.console import Console
 from evaluators.data import Dataset, absolute_source, check_dataset, load_dataset
 from evaluators.detector import DetectorEvaluator
 from evaluators.evaluator import metric_and_device
+from evaluators.latency import agent
 from evaluators.latency.profile import DeviceProfile
+from evaluators.recipe import Recipe
 from evaluators.training import check_settings, precision_on
 from search_spaces import Architecture, InputError, SearchSpace
 from search_spaces.architecture import is_of_recipe
@@ -61,7 +64,8 @@ def start(config: SearchConfig, console: Console) -> Run | None:
         )
     if folder.config.exists():
         load_config(folder.config)  # it may be what the user starts from here, and must be readable
-    return _run(config, console, resume=False)
+    with _saying_how_to_go_on(folder):
+        return _run(config, console, resume=False)
 
 
 def resume(directory: str | Path, console: Console, **changes: object) -> Run | None:
@@ -102,7 +106,20 @@ def resume(directory: str | Path, console: Console, **changes: object) -> Run | 
             f"{folder.config}: field {name}: is {getattr(config, name)!r}, and what this run holds was made with "
             f"{before[name]!r}; put it back, or start a new run (--start-from {folder.path} begins with the front of this one)"
         )
-    return _run(config, console, resume=True)
+    with _saying_how_to_go_on(folder):
+        return _run(config, console, resume=True)
+
+
+@contextlib.contextmanager
+def _saying_how_to_go_on(folder: RunFolder) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        if folder.exists:
+            raise KeyboardInterrupt(f"every result is kept, {command('resume', folder.path)} goes on") from None
+        raise KeyboardInterrupt(
+            "no search was begun, and what was measured of this machine is kept; the same command goes on"
+        ) from None
 
 
 def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
@@ -121,7 +138,8 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
     space, references = config.make_space(), config.reference_architectures()
     objectives, constraints = config.make_objectives(), config.make_constraints()
     # refused before anything takes its time
-    evaluator = _evaluator(config, dataset, profiles)
+    recipe = _recipe(config, profiles, resume)
+    evaluator = _evaluator(config, dataset, profiles, recipe)
     check_free(f"algorithm {config.algorithm!r}", config.algorithm_options, ("seed", "constraints", "estimate"))
     check_free("the scheduler", config.scheduler_options, ("always",))
     algorithm = make_algorithm(
@@ -141,10 +159,10 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
         if resume:
             _check_predictable(RunFolder(directory), space)
         with Steps(console) as steps:
-            profiles = [_this_machine(config, space, dataset, steps)]
+            profiles = [_this_machine(config, recipe, space, dataset, steps)]
         if resume:
             _predict_again(RunFolder(directory), space, profiles[0], dataset.num_classes, say)
-        evaluator = _evaluator(config, dataset, profiles)
+        evaluator = _evaluator(config, dataset, profiles, recipe)
     for profile in profiles:
         say(f"latency is predicted for {profile.name}: {profile.protocol}")
         held = profile.held_out
@@ -165,7 +183,7 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
     )
     progress = Progress(objectives, config.max_evaluations, console, constraints)
     first = dict(zip(references, _with_recipe(references.values(), space)))
-    with settings_kept(config, profiles, say):
+    with settings_kept(config, profiles):
         search(
             space,
             evaluator,
@@ -186,6 +204,7 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
             resume=resume,
             settings={
                 "config": config.to_dict(),
+                "int8": recipe.int8,
                 "references": {name: architecture.key for name, architecture in first.items()},
                 "num_classes": dataset.num_classes,
                 "versions": versions(),
@@ -236,7 +255,20 @@ def _precision(config: SearchConfig) -> str | None:
     return None if there else precision_on(config.training_device, config.amp)
 
 
-def _evaluator(config: SearchConfig, dataset: Dataset, profiles: list[DeviceProfile]) -> DetectorEvaluator:
+def _recipe(config: SearchConfig, profiles: list[DeviceProfile], resume: bool) -> Recipe:
+    """What is done to every architecture. The form of INT8, where it is not given, is that which the run began with (signed,
+    before there were others); of a new run that of its INT8 profile, else what suits this machine."""
+    measured = [profile.int8 for profile in profiles if profile.int8]
+    if resume:
+        usual = Run(config.run_directory).settings.get("int8") or agent.SIGNED
+    else:
+        usual = measured[0] if measured else agent.suiting_activations()
+    return config.make_recipe().with_int8(usual)
+
+
+def _evaluator(
+    config: SearchConfig, dataset: Dataset, profiles: list[DeviceProfile], recipe: Recipe
+) -> DetectorEvaluator:
     return DetectorEvaluator(
         dataset,
         config.epochs,
@@ -248,7 +280,7 @@ def _evaluator(config: SearchConfig, dataset: Dataset, profiles: list[DeviceProf
         threads=training_threads(config.cpus_per_trial),
         profiles=profiles,
         settings=config.training,
-        recipe=config.make_recipe(),
+        recipe=recipe,
         rungs=config.rungs,
     )
 
@@ -268,7 +300,9 @@ def _with_recipe(references: Iterable[Architecture], space: SearchSpace) -> list
     return [whole.architecture(**{**reference.to_dict(), **extra}) for reference in references]
 
 
-def _this_machine(config: SearchConfig, space: SearchSpace, dataset: Dataset, say: Say) -> DeviceProfile:
+def _this_machine(
+    config: SearchConfig, recipe: Recipe, space: SearchSpace, dataset: Dataset, say: Say
+) -> DeviceProfile:
     if config.address:
         say(
             "no device profile, so latency is of this machine, whatever the cluster's nodes are; --device names another"
@@ -278,7 +312,8 @@ def _this_machine(config: SearchConfig, space: SearchSpace, dataset: Dataset, sa
         dataset.num_classes,
         say,
         threads=config.latency_threads,
-        precision=config.make_recipe().precision,
+        precision=recipe.precision,
+        activations=recipe.int8 if recipe.precision == "INT8" else None,
         count=config.profile_models,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -21,13 +22,16 @@ NARROWEST = 12  # columns that a word of a table keeps, if it is as long
 
 
 def make_console() -> Console:
-    """The terminal, or a log, which is not wrapped at 80 columns; what users wrote is never taken for markup."""
-    console = Console(markup=False, emoji=False)
+    """The terminal, or a log, which is not wrapped at 80 columns; what users wrote is never taken for markup.
+
+    It is what stdout is now: a training in this process turns stdout into its own log for a while.
+    """
+    console = Console(file=sys.stdout, markup=False, emoji=False)
     if console.is_terminal:
         return console
     asked = os.environ.get("COLUMNS", "")
     width = max(LOG_WIDTH, int(asked)) if asked.isdecimal() else LOG_WIDTH
-    return Console(width=width, markup=False, emoji=False)
+    return Console(file=sys.stdout, width=width, markup=False, emoji=False)
 
 
 def as_text(console: Console, text: str, style: str = "") -> Text:

@@ -1,12 +1,14 @@
 """Recipes: read with one clear error, carried out once, searched with the architecture."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from evaluators.data import load_dataset
 from evaluators.detector import DetectorEvaluator
+from evaluators.latency import agent
 from evaluators.recipe import RECORD, Candidate, Recipe, artefacts_of, recipe_choices, run_steps, training_only
 from evaluators.steps import Bench, Step, Workpiece
 from search_spaces import Choice, InputError, YoloSpace
@@ -40,6 +42,14 @@ class Breaks(Step):
 @pytest.fixture
 def piece(tiny, small_data, tmp_path):
     return Workpiece(tiny, tmp_path, Bench(load_dataset(small_data), 1))
+
+
+def test_what_was_trained_in_another_precision_is_trained_again(piece, monkeypatch):
+    (step,) = training_only().steps
+    before = step.digest(piece)
+    assert step.digest(replace(piece, bench=replace(piece.bench, amp="fp32"))) == before  # which auto comes to on a CPU
+    monkeypatch.setattr("evaluators.training.precision_on", lambda device, amp: "bf16")
+    assert step.digest(piece) != before
 
 
 def test_a_recipe_is_read_and_written():
@@ -192,6 +202,7 @@ def test_what_is_judged_is_the_file_that_the_recipe_leaves(tiny, small_data, tmp
     files = artefacts_of(tmp_path)
     assert files["weights"].name == "best.pt" and files["onnx"].name == "model-int8.onnx"
     assert metrics["file_bytes"] == files["onnx"].stat().st_size < (tmp_path / "model.onnx").stat().st_size
+    assert record[-1]["options"]["activations"] == evaluator.recipe.int8
     assert {"map50_95", "map50", "train_seconds", "file_bytes"} == set(metrics) == set(evaluator.metrics)
     again = evaluator.evaluate(tiny, tmp_path)
     assert again == metrics  # its training seconds too, which no second training would have repeated
@@ -212,6 +223,28 @@ def test_latency_of_int8_is_not_taken_from_a_profile_of_fp32(board, small_data):
         evaluator.estimate(half[1:])
     with pytest.raises(InputError, match="device profile board is of one precision, and the recipe makes FP32 or INT8"):
         evaluator.estimate(half)
+
+
+def test_the_form_of_int8_is_given_once_and_travels():
+    free, fixed = Recipe.read(FULL), Recipe.read(["train", "export", {"quantise": {"activations": "unsigned"}}])
+    assert free.with_int8("signed").int8 == "signed" and fixed.with_int8("signed").int8 == "unsigned"
+    for form in agent.ACTIVATIONS:  # whatever suits the machine that reads it again, as for a choice of the recipe
+        again = free.with_int8(form).with_values({"quantise.images": 2})
+        assert again.int8 == again.steps[-1].model_dump()["activations"] == form
+    assert training_only().int8 is None and training_only().with_int8("signed") == training_only()
+    with pytest.raises(InputError, match="quantise: field activations: 'both'"):
+        Recipe.read([*FULL[:2], {"quantise": {"activations": "both"}}])
+
+
+def test_latency_of_one_form_of_int8_is_not_taken_for_another_s(board, small_data):
+    recipe, architectures = Recipe.read(FULL).with_int8("unsigned"), [YoloSpace().sample(0)]
+    old, new = (board.model_copy(update={"precision": "INT8", "activations": a}) for a in (None, "unsigned"))
+    estimate = DetectorEvaluator(str(small_data), 1, profiles=[new], recipe=recipe).estimate(architectures)
+    assert np.isfinite(estimate["latency_ms"]).all()
+    with pytest.raises(
+        InputError, match=r"INT8 with signed activations .* give quantise the option activations: signed"
+    ):
+        DetectorEvaluator(str(small_data), 1, profiles=[old], recipe=recipe).estimate(architectures)
 
 
 def test_a_worker_reads_the_labels_itself_and_once(small_data, monkeypatch):

@@ -99,4 +99,11 @@ def test_lines_hold_all_words_in_their_order(text, width):
     text = printable(text)
     lines = wrapped(text, width)
     assert " ".join(lines).split() == text.split()
-    assert all(columns(line) <= width or len(line.split()) == 1 or "`" in line for line in lines)
+    assert all(columns(line) <= width or len(line.split()) <= 2 or "`" in line for line in lines)
+
+
+def test_a_figure_and_its_unit_stay_together():
+    text = "this command searched for 14 s, at 2.50 ms (1 h 05 min) and 320 px"
+    for width in range(8, 70):
+        for line in wrapped(text, width):
+            assert not line.split()[-1].strip("(,.").replace(".", "").isdigit()

@@ -4,12 +4,22 @@ It stands alone, with the runtimes beside it, for Python 3.8+ with numpy and one
 into the archive run.py. The protocol is described in docs/latency.md.
 """
 
-from .machine import accelerator_name, default_threads, device_name
+from .machine import (
+    ACTIVATIONS,
+    SIGNED,
+    accelerator_name,
+    default_threads,
+    device_name,
+    precision_text,
+    suiting_activations,
+)
 from .protocol import TIMED, Unstable, is_slow, measure, reference_precision, usual_ms
 from .work import RESULTS, VERSION, checksum
 
 __all__ = [
+    "ACTIVATIONS",
     "RESULTS",
+    "SIGNED",
     "TIMED",
     "VERSION",
     "Unstable",
@@ -19,6 +29,8 @@ __all__ = [
     "device_name",
     "is_slow",
     "measure",
+    "precision_text",
     "reference_precision",
+    "suiting_activations",
     "usual_ms",
 ]

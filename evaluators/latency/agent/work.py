@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ...runtimes import RUNTIMES, Session, Unavailable, open_session, runtime
-from .machine import accelerator_name, default_threads
+from .machine import accelerator_name, default_threads, suiting_activations
 from .protocol import PATIENCE, TIMED, Unstable, is_fast, is_slow, measure, reference_precision, usual_ms
 
 VERSION = 1  # of manifest.json and of the results
@@ -71,6 +71,7 @@ class Work:
             "evoyolo_results": VERSION,
             "manifest": self.manifest["id"],
             **{name: self.manifest[name] for name in copied},
+            **{name: self.manifest[name] for name in ("activations",) if name in self.manifest},
             "machine": accelerator_name(self.settings["device"]),
             "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
             "batch": 1,
@@ -153,6 +154,13 @@ class Work:
         attempts.pop(name, None)
         return entry
 
+    def try_again(self) -> None:
+        """Give what was too disturbed to be measured another chance: whoever runs this again may have a quieter machine."""
+        failed = {m["name"] for m in self.document["measurements"] if m.get("failed", "").startswith(Unstable.__name__)}
+        if failed:
+            self.document["repeated"] = [name for name in self.document["repeated"] if name not in failed]
+            self._save()
+
     def run(self) -> None:
         """Measure every model of the manifest that the results do not hold yet."""
         document, total, began, count, astray = self.document, len(self.models), time.time(), 0, 0
@@ -232,6 +240,17 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
     return settings
 
 
+def _say_what_suits(folder: str, device: str) -> None:
+    held = _read(os.path.join(folder, MANIFEST)).get("activations")
+    suits = suiting_activations(device)
+    if held not in (None, suits):
+        print(
+            f"the INT8 files of this pack have {held} activations; what suits this processor, and is faster or more accurate "
+            f"on it, is made by `evoyolo device pack --precision INT8 --activations {suits}`",
+            flush=True,
+        )
+
+
 def main(program: str, arguments: Sequence[str] | None = None) -> int:
     """Measure the models of a pack; the exit status.
 
@@ -253,10 +272,13 @@ def main(program: str, arguments: Sequence[str] | None = None) -> int:
     try:
         settings = _settings(args)
         if args.worker:
+            _say_what_suits(args.folder, settings["device"])
             Work(args.folder, settings, output).run()
             return 0
     except Unavailable as error:
         sys.exit(str(error))
+    if os.path.exists(output):
+        Work(args.folder, settings, output).try_again()
     command = [sys.executable, program, "--worker", "--folder", args.folder, "--output", output]
     for name, value in settings.items():
         command += ["--" + name, str(value)]

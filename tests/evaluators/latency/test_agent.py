@@ -231,6 +231,19 @@ def test_a_model_that_was_disturbed_is_taken_once_more(tmp_path, fake_pack):
     assert sorted(again["repeated"]) == ["a", "b"]
 
 
+def test_what_was_too_disturbed_has_another_chance_whenever_it_is_run_again(tmp_path, fake_pack):
+    fake_pack({"reference": "4", "a": "8"})
+    assert run_pack(tmp_path).returncode == 0
+    results = json.loads((tmp_path / "results.json").read_text())
+    results["measurements"] = [{"name": "a", "time": 1, "failed": "Unstable: the spread stayed too large"}]
+    results["repeated"] = ["a"]  # and was so the second time
+    results["checksum"] = agent.checksum(results)
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    assert run_pack(tmp_path).returncode == 0
+    (again,) = json.loads((tmp_path / "results.json").read_text())["measurements"]
+    assert again["ratio"] == pytest.approx(2.0)
+
+
 def test_results_that_were_changed_or_cut_off_are_not_gone_on_with(tmp_path, fake_pack):
     fake_pack({"reference": "4", "a": "8"})
     assert run_pack(tmp_path).returncode == 0

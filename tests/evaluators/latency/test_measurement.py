@@ -71,7 +71,9 @@ def test_int8_is_another_network_with_about_the_same_outputs(small, tmp_path):
         exact = small(torch.from_numpy(images[:1, :, :64, :64]))[0].numpy()
     assert np.abs(quantised - exact)[:, :4].mean() / 64 < 0.05 and np.abs(quantised - exact)[:, 4:].mean() < 0.1
     meter = LatencyMeter(precision="INT8", threads=1, num_classes=3)
-    assert meter.measure(small, 64, images).precision == "INT8"
+    latency = meter.measure(small, 64, images)
+    assert latency.precision == "INT8" and latency.activations == agent.suiting_activations()
+    assert f"INT8 ({latency.activations} activations)" in latency.protocol
 
 
 def test_int8_needs_images_and_a_runtime_that_has_it(small):

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from evaluators.latency import agent
@@ -13,6 +14,8 @@ from evaluators.latency.results import read_results
 from search_spaces import YoloSpace
 
 pytestmark = pytest.mark.slow
+
+BRIEF = dict.fromkeys(("WARMUP_SECONDS", "MODEL_SECONDS", "USUAL_SECONDS", "WAIT_SECONDS"), 0.05)
 
 # What a board does not have: importing any of it fails.
 BARE = """
@@ -35,8 +38,7 @@ def packed(tmp_path_factory, alter_archive):
         a.replace(p4_down="HWD") for a in architectures
     ]
     pack(architectures, folder, threads=1, num_classes=3, progress=lines.append)
-    brief = dict.fromkeys(("WARMUP_SECONDS", "MODEL_SECONDS", "USUAL_SECONDS", "WAIT_SECONDS"), 0.05)
-    alter_archive(folder / "run.py", {**brief, "WIDEST": 50.0})
+    alter_archive(folder / "run.py", {**BRIEF, "WIDEST": 50.0})
     return folder, architectures, lines
 
 
@@ -67,6 +69,21 @@ def test_it_runs_where_nothing_else_is_and_makes_a_profile(packed, tmp_path):
     profile = DeviceProfile.fit("board", results)
     assert profile.machine == agent.device_name() and profile.is_here() and profile.threads == 1
     assert profile.image_sizes == (64, 96) and profile.num_classes == 3
+
+
+def test_int8_is_of_the_form_that_was_asked_for_and_the_runner_says_what_suits(packed, tmp_path, alter_archive):
+    other = next(form for form in agent.ACTIVATIONS if form != agent.suiting_activations())
+    images = np.random.default_rng(0).random((2, 3, 64, 64), dtype=np.float32)
+    manifest = pack(
+        packed[1][:1], tmp_path, precision="INT8", threads=1, num_classes=3, images=images, activations=other
+    )
+    assert manifest["activations"] == other
+    alter_archive(tmp_path / "run.py", {**BRIEF, "WIDEST": 50.0})
+    done = run_bare(tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"the INT8 files of this pack have {other} activations" in done.stdout
+    assert f"--activations {agent.suiting_activations()}`" in done.stdout
+    assert read_results(tmp_path / "results.json").activations == other
 
 
 def test_other_precisions_than_the_pack_s_are_refused(packed):

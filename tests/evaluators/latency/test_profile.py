@@ -157,3 +157,16 @@ def test_a_profile_is_read_without_a_framework():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_a_profile_of_int8_says_its_form_and_one_that_says_none_is_of_signed(made_up_results, tmp_path):
+    for given, form in ((None, "signed"), ("unsigned", "unsigned")):
+        fields = {"precision": "INT8", **({"activations": given} if given else {})}
+        profile = DeviceProfile.fit("board", Results(**made_up_results(**fields)))
+        profile.save(tmp_path / "board.json")
+        kept = DeviceProfile.load(tmp_path / "board.json")
+        assert kept.int8 == form and kept.activations == given and f"INT8 ({form} activations)" in kept.protocol
+    assert DeviceProfile.fit("board", Results(**made_up_results())).int8 is None
+    with pytest.raises(InputError, match="activations"):
+        (tmp_path / "x.json").write_text((tmp_path / "board.json").read_text().replace('"unsigned"', '"none"'))
+        DeviceProfile.load(tmp_path / "x.json")

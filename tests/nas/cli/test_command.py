@@ -148,7 +148,8 @@ def test_the_shell_completes(words, completed):
 @pytest.mark.parametrize(
     ("raised", "status", "said"),
     [
-        (KeyboardInterrupt(), 130, "\nevoyolo: interrupted\n"),
+        (KeyboardInterrupt(), 130, "\nevoyolo: interrupted; the same command goes on, or begins again\n"),
+        (KeyboardInterrupt("all is kept"), 130, "\nevoyolo: interrupted; all is kept\n"),
         (PermissionError(13, "Permission denied", "some/file"), 1, "evoyolo: some/file: Permission denied\n"),
         (OSError(28, "No space left on device"), 1, "evoyolo: status: No space left on device\n"),
     ],

@@ -4,8 +4,11 @@ import os
 import shutil
 
 import pytest
+import torch
 
+from evaluators.training import load_checkpoint
 from nas import Objective, search
+from nas.cli.main import main
 from nas.delivery.handover import hand_over
 from search_spaces import InputError, YoloSpace
 
@@ -129,3 +132,23 @@ def test_without_a_checkpoint_nothing_can_be_made(run):
     (evaluation,) = run.front
     with pytest.raises(InputError, match=f"keeps no checkpoint of {evaluation.key}"):
         hand_over(run, evaluation)
+
+
+class Order:
+    """Pickles as the call of a function."""
+
+    def __init__(self, *call):
+        self.call = call
+
+    def __reduce__(self):
+        return self.call[0], self.call[1:]
+
+
+def test_the_checkpoint_of_a_stranger_s_run_runs_nothing(run, checkpoint, tmp_path, capsys):
+    (evaluation,) = run.front
+    model = load_checkpoint(checkpoint)
+    model.note = Order(os.system, f"touch {tmp_path / 'ran'}")
+    torch.save({"model": model}, run.directory / "trials" / evaluation.key / "best.pt")
+    assert main(["pick", str(run.directory)]) == 1
+    assert "best.pt: needs '" in capsys.readouterr().err and not (tmp_path / "ran").exists()
+    assert not list((run.directory / "models" / evaluation.key).iterdir())

@@ -63,6 +63,13 @@ def test_another_question_is_another_profile(measured, other):
     assert len(measured) == 2
 
 
+def test_every_form_of_int8_is_a_profile_of_its_own(measured):
+    for activations in (None, *agent.ACTIVATIONS):  # none is the one that suits this machine
+        quick.quick_profile(SPACE, 4, print, count=18, precision="INT8", activations=activations)
+    forms = [plan.activations for plan in measured]
+    assert forms[0] == agent.suiting_activations() and sorted(forms) == sorted(agent.ACTIVATIONS)
+
+
 def test_a_space_of_few_architectures_and_too_many_threads(measured):
     few = SPACE.restrict({c.name: [c.values[0]] for c in SPACE.choices if c.name != "image_size"})
     quick.quick_profile(few, 4, print, count=18)

@@ -11,9 +11,10 @@ from rich.console import Console
 import evaluators.detector
 from evaluators import complexity
 from evaluators.formats.onnx import onnx_facts
+from evaluators.latency import agent
 from nas import Run, load_run, pick
 from nas.launch.config import SearchConfig, make_config
-from nas.launch.start import _check_predictable, _predict_again, resume, start
+from nas.launch.start import _check_predictable, _predict_again, _recipe, resume, start
 from nas.storage.folder import RunFolder
 from nas.storage.store import Store
 from search_spaces import InputError, YoloSpace
@@ -79,8 +80,10 @@ def test_another_profile_in_the_folder_is_refused_before_anything_is_written(tmp
     (tmp_path / "devices").mkdir()
     board.model_copy(update={"machine": "another board"}).save(tmp_path / "devices" / "board.json")
     before = (tmp_path / "devices" / "board.json").read_bytes()
-    refused = pytest.raises(InputError, match="board.json exists and is another profile; name another folder")
-    with refused, settings_kept(SearchConfig(directory=str(tmp_path)), [board], print):
+    refused = pytest.raises(
+        InputError, match="board.json was not written by this run, or was changed since; it is left as it is"
+    )
+    with refused, settings_kept(SearchConfig(directory=str(tmp_path)), [board]):
         raise AssertionError("it went on")
     assert [path.name for path in tmp_path.iterdir()] == ["devices"]
     assert (tmp_path / "devices" / "board.json").read_bytes() == before
@@ -138,3 +141,19 @@ def test_with_one_image_size_everything_is_of_that_size(small_data, tmp_path, bo
     assert onnx_facts(run.directory / "models" / evaluation.key / "model.onnx").image_size == (size, size)
     assert run.settings["training_precision"] == "fp32"
     assert Run(run.directory).evaluations[0].architecture == architecture  # read without the space
+
+
+def test_a_run_keeps_the_form_of_int8_that_it_began_with(old_run, board, monkeypatch):
+    recipe = ["train", "export", "quantise"]
+    monkeypatch.setattr(agent, "suiting_activations", lambda: "unsigned-reduced")
+    quantised = board.model_copy(update={"precision": "INT8", "activations": "unsigned"})
+    new = SearchConfig(recipe=recipe)
+    assert _recipe(new, [], resume=False).int8 == "unsigned-reduced"  # what suits this machine
+    assert _recipe(new, [board, quantised], resume=False).int8 == "unsigned"  # what was measured
+    resumed = SearchConfig(recipe=recipe, directory=str(old_run))
+    assert _recipe(resumed, [], resume=True).int8 == "signed"  # what there was before
+    with Store.open(RunFolder(old_run).store, YoloSpace()) as store:
+        store.set_meta("settings", {**store.get_meta("settings"), "int8": "unsigned"})
+    assert _recipe(resumed, [], resume=True).int8 == "unsigned"
+    given = SearchConfig(recipe=[*recipe[:2], {"quantise": {"activations": "signed"}}])
+    assert _recipe(given, [quantised], resume=False).int8 == "signed"
