@@ -2,7 +2,7 @@
 
     python benchmarks/int8_forms.py > results/latency/int8-forms.txt
 
-Each network is trained on a part of the built-in digits for a few epochs, exported once, and quantised in every form with the same 32
+Each network is trained on the built-in digits as a search does it, exported once, and quantised in every form with the same 32
 training images. All files are timed in turns, one thread, and their latencies are given as ratios to that of FP32 in ONNX Runtime
 in the same turn, so that a slow phase of the machine takes all of them alike.
 """
@@ -29,7 +29,6 @@ from evaluators.training import Fidelity, load_checkpoint, train
 from search_spaces import YoloSpace
 
 RUNTIMES = ("onnxruntime", "openvino")
-FRACTION = 0.25  # of the training images
 TURNS, RUNS = 60, 4
 COMPARED = 16  # validation images whose outputs are compared
 
@@ -37,9 +36,7 @@ COMPARED = 16  # validation images whose outputs are compared
 def files_of(preset: str, size: int, dataset: Dataset, epochs: int, folder: Path) -> dict[str, Path]:
     """Form -> file, "FP32" first."""
     architecture = YoloSpace().preset(preset, image_size=size)
-    model = load_checkpoint(
-        train(architecture, dataset, Fidelity(epochs, fraction=FRACTION), folder, batch=8).checkpoint
-    )
+    model = load_checkpoint(train(architecture, dataset, Fidelity(epochs), folder, batch=4).checkpoint)
     files = {"FP32": export_onnx(model, folder / "fp32.onnx", size)}
     images = resized(calibration_images(dataset, 32, size), size)
     for form in agent.ACTIVATIONS:
@@ -68,15 +65,13 @@ def outputs(session: Session, images: np.ndarray) -> np.ndarray:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--networks", nargs="+", default=["yolov8n:192", "yolov8-w1/8:96"], help="PRESET:PIXELS")
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--networks", nargs="+", default=["yolov8-w1/8:96", "yolov8n:192"], help="PRESET:PIXELS")
     args = parser.parse_args()
     dataset = load_dataset("digits")
     truth = coco_ground_truth(dataset)
     print(machine.describe())
-    print(
-        f"form that suits this machine: {agent.suiting_activations()}; one thread; digits, {args.epochs} epochs of {FRACTION:.0%}"
-    )
+    print(f"form that suits this machine: {agent.suiting_activations()}; one thread; digits, {args.epochs} epochs")
     print(f"ratios are to FP32 in ONNX Runtime, medians of {TURNS} turns with quartiles; differences are means over "
           f"{COMPARED} images, of boxes in pixels and of scores")  # fmt: skip
     for network in args.networks:
