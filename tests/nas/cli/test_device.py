@@ -151,6 +151,7 @@ def test_pack_writes_a_zip(tmp_path, capsys):
         (["pack", "x", "--adapt-from", "none"], "no device profile 'none'"),
         (["profile", "x", "--on", "cuda"], "has no provider for 'cuda' here"),
         (["profile", "my board"], "profile name 'my board': must be letters, digits"),
+        (["profile", "con"], "profile name 'con': names a device on Windows"),
         (["pack", "x", "--seed", "-1"], "seed -1: must be 0 or more"),
         (["pack", "x", "--classes", "0"], "num_classes 0: must be 1 or more"),
         (["pack", "x", "--precision", "FP16"], "onnxruntime runs these models in FP16 on tensorrt only, not on cpu"),
