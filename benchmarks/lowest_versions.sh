@@ -2,7 +2,7 @@
 # The quick tests and the trainings with every dependency at its lower bound in pyproject.toml.
 #
 #     benchmarks/lowest_versions.sh [FOLDER]      # FOLDER keeps the environment; without one it is made and removed again
-#     PYTHON=python3.10 benchmarks/lowest_versions.sh
+#     PYTHON=python3.10 benchmarks/lowest_versions.sh    # 3.10 to 3.12: the oldest have no wheels for 3.13
 set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}

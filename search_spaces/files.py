@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from .documents import parse_json, parse_yaml
 from .errors import InputError
+from .json_text import parse_json
 
 MOST_MB = 10.0  # no settings, profile, results or model file comes near
 
@@ -67,6 +67,8 @@ def read_yaml(
     Raises:
         InputError: or `error`, naming the file, the line and what is wrong.
     """
+    from .yaml_text import parse_yaml  # whoever only looks at runs reads none
+
     return parse_yaml(read_text(path, error, most_mb), str(path), error, text)
 
 

@@ -12,13 +12,13 @@ from ultralytics.nn.tasks import DetectionModel
 from .blocks import block
 from .build import sources
 from .definition import space_named, space_names
-from .documents import to_yaml
 from .errors import InputError
 from .families import DEFAULT, Family, family, family_of
 from .files import read_yaml
 from .graph import check_num_classes, lower
 from .space import Architecture, SearchSpace
 from .writing import write_text
+from .yaml_text import to_yaml
 
 
 def model_yaml(architecture: Architecture, num_classes: int, names: Mapping[int, str] | None = None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from search_spaces.documents import to_yaml
+from search_spaces.yaml_text import to_yaml
 
 from .errors import DatasetError
 from .images import SUFFIXES, image_size

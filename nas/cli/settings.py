@@ -143,6 +143,6 @@ def _value(name: str, annotation: Any, value: Any) -> Any:
 
 def _parsed(name: str, text: str) -> Any:
     """What YAML makes of the text."""
-    from search_spaces.documents import parse_yaml
+    from search_spaces.yaml_text import parse_yaml
 
     return parse_yaml(text, f"--{name.replace('_', '-')} {text}", numbered=False)

@@ -15,12 +15,12 @@ from evaluators.latency.profile import DeviceProfile
 from evaluators.recipe import Recipe, recipe_choices
 from search_spaces import Architecture, InputError, SearchSpace
 from search_spaces.definition import space_named, space_names
-from search_spaces.documents import to_yaml
 from search_spaces.errors import one_of
 from search_spaces.families import family_of
 from search_spaces.files import expanded, read_yaml
 from search_spaces.validation import PathText, Real, Whole, first_problem
 from search_spaces.writing import unusable_name
+from search_spaces.yaml_text import to_yaml
 
 from ..algorithms import ALGORITHMS
 from ..objectives import Constraint, Objective

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from search_spaces import InputError
-from search_spaces.documents import parse_json
 from search_spaces.errors import one_of
 from search_spaces.graph import MOST_CLASSES
+from search_spaces.json_text import parse_json
 
 from ..objectives import is_number
 from .states import RETRIED, State

@@ -15,7 +15,7 @@ from nas.report.status import describe_status
 from nas.storage.run import Run
 from nas.storage.store import Store
 from search_spaces import Choice, SearchSpace
-from search_spaces.documents import to_yaml
+from search_spaces.yaml_text import to_yaml
 from tests.fuzzing import VALUES, Tally, fuzzed, mutated_bytes, mutated_document
 
 pytestmark = pytest.mark.slow

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 
 from search_spaces import YoloSpace, lower
-from search_spaces.documents import to_yaml
 from search_spaces.files import read_yaml
 from search_spaces.models import load_yaml, save_yaml
+from search_spaces.yaml_text import to_yaml
 from tests.fuzzing import Tally, fuzzed, mutated_bytes, mutated_document
 
 pytestmark = pytest.mark.slow

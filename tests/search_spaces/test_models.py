@@ -12,10 +12,10 @@ from ultralytics.nn.modules.head import Detect
 from ultralytics.nn.tasks import DetectionModel
 
 from search_spaces import InputError, YoloSpace, build_model, lower
-from search_spaces.documents import to_yaml
 from search_spaces.files import read_yaml
 from search_spaces.graph import lower_many
 from search_spaces.models import architecture_of, load_yaml, save_yaml
+from search_spaces.yaml_text import to_yaml
 
 pytestmark = pytest.mark.slow
 

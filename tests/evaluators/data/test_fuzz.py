@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 
 from evaluators.data import check_dataset, coco_ground_truth, load_dataset
-from search_spaces.documents import to_yaml
+from search_spaces.yaml_text import to_yaml
 from tests.fuzzing import Tally, fuzzed, mutated_bytes, mutated_document
 
 pytestmark = pytest.mark.slow

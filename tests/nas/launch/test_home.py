@@ -44,7 +44,14 @@ def home(tmp_path_factory, small_data, board):
 @pytest.fixture(scope="module")
 def evoyolo(home):
     """The command, run in the project by a user whose home it is; what it prints, once all else was found as it was."""
-    set_by_tests = ("EVOYOLO_CACHE", "YOLO_CONFIG_DIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR", "TORCH_HOME")
+    set_by_tests = (
+        "EVOYOLO_CACHE",
+        "YOLO_CONFIG_DIR",
+        "XDG_CACHE_HOME",
+        "XDG_CONFIG_HOME",
+        "MPLCONFIGDIR",
+        "TORCH_HOME",
+    )
     environment = {name: value for name, value in os.environ.items() if name not in set_by_tests}
     environment |= {"HOME": str(home), "PYTHONPATH": str(Path.cwd()), "PYTHONDONTWRITEBYTECODE": "1"}
     before = checksums(home)
@@ -60,7 +67,16 @@ def evoyolo(home):
         assert {name for name in changed if not name.startswith(OWN)} == set()
         return done.stdout
 
-    run("search", "--data", home / "data" / "data.yaml", "--device", home / "board.json", "--max-evaluations", "2", *SMALL)
+    run(
+        "search",
+        "--data",
+        home / "data" / "data.yaml",
+        "--device",
+        home / "board.json",
+        "--max-evaluations",
+        "2",
+        *SMALL,
+    )
     return run
 
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search_spaces import InputError
-from search_spaces.documents import parse_json, parse_yaml, to_yaml
+from search_spaces.json_text import parse_json
+from search_spaces.yaml_text import parse_yaml, to_yaml
 
 BOMB = "a: &a [1,1,1,1,1,1,1,1,1,1]\n" + "".join(
     f"{b}: &{b} [{','.join([f'*{a}'] * 10)}]\n" for a, b in zip("abcdefghi", "bcdefghij")

@@ -1,20 +1,17 @@
-"""YAML and JSON as plain data, in bounded time: nothing is executed, and what is ambiguous or endless is refused."""
+"""YAML as plain data, in bounded time: nothing is executed, and what is ambiguous or endless is refused."""
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any, NoReturn
+from typing import Any
 
 import yaml
 
 from .errors import InputError
+from .plain_data import MOST_DEPTH, UNPRINTABLE, Wrong, finite, integer, no_number, refuse
 
-MOST_DEPTH = 100  # collections within one another: what walks them later may recurse
-MOST_COPIES = 100_000  # nodes that the aliases of a YAML text may stand for, all together
-LARGEST = 10**300  # an integer beyond it is no float either
+MOST_COPIES = 100_000  # nodes that the aliases of a text may stand for, all together
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
@@ -29,15 +26,6 @@ _WORDS = {"": None, "~": None} | {
     form: value for word, value in _MEANINGS.items() for form in (word, word.capitalize(), word.upper())
 }
 _KINDS = {"null": type(None), "bool": bool, "int": int, "float": float}
-_UNPRINTABLE = re.compile("[\0\ud800-\udfff]")  # no file name, no console and no other file can hold them
-
-
-class _Wrong(ValueError):
-    """What is wrong with a text, and in which line of it (from 1), where that is known."""
-
-    def __init__(self, why: str, line: int | None = None):
-        super().__init__(why)
-        self.line = line
 
 
 def parse_yaml(
@@ -67,46 +55,15 @@ def parse_yaml(
     except yaml.MarkedYAMLError as problem:
         mark = problem.problem_mark or problem.context_mark
         line = min(mark.line, text.count("\n")) + 1 if mark else None  # libyaml counts one more at the end
-        wrong = _Wrong(" ".join(str(problem.problem or problem.context).split()), line)
+        wrong = Wrong(" ".join(str(problem.problem or problem.context).split()), line)
     except yaml.YAMLError as problem:
-        wrong = _Wrong(" ".join(str(problem).splitlines()[0].split()))
-    except _Wrong as problem:
+        wrong = Wrong(" ".join(str(problem).splitlines()[0].split()))
+    except Wrong as problem:
         wrong = problem
     except (ValueError, RecursionError) as problem:  # text that is none, on a command line
-        wrong = _Wrong(str(problem))
+        wrong = Wrong(str(problem))
     wrong.line = wrong.line if numbered else None
-    _refuse(wrong, "YAML", what, error)
-
-
-def parse_json(text: str, what: str, error: type[InputError] = InputError) -> Any:
-    """A JSON text as plain data, whose numbers are finite and whose keys are there once.
-
-    Args:
-        what: names the text in messages.
-        error: the exception to raise.
-
-    Raises:
-        InputError: or `error`; names the text, where it can the line, and what is wrong.
-    """
-    try:
-        content = json.loads(
-            text,
-            object_pairs_hook=_once_each,
-            parse_int=_integer,
-            parse_float=_finite,
-            parse_constant=_no_number,
-        )
-        _check_depth(content)
-        if re.search(r"\\u(?:0000|[dD][89a-fA-F])", text):
-            _check_texts(content)
-        return content
-    except json.JSONDecodeError as problem:
-        wrong = _Wrong(f"{problem.msg}; is the file cut off?", problem.lineno)
-    except RecursionError:
-        wrong = _Wrong("nested too deeply")
-    except _Wrong as problem:
-        wrong = problem
-    _refuse(wrong, "JSON", what, error)
+    refuse(wrong, "YAML", what, error)
 
 
 def to_yaml(content: Any, **options: Any) -> str:
@@ -132,13 +89,6 @@ _Dumper.add_implicit_resolver(f"{_TAG}float", re.compile(rf"^(?:{_FLOAT.pattern}
 _Dumper.add_implicit_resolver(f"{_TAG}int", re.compile(rf"^(?:{_INTEGER.pattern})$"), list("-+0123456789"))
 
 
-def _refuse(wrong: _Wrong, form: str, what: str, error: type[InputError]) -> NoReturn:
-    raise error(f"{what}{f', line {wrong.line}' if wrong.line else ''}: not valid {form} ({wrong})") from None
-
-
-# -- YAML ---------------------------------------------------------------------------------------------------------
-
-
 class _YamlReader:
     """Builds plain data from the events of a YAML parser."""
 
@@ -155,17 +105,17 @@ class _YamlReader:
         next(self._events)
         after = next(self._events)
         if not isinstance(after, yaml.StreamEndEvent):
-            raise _Wrong("a second document begins", _line(after))
+            raise Wrong("a second document begins", _line(after))
         return content
 
     def _node(self, event: Any, depth: int, as_written: bool) -> Any:
         if isinstance(event, yaml.ScalarEvent):
             return _scalar(event, as_written)
         if depth == MOST_DEPTH:
-            raise _Wrong("nested too deeply", _line(event))
+            raise Wrong("nested too deeply", _line(event))
         kind = "seq" if isinstance(event, yaml.SequenceStartEvent) else "map"
         if event.tag not in (None, "!", _TAG + kind):
-            raise _Wrong(f"the tag {_shown_tag(event.tag)} is not of plain data", _line(event))
+            raise Wrong(f"the tag {_shown_tag(event.tag)} is not of plain data", _line(event))
         if kind == "seq":
             return [self._node(item, depth + 1, as_written) for item in self._until(yaml.SequenceEndEvent)]
         return self._mapping(depth, as_written)
@@ -176,13 +126,13 @@ class _YamlReader:
         lines: dict[Any, int] = {}
         for event in self._until(yaml.MappingEndEvent):
             if not isinstance(event, yaml.ScalarEvent):
-                raise _Wrong("a key must be a word or a number", _line(event))
+                raise Wrong("a key must be a word or a number", _line(event))
             if event.value == "<<" and event.implicit[0] and not as_written:
                 merged += _mappings(self._node(next(self._events), depth + 1, False), event)
                 continue
             key = _scalar(event, as_written)
             if key in lines:
-                raise _Wrong(f"{event.value!r} is there twice, first in line {lines[key]}", _line(event))
+                raise Wrong(f"{event.value!r} is there twice, first in line {lines[key]}", _line(event))
             lines[key] = _line(event)
             within = as_written or (depth == 0 and key in self._as_written)
             content[key] = self._node(next(self._events), depth + 1, within)
@@ -203,11 +153,11 @@ def _expanded(events: Iterable[Any]) -> Iterator[Any]:
     for event in events:
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in anchored:
-                raise _Wrong(f"*{event.anchor} stands for nothing that ends before it", _line(event))
+                raise Wrong(f"*{event.anchor} stands for nothing that ends before it", _line(event))
             first, last = anchored[event.anchor]
             copies += last - first
             if copies > MOST_COPIES:
-                raise _Wrong(f"its aliases stand for more than {MOST_COPIES:,} values", _line(event))
+                raise Wrong(f"its aliases stand for more than {MOST_COPIES:,} values", _line(event))
             put = record[first:last]
         else:
             if getattr(event, "anchor", None) is not None:
@@ -224,15 +174,15 @@ def _expanded(events: Iterable[Any]) -> Iterator[Any]:
 
 def _scalar(event: Any, as_written: bool) -> Any:
     text = event.value
-    if event.style == '"' and _UNPRINTABLE.search(text):
-        raise _Wrong("text holds a character that is none", _line(event))
+    if event.style == '"' and UNPRINTABLE.search(text):
+        raise Wrong("text holds a character that is none", _line(event))
     tag = event.tag
     if as_written and tag is None:
         return text
     try:
         value = _plain(text) if event.implicit[0] or tag not in (None, "!") else text
-    except _Wrong as wrong:
-        raise _Wrong(str(wrong), _line(event)) from None
+    except Wrong as wrong:
+        raise Wrong(str(wrong), _line(event)) from None
     if tag in (None, "!"):
         return value
     name = tag.removeprefix(_TAG)
@@ -241,7 +191,7 @@ def _scalar(event: Any, as_written: bool) -> Any:
     if name == "float" and type(value) is int:
         return float(value)
     if type(value) is not _KINDS.get(name):
-        raise _Wrong(f"the tag {_shown_tag(tag)} does not go with {text[:40]!r}, or is not of plain data", _line(event))
+        raise Wrong(f"the tag {_shown_tag(tag)} does not go with {text[:40]!r}, or is not of plain data", _line(event))
     return value
 
 
@@ -250,16 +200,16 @@ def _plain(text: str) -> Any:
     if text in _WORDS:
         return _WORDS[text]
     if _INTEGER.fullmatch(text):
-        return _integer(text.replace("_", ""))
+        return integer(text.replace("_", ""))
     if _FLOAT.fullmatch(text):
-        return _no_number(text) if text[-1].isalpha() else _finite(text.replace("_", ""))
+        return no_number(text) if text[-1].isalpha() else finite(text.replace("_", ""))
     return text
 
 
 def _mappings(value: Any, event: Any) -> list[dict[Any, Any]]:
     found = value if isinstance(value, list) else [value]
     if not all(isinstance(each, dict) for each in found):
-        raise _Wrong("<< merges mappings only", _line(event))
+        raise Wrong("<< merges mappings only", _line(event))
     return found
 
 
@@ -269,58 +219,3 @@ def _line(event: Any) -> int:
 
 def _shown_tag(tag: str) -> str:
     return tag.replace(_TAG, "!!", 1)[:60]
-
-
-# -- numbers and texts --------------------------------------------------------------------------------------------
-
-
-def _integer(text: str) -> int:
-    base = {"0b": 2, "0o": 8, "0x": 16}.get(text.lstrip("+-")[:2].lower(), 10)
-    if len(text) <= 1100:  # as many binary digits has the largest; beyond, reading alone takes long
-        value = int(text, base) if base != 10 or len(text) <= 310 else LARGEST
-        if abs(value) < LARGEST:
-            return value
-    raise _Wrong(f"{text[:12]}... is an integer of {len(text)} digits, beyond any that is used here")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise _Wrong(f"{text[:20]} is no finite number")
-    return value
-
-
-def _no_number(text: str) -> NoReturn:
-    raise _Wrong(f"{text} is no finite number")
-
-
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise _Wrong(f"{twice[:60]!r} is there twice")
-    return content
-
-
-def _check_depth(content: Any) -> None:
-    level = [content]
-    for _ in range(MOST_DEPTH + 1):
-        level = [each for outer in level for each in _inner(outer) if isinstance(each, (dict, list))]
-        if not level:
-            return
-    raise _Wrong("nested too deeply")
-
-
-def _check_texts(content: Any) -> None:
-    level = [content]
-    while level:
-        level = [each for outer in level for each in _inner(outer, keys=True)]
-        if any(isinstance(each, str) and _UNPRINTABLE.search(each) for each in level):
-            raise _Wrong("text holds a character that is none")
-
-
-def _inner(value: Any, keys: bool = False) -> Iterable[Any]:
-    if isinstance(value, dict):
-        return [*value, *value.values()] if keys else value.values()
-    return value if isinstance(value, list) else ()
