@@ -1,10 +1,11 @@
-"""Writing files that are there whole or not at all, also after a power cut, and only in the folder that they belong to."""
+"""Writing files that are there whole or not at all, also after a power cut, in the folder that they belong to, by names that serve everywhere."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -15,6 +16,25 @@ from .errors import InputError
 
 # What a file system answers that cannot synchronise a folder, or a file that is open for reading
 UNSYNCHRONISED = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM, errno.ENOSYS)
+
+
+# What names a device on Windows, with and without a suffix
+RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
+
+
+def unusable_name(name: str) -> str | None:
+    """Why `name` cannot name a file or a folder on every system, Windows among them; None where it can."""
+    if name in ("", ".", ".."):
+        return "must be the name of a file"
+    if odd := re.search(r'[<>:"/\\|?*\x00-\x1f\x7f]', name):
+        return f"must not hold {odd[0]!r}"
+    if name.endswith((" ", ".")):
+        return "must not end with a space or a dot"
+    if name.partition(".")[0].rstrip(" ").lower() in RESERVED:
+        return "names a device on Windows"
+    if len(name.encode(errors="surrogatepass")) > 200:
+        return "is too long"
+    return None
 
 
 def synchronise(path: Path) -> None:

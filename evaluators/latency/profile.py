@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 from search_spaces import Architecture, InputError, SearchSpace
 from search_spaces.definition import space_named
 from search_spaces.errors import one_of
-from search_spaces.writing import write_text
+from search_spaces.writing import unusable_name, write_text
 
 from .. import runtimes
 from . import agent
@@ -268,6 +268,8 @@ def check_name(name: str) -> None:
         raise InputError(
             f"profile name {name!r}: must be letters, digits, '.', '_' and '-', the first a letter or a digit"
         )
+    if (why := unusable_name(name)) is not None:
+        raise InputError(f"profile name {name!r}: {why}")
 
 
 def profile_paths() -> list[Path]:

@@ -20,7 +20,7 @@ from .nodes import death, this_node
 from .ray_private import StaysHere, trial_error, without_tune_logs
 from .worker import Worker, worker_arguments
 
-TUNE = ".tune-"  # in the run's folder: folders for what Tune keeps
+TUNE = ".tune-"  # beside the trials: folders for what Tune keeps
 
 
 def run_trials(session: Session, resources: Mapping[str, float], slots: Callable[[], int]) -> None:
@@ -34,9 +34,11 @@ def run_trials(session: Session, resources: Mapping[str, float], slots: Callable
     trial = tune.with_resources(tune.with_parameters(Trial, **worker_arguments(session)), dict(resources))
     # Tune's own record of the experiment is not ours: the store is. It is needed only while Tune runs, and every
     # node must see it, as it must see the run's folder.
-    for left in session.folder.path.glob(f"{TUNE}*"):  # by a search that was killed; the run is ours alone now
+    place = session.folder.trials.absolute()  # where everything is ours: a run's folder may hold the user's files too
+    place.mkdir(exist_ok=True)
+    for left in place.glob(f"{TUNE}*"):  # by a search that was killed; the run is ours alone now
         shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=TUNE, dir=session.folder.path.absolute()) as storage:
+    with tempfile.TemporaryDirectory(prefix=TUNE, dir=place) as storage:
         tuner = tune.Tuner(
             trial,
             tune_config=tune.TuneConfig(search_alg=searcher, num_samples=-1, reuse_actors=True),

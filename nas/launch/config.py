@@ -19,6 +19,7 @@ from search_spaces.errors import one_of
 from search_spaces.families import family_of
 from search_spaces.files import expanded, read_yaml
 from search_spaces.validation import PathText, Real, Whole, first_problem
+from search_spaces.writing import unusable_name
 from search_spaces.yaml_text import to_yaml
 
 from ..algorithms import ALGORITHMS
@@ -155,8 +156,8 @@ class SearchConfig(BaseModel):
     @field_validator("name")
     @classmethod
     def _plain_name(cls, name: str) -> str:
-        if not name or name in (".", "..") or "/" in name or "\\" in name:
-            raise ValueError("must be a plain folder name")
+        if (why := unusable_name(name)) is not None:
+            raise ValueError(f"must be a plain folder name, and {why}")
         return name
 
     @field_validator("space")

@@ -29,6 +29,7 @@ def settings_kept(config: SearchConfig, profiles: Sequence[DeviceProfile]) -> It
     """
     folder = RunFolder(config.run_directory)
     written = Written(folder)
+    folder.check()
 
     def asked() -> int:
         return sum(event.state == State.ASKED for event in Run(folder.path).events) if folder.exists else 0

@@ -107,6 +107,11 @@ class RunFolder:
         """The record of what the run has written for people."""
         return self._own(".written.json")
 
+    def check(self) -> None:
+        """Raise InputError where something that a search is going to write to leads elsewhere."""
+        for name in ("trials", "models", "devices", "search.yaml", "front.json", "front.csv", "front.png"):
+            self._own(name)
+
     @property
     def exists(self) -> bool:
         """Whether the folder holds a run."""

@@ -1,12 +1,13 @@
 """Files are there whole or not at all, and nothing is written through a link."""
 
 import os
-from pathlib import Path
+import re
+from pathlib import Path, PureWindowsPath
 
 import pytest
 
 from search_spaces import InputError
-from search_spaces.writing import check_tree, own, replacing, write_text
+from search_spaces.writing import check_tree, own, replacing, unusable_name, write_text
 
 
 def test_a_file_that_is_not_finished_leaves_the_one_before_and_nothing_else(tmp_path):
@@ -72,6 +73,24 @@ def test_what_leads_elsewhere_is_refused_by_name(tmp_path, kind, below):
 def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path, name):
     with pytest.raises(InputError, match="leads out of"):
         own(tmp_path / name, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "..", "a/b", "a\\b", "what?", "c:", "a*", "pi\n", "pi.", "pi ", "CON", "nul.json", "Com1.x.json", "x" * 300],
+)
+def test_names_that_are_none_somewhere_are_refused(name):
+    assert unusable_name(name)
+    if name and name != "..":  # as Windows itself sees it
+        path = PureWindowsPath(name)
+        assert path.is_reserved() or path.name != name or path.drive or re.search(r"[?*\s.]$|\n|x{300}", name)
+
+
+@pytest.mark.parametrize(
+    "name", ["search", "mis [v2]", "größer", "console", "com10", ".hidden", "fe274a9ad389", "a;b & c"]
+)
+def test_names_that_serve_everywhere_pass(name):
+    assert unusable_name(name) is None and not PureWindowsPath(name).is_reserved()
 
 
 def test_the_folder_itself_may_be_a_link_or_the_working_directory(tmp_path, monkeypatch):

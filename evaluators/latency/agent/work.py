@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -98,6 +99,12 @@ class Work:
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(self.output + ".tmp", self.output)
+        with contextlib.suppress(OSError):  # a system that cannot open folders
+            folder = os.open(os.path.dirname(os.path.abspath(self.output)), os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
 
     def _open(self, model: Mapping[str, Any], precision: str) -> Session:
         name, device, threads = (self.settings[field] for field in ("runtime", "device", "threads"))

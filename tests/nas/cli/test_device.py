@@ -76,6 +76,43 @@ def test_fit_list_and_show(results_file, capsys, tmp_path):
     assert "devices/pi9.json exists" in capsys.readouterr().err
 
 
+def test_a_picture_replaces_one_of_ours_and_nothing_else(board, tmp_path, capsys):
+    board.save(tmp_path / "board.json")
+    assert main(["device", "show", "board.json"]) == 0 and main(["device", "show", "board.json"]) == 0
+    (tmp_path / "board.png").write_text("mine")
+    assert main(["device", "show", "board.json"]) == 1
+    assert "board.png exists and is no picture of a profile; it is left as it is" in capsys.readouterr().err
+    assert (tmp_path / "board.png").read_text() == "mine"
+
+
+def test_a_folder_of_the_users_is_not_taken_for_a_measurement(tmp_path, capsys):
+    folder = tmp_path / "devices" / "here.measuring"
+    folder.mkdir(parents=True)
+    (folder / "mine.txt").write_text("mine")
+    assert main(["device", "profile", "here", "--count", "7"]) == 1
+    assert "here.measuring exists and is no measurement of ours" in capsys.readouterr().err
+    assert (folder / "mine.txt").read_text() == "mine"
+
+
+def test_what_was_added_to_a_measured_pack_stays(tmp_path):
+    folder = tmp_path / "here.measuring"
+    (folder / "models").mkdir(parents=True)
+    manifest = {"reference": {"files": {"onnx": "models/r.onnx"}}, "models": [{"files": {"ncnn": "models/a.param"}}]}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    for name in (
+        "models/r.onnx",
+        "models/a.param",
+        "models/a.bin",
+        "run.py",
+        "request.json",
+        "results.json",
+        "mine.txt",
+    ):
+        (folder / name).touch()
+    make._remove_pack(folder)
+    assert [path.name for path in folder.iterdir()] == ["mine.txt"]
+
+
 def test_a_profile_takes_its_name_from_where_the_results_lie(results_file):
     assert main(["device", "fit", str(results_file)]) == 0
     name = results_file.parent.name
@@ -151,6 +188,7 @@ def test_pack_writes_a_zip(tmp_path, capsys):
         (["pack", "x", "--adapt-from", "none"], "no device profile 'none'"),
         (["profile", "x", "--on", "cuda"], "has no provider for 'cuda' here"),
         (["profile", "my board"], "profile name 'my board': must be letters, digits"),
+        (["profile", "con"], "profile name 'con': names a device on Windows"),
         (["pack", "x", "--seed", "-1"], "seed -1: must be 0 or more"),
         (["pack", "x", "--classes", "0"], "num_classes 0: must be 1 or more"),
         (["pack", "x", "--precision", "FP16"], "onnxruntime runs these models in FP16 on tensorrt only, not on cpu"),

@@ -257,6 +257,8 @@ def test_init_writes_a_file_that_search_reads_and_never_overwrites(tmp_path, mon
     monkeypatch.chdir(tmp_path)
     assert main(["init"]) == 0 and main(["init"]) == 1
     assert "search.yaml exists" in capsys.readouterr().err
+    (tmp_path / "link.yaml").symlink_to(tmp_path / "elsewhere.yaml")
+    assert main(["init", "link.yaml"]) == 1 and not (tmp_path / "elsewhere.yaml").exists()
 
 
 def test_datasets_are_checked_and_converted(tmp_path, small_data, capsys):

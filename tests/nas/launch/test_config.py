@@ -55,6 +55,7 @@ def test_a_changed_configuration_survives_its_file(tmp_path):
         ({"amp": "bf16"}, "amp: 'bf16': a CPU trains in fp32"),
         ({"amp": "fp8", "training_device": "0"}, "field amp: 'fp8'"),
         ({"name": "../x"}, "field name: '../x': must be a plain folder name"),
+        ({"name": "aux"}, "field name: 'aux': must be a plain folder name, and names a device on Windows"),
         ({"space": "resnet"}, "field space: 'resnet': .*yolo"),
         ({"scheduler": "slurm"}, "field scheduler: 'slurm': must be fifo or halving"),
         ({"recipe": ["export"]}, "recipe: export reads weights, which no step before it writes"),

@@ -42,6 +42,16 @@ def test_a_file_of_the_users_is_refused_up_front_by_its_name(config, board, tmp_
     assert contents(tmp_path) == before
 
 
+@pytest.mark.parametrize("name", ["trials", "models", "devices", "search.yaml", "front.png"])
+def test_a_link_in_a_strangers_run_is_refused_before_anything_is_trained(config, tmp_path, name):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / name).symlink_to(elsewhere)
+    with pytest.raises(InputError, match=f"{name} is a symbolic link"):
+        keep(config)
+    assert not list(elsewhere.iterdir())
+
+
 def test_the_refusal_of_settings_says_what_to_put_there(config, tmp_path):
     (tmp_path / "search.yaml").write_text("# mine\nepochs: 3\n")
     with pytest.raises(InputError, match="put there epochs: 6, max_evaluations: 3, or name another folder"):
