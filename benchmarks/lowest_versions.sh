@@ -29,7 +29,8 @@ texts = project["dependencies"] + [text for extra in project["optional-dependenc
 for name, bound in sorted({(r.name, s.version) for r in map(Requirement, texts) for s in r.specifier if s.operator == ">="}):
     print(f"{name}=={bound}")
 END
-"$bin/python" -m pip install --quiet --disable-pip-version-check --constraint "$folder/lowest.txt" '.[test]'
+"$bin/python" -m pip install --progress-bar off --disable-pip-version-check --constraint "$folder/lowest.txt" '.[test]' \
+    > "$folder/pip.log" 2>&1 || { tail -n 20 "$folder/pip.log"; exit 1; }
 "$bin/python" --version
 "$bin/python" -m pip freeze --disable-pip-version-check | grep -i -E "^($(cut -d= -f1 "$folder/lowest.txt" | paste -sd'|'))=="
 OMP_NUM_THREADS=1 "$bin/python" -m pytest -q -p no:cacheprovider -n 2 --dist loadfile -m "not slow and not ray"
