@@ -42,10 +42,9 @@ def as_label(text: str) -> str:
 
 def is_our_picture(path: Path) -> bool:
     """Whether a file is a picture that this module has drawn."""
-    from PIL import Image
-
     try:
-        with Image.open(path) as found:
-            return found.info.get("Software") == SOFTWARE
+        with open(path, "rb") as file:
+            head = file.read(4096)
     except OSError:
         return False
+    return head.startswith(b"\x89PNG") and b"tEXtSoftware\0" + SOFTWARE.encode() in head

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 SEARCH = """
 import contextlib, sys, time
 from nas import Objective, search
-from nas.cli.console import make_console
+from nas.report.terminal import make_console
 from nas.report.progress import Progress
 from search_spaces import Choice, SearchSpace
 

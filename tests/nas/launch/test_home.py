@@ -82,7 +82,13 @@ def evoyolo(home):
 
 def test_only_the_run_and_the_cache_change(evoyolo, home):
     run = home / "project" / "results" / "search"
+    for name in ("models/.DS_Store", "models/mine/notes.txt", "notes.txt"):  # what systems and users leave there
+        (run / name).parent.mkdir(exist_ok=True)
+        (run / name).write_text("mine")
     assert "resumed with 2/3" in evoyolo("resume", run, "--max-evaluations", "3")
+    assert {
+        path.read_text() for path in (run / "models/.DS_Store", run / "models/mine/notes.txt", run / "notes.txt")
+    } == {"mine"}
     assert "3 of 3 evaluated" in evoyolo("status", run)
     assert "of 3 evaluated models" in evoyolo("front", run)
 
