@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces import InputError
-from search_spaces.files import read_json, read_text, read_yaml
+from search_spaces.files import expanded, read_json, read_text, read_yaml
 
 from .errors import DatasetError
 from .images import SUFFIXES
@@ -69,7 +69,7 @@ def read_data_yaml(path: Path) -> DataYaml:
 
 def absolute(path: str | Path) -> Path:
     """An absolute path without `..`; a link on the way stays one, so that labels are looked for where the user sees them."""
-    raw = Path(path).expanduser()
+    raw = Path(expanded(str(path)))
     plain = Path(os.path.abspath(raw))
     try:
         same = ".." not in raw.parts or os.path.samefile(plain, raw)
@@ -131,7 +131,7 @@ def _root(path: Path, content: dict[str, Any]) -> Path:
     text = content.get("path") or "."
     if not isinstance(text, str):
         raise DatasetError(f"{path}: path must name a folder; it is {reprlib.repr(text)}")
-    places = [absolute(base / Path(text).expanduser()) for base in (path.parent, Path.cwd())]
+    places = [absolute(base / expanded(text)) for base in (path.parent, Path.cwd())]
     root = next((place for place in places if os.path.isdir(place)), None)
     if root is None:
         looked = " nor ".join(dict.fromkeys(map(str, places)))
@@ -140,7 +140,7 @@ def _root(path: Path, content: dict[str, Any]) -> Path:
 
 
 def _place(root: Path, entry: str) -> Path:
-    place = absolute(root / Path(entry).expanduser())
+    place = absolute(root / expanded(entry))
     if not os.path.exists(place) and entry.startswith("../"):  # Roboflow's files go one folder up too far
         place = absolute(root / entry[3:])
     return place
@@ -188,7 +188,7 @@ def _listed(place: Path, notes: list[str]) -> list[Path]:
                 ignored += 1
                 continue
             line, flagged = with_flags[1], flagged + 1
-        image = Path(line).expanduser()
+        image = Path(expanded(line))
         at_work = absolute(Path.cwd() / image)
         beside = absolute(place.parent / image)
         found.append(

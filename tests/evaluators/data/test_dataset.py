@@ -42,6 +42,14 @@ def test_lists_of_images_are_a_split(tmp_path, write_yolo):
     assert check_dataset(load_dataset(path)).images == {"train": 1, "val": 1}
 
 
+def test_the_home_of_nobody_is_a_name_like_any_other(tmp_path, write_yolo):
+    path = write_yolo(tmp_path)
+    (tmp_path / "train.txt").write_text("./images/train/one.png\n~nobody-of-that-name/one.png\n")
+    path.write_text("train: train.txt\nval: images/val\nnames: [a, b]\n")
+    with pytest.raises(DatasetError, match="~nobody-of-that-name/one.png"):
+        check_dataset(load_dataset(path))
+
+
 @pytest.mark.parametrize(
     "text",
     [
