@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ultralytics.data.augment import Albumentations
 from ultralytics.data.dataset import YOLODataset
 
 from ..data.annotated import AnnotatedSplit
@@ -48,6 +49,13 @@ class AnnotatedData(YOLODataset):
             }
             for file, rows, (width, height) in zip(self.im_files, boxes, self.annotated.sizes)
         ]
+
+    def build_transforms(self, hyp: Any) -> Any:
+        """Ultralytics' augmentations, but for those of another package that may be installed: a seed would mean something else
+        where it is."""
+        transforms = super().build_transforms(hyp)
+        transforms.transforms = [each for each in transforms.transforms if not isinstance(each, Albumentations)]
+        return transforms
 
     @property
     def npy_files(self) -> list[Path]:

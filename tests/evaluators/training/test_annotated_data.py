@@ -56,3 +56,16 @@ def test_a_fraction_takes_the_first_images(small_data, fraction, count):
         dataset.annotated("train"), fraction=fraction, imgsz=64, hyp=DEFAULT_CFG, data=dataset.data_dict()
     )
     assert loader.im_files == [str(p) for p in dataset.train[:count]] and len(loader.labels) == count
+
+
+def test_augmentations_of_a_package_that_may_be_installed_are_left_out(small_data):
+    """With them, a seed would give other trainings on another machine."""
+    from ultralytics.data.augment import Albumentations, v8_transforms
+    from ultralytics.utils import DEFAULT_CFG
+
+    dataset = load_dataset(small_data)
+    options = {"imgsz": 64, "hyp": DEFAULT_CFG, "data": dataset.data_dict(), "augment": True, "batch_size": 4}
+    loader = AnnotatedData(dataset.annotated("train"), **options)
+    assert any(isinstance(each, Albumentations) for each in v8_transforms(loader, 64, DEFAULT_CFG).transforms)
+    assert not any(isinstance(each, Albumentations) for each in loader.transforms.transforms)
+    assert loader[0]["img"].shape == (3, 64, 64)
