@@ -96,7 +96,7 @@ class Meter:
 
     factor, version = 1.0, "1.0"
 
-    def __init__(self, *settings):
+    def __init__(self, *settings, activations=None):
         self.reference_ms = 3.0
 
     def measure(self, model, image_size, images=None):
