@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nas import Objective, search
-from nas.cli import main
+from nas.cli.main import main
 from nas.storage.run import Run
 from search_spaces import Choice, InputError, SearchSpace
 
