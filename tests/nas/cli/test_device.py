@@ -25,6 +25,7 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.timeout(900)  # measuring waits for a busy machine
 def test_a_profile_of_this_machine_that_was_killed_on_the_way(tmp_path, capsys):
     environment = {
         **os.environ,

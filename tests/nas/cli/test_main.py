@@ -13,7 +13,7 @@ from nas.cli.main import main
 from nas.launch.config import load_config
 from nas.storage.run import load_run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # measuring waits for a busy machine
 
 SMALL = [
     "--epochs", "1", "--batch", "8", "--profile-models", "5", "--references", "yolov8-w1/16",
@@ -50,14 +50,17 @@ def finished(small_data, tmp_path_factory):
         "--max-evaluations",
         "5",
     ]
-    killed = subprocess.Popen([*command, *SMALL], stdout=subprocess.PIPE, text=True, cwd=folder, env=environment)
-    results = 0
-    for line in killed.stdout:
-        results += "/5 evaluated" in line
-        if results == 2:
+    for _ in range(4):  # on a machine that is too busy to be measured, the same command goes on with measuring
+        killed = subprocess.Popen([*command, *SMALL], stdout=subprocess.PIPE, text=True, cwd=folder, env=environment)
+        results = 0
+        for line in killed.stdout:
+            results += "/5 evaluated" in line
+            if results == 2:
+                break
+        killed.send_signal(signal.SIGKILL)
+        killed.wait()
+        if results:
             break
-    killed.send_signal(signal.SIGKILL)
-    killed.wait()
     before = load_run(folder / "results" / "job")
     time.sleep(2)
     resumed = evoyolo("resume", "results/job", cwd=folder, env=environment)
