@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 from evaluators.caches import cache_directory
@@ -57,18 +58,14 @@ def quick_profile(
         raise InputError(f"latency_threads {threads}: this process may use {agent.default_threads()} cores")
     if precision == "INT8":
         activations = activations or agent.suiting_activations()
-    asked = {
-        "machine": agent.device_name(),
-        "runtime": [RUNTIME, runtime(RUNTIME).installed_version()],
-        "settings": [threads, precision, num_classes, count, *([activations] if activations else [])],
-        "space": [space.name, restrict],
-    }
-    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
-    path = cache_directory() / "profiles" / f"{NAME}-{digest}{SUFFIX}"
     plan = Plan(
         (RUNTIME,), precision=precision, threads=threads, count=count, num_classes=num_classes, restrict=restrict,
         name=space.name, activations=activations,
     )  # fmt: skip
+    # all that it depends on, so that what another version has left half measured is not gone on with
+    asked = [agent.device_name(), runtime(RUNTIME).installed_version(), agent.VERSION, asdict(plan)]
+    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
+    path = cache_directory() / "profiles" / f"{NAME}-{digest}{SUFFIX}"
     path.parent.mkdir(parents=True, exist_ok=True)
     with machine_lock(f"profile-{digest}"):  # searches that begin together measure once
         if (kept := _kept(path)) is not None:

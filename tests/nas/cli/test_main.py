@@ -285,7 +285,7 @@ def test_datasets_are_checked_and_converted(tmp_path, small_data, capsys):
         ),
         (["search", "--cpus-per-trial", "1.5"], "cpus_per_trial must be between 0 and 1 or a whole number, not 1.5"),
         (["search", "--cpus-per-trial", "inf"], "field cpus_per_trial: inf"),
-        (["search", "--training-device", "gpu"], "field training_device: 'gpu': must be cpu, or a CUDA device"),
+        (["search", "--training-device", "gpu"], "field training_device: 'gpu': must be cpu, or one CUDA device"),
         (["search", "--training", "{lr: 0.1}"], "training: 'lr' is not to be set; what may be is optimizer, lr0"),
         (["search", "--training", "{epochs: 9}"], "training: epochs decides how long a training lasts"),
         (["search", "--training", "{lr0: fast}"], "training: lr0: "),
