@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,7 +105,7 @@ class Evaluator:
         Raises:
             InputError: it may not; names what has changed.
         """
-        if before != self.subject():
+        if before != json.loads(json.dumps(self.subject())):  # as it comes back from the run
             raise InputError("what this run was measured on has changed; put it back, or start a new run")
 
     def setup(self) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable
+
+_BRIEF = reprlib.Repr()
+_BRIEF.maxstring = 80  # a file's name is still whole
 
 
 class InputError(ValueError):
@@ -13,6 +17,11 @@ class InputError(ValueError):
 
     def __str__(self) -> str:
         return " ".join(super().__str__().splitlines())
+
+
+def shown(value: object) -> str:
+    """What a user gave, as it reads in a message: quoted, in one line, and brief."""
+    return _BRIEF.repr(value)
 
 
 def one_of(names: Iterable[object]) -> str:

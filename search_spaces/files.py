@@ -72,6 +72,8 @@ def read_yaml(
     return parse_yaml(read_text(path, error, most_mb), str(path), error, text)
 
 
-def read_json(path: str | Path, error: type[InputError] = InputError, most_mb: float | None = MOST_MB) -> Any:
-    """A JSON file's content, as `parse_json` says. Arguments and errors are those of `read_yaml`."""
-    return parse_json(read_text(path, error, most_mb), str(path), error)
+def read_json(
+    path: str | Path, error: type[InputError] = InputError, most_mb: float | None = MOST_MB, strict: bool = True
+) -> Any:
+    """A JSON file's content, as `parse_json` says. Arguments and errors are those of `read_yaml` and `parse_json`."""
+    return parse_json(read_text(path, error, most_mb), str(path), error, strict)

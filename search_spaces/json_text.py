@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -11,12 +12,14 @@ from .errors import InputError
 from .plain_data import MOST_DEPTH, UNPRINTABLE, Wrong, finite, integer, no_number, refuse
 
 
-def parse_json(text: str, what: str, error: type[InputError] = InputError) -> Any:
+def parse_json(text: str, what: str, error: type[InputError] = InputError, strict: bool = True) -> Any:
     """A JSON text as plain data, whose numbers are finite and whose keys are there once.
 
     Args:
         what: names the text in messages.
         error: the exception to raise.
+        strict: otherwise numbers that are none (NaN, which Python writes) are read as None, and of a key that is there twice
+            the last counts.
 
     Raises:
         InputError: or `error`; names the text, where it can the line, and what is wrong.
@@ -24,10 +27,10 @@ def parse_json(text: str, what: str, error: type[InputError] = InputError) -> An
     try:
         content = json.loads(
             text,
-            object_pairs_hook=_once_each,
+            object_pairs_hook=_once_each if strict else None,
             parse_int=integer,
-            parse_float=finite,
-            parse_constant=no_number,
+            parse_float=finite if strict else _finite_or_none,
+            parse_constant=no_number if strict else lambda _: None,
         )
         _check_depth(content)
         if re.search(r"\\u(?:0000|[dD][89a-fA-F])", text):
@@ -40,6 +43,11 @@ def parse_json(text: str, what: str, error: type[InputError] = InputError) -> An
     except Wrong as problem:
         wrong = problem
     refuse(wrong, "JSON", what, error)
+
+
+def _finite_or_none(text: str) -> float | None:
+    value = float(text)
+    return value if math.isfinite(value) else None
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -49,6 +50,9 @@ class AnnotatedSplit:
         """The crowds of each image."""
         return np.split(self.crowd_rows, np.cumsum(self.crowd_counts)[:-1])
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # what is cut out of them is cut anew
+
     def label_digests(self) -> list[str]:
         """What identifies the labels of each image."""
         return [
@@ -58,16 +62,18 @@ class AnnotatedSplit:
 
 
 def annotate(
-    paths: Sequence[Path], num_classes: int, *, keypoint_numbers: int = 0, tell: Tell | None = None
+    paths: Sequence[Path], num_classes: int, *, keypoint_numbers: int = 0, of: str = "", tell: Tell | None = None
 ) -> AnnotatedSplit:
     """Decode every image, unless it has been since it was last changed, and read every label.
+
+    Arguments are those of `read_labels` and `check_pixels`.
 
     Raises:
         DatasetError: an image or a row of a label file that cannot be used; the first, and how many more there are.
     """
     labels = together(paths, lambda path: read_labels(path, num_classes, keypoint_numbers))
     crowds = together(paths, lambda path: read_crowds(path, num_classes))
-    pixels = check_pixels(paths, tell)
+    pixels = check_pixels(paths, tell, of=of)
     return AnnotatedSplit(
         tuple(paths),
         pixels.sizes,

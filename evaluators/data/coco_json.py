@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from search_spaces.errors import shown
 from search_spaces.files import read_json, read_text
 
 from .coco_regions import region_corners
 from .conversion import cached, convert
-from .errors import DatasetError, shown
+from .errors import DatasetError
 from .layout import SPLIT_NOTE, SPLITS, AnnotatedImage, AnnotatedImages, Conversion, split_by_name
 
 FOLDERS = tuple(f"{split}{year}" for split in ("train", "val", "valid", "test") for year in ("", "2017"))
@@ -40,12 +41,12 @@ def cached_coco(source: str | Path, directory: Path) -> Path:
     Raises:
         DatasetError: as `convert_coco`.
     """
-    parts = [(os.fsencode(path.absolute()), read_text(path, DatasetError).encode()) for path in _coco_paths(source)]
+    parts = [(os.fsencode(path.absolute()), read_text(path, DatasetError).encode()) for path in coco_paths(source)]
     return cached("coco", directory, [part for pair in parts for part in pair], lambda: _read_coco(source))
 
 
 def _read_coco(source: str | Path) -> AnnotatedImages:
-    paths = _coco_paths(source)
+    paths = coco_paths(source)
     documents = [_read_document(path) for path in paths]
     notes: list[str] = []
     classes = _classes(paths, documents, notes)
@@ -58,7 +59,8 @@ def _read_coco(source: str | Path) -> AnnotatedImages:
     return AnnotatedImages(list(classes.values()), splits, notes)
 
 
-def _coco_paths(source: str | Path) -> list[Path]:
+def coco_paths(source: str | Path) -> list[Path]:
+    """The files that `train.json:val.json` or `all.json` names. Raises DatasetError for more than two."""
     paths = [Path(part) for part in re.split(r"(?i)(?<=\.json):", str(source))]  # not at the colon of a Windows drive
     if len(paths) > 2:
         raise DatasetError(f"{source}: at most a training and a validation json")
@@ -113,7 +115,8 @@ FIELDS = {
 
 def _read_document(path: Path) -> dict[str, Any]:
     """The lists of a file, the fields of their entries in the form that they have here."""
-    document = read_json(path, DatasetError, most_mb=None)
+    # of many tools, which write NaN into fields that nobody reads here
+    document = read_json(path, DatasetError, most_mb=None, strict=False)
     for kind, fields in FIELDS.items():
         entries = document.get(kind) if isinstance(document, dict) else None
         if not isinstance(entries, list):

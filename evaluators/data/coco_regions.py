@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
-from .errors import DatasetError, shown
+from search_spaces.errors import shown
+
+from .errors import DatasetError
 
 Corners = tuple[float, float, float, float]  # x1, y1, x2, y2
 

@@ -12,6 +12,7 @@ from .digits import digits_yaml
 from .errors import DatasetError
 from .folders import cache_directory as default_cache_directory
 from .labels import label_path
+from .pixels import as_text
 from .places import find_dataset
 from .together import Tell
 from .voc import cached_voc
@@ -59,7 +60,13 @@ class Dataset:
         kept = self.__dict__.setdefault("_annotated", {})  # beside the fields, as a cached property would be
         if anew or split not in kept:
             paths = getattr(self, split)
-            found = annotate(paths, self.num_classes, keypoint_numbers=self.keypoint_numbers, tell=tell)
+            found = annotate(
+                paths,
+                self.num_classes,
+                keypoint_numbers=self.keypoint_numbers,
+                of=f"{as_text(self.root)} {split}",
+                tell=tell,
+            )
             if not len(found.rows):
                 raise DatasetError(
                     f"{self.yaml_path}: {split} has {len(paths)} images and not one box{_why_none(found)}"

@@ -9,7 +9,6 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,17 +16,14 @@ from search_spaces.yaml_text import to_yaml
 
 from .errors import DatasetError
 from .images import SUFFIXES, image_size
+from .labels import CUT, DUPLICATES, WITHOUT_AREA
+from .together import together
 
 SPLITS = ("train", "val")
 DECIMALS = 6  # of the numbers in label files
 NOTES = "notes.json"
 SPLIT_NOTE = "a fifth of the images, chosen by a hash of their names, serves as val"
 
-CUT, WITHOUT_AREA, DUPLICATES = (
-    "boxes cut to their image",
-    "boxes without area in their image dropped",
-    "duplicates dropped",
-)
 CROWDS = "crowd regions kept; what is detected in them counts neither way"
 RESIZED = "images have another size than their annotations state; boxes scaled"
 
@@ -110,8 +106,7 @@ def write_layout(folder: Path, found: AnnotatedImages, *, link: bool = False) ->
     for split, entries in found.splits.items():
         for kind in ("images", "labels"):
             (folder / kind / split).mkdir(parents=True)
-        with ThreadPoolExecutor(8) as pool:  # reading files waits more than it computes
-            frames = list(pool.map(_frame, entries))
+        frames = together(entries, _frame)
         images[split] = len(entries)
         taken: set[str] = set()
         for entry, (size, is_own) in zip(entries, frames):

@@ -32,27 +32,36 @@ class Pixels:
     file_bytes: np.ndarray
 
 
-def check_pixels(paths: Sequence[Path], tell: Tell | None = None) -> Pixels:
+def check_pixels(paths: Sequence[Path], tell: Tell | None = None, *, of: str = "") -> Pixels:
     """Decode the images that are new or have changed since they were last decoded here.
 
     Args:
         tell: is told how many of these are done.
+        of: names these images among others, whose memory is kept apart: their dataset and split.
 
     Raises:
         DatasetError: an image is missing, cannot be decoded, or is too small.
     """
-    memory = _memory_of(paths)
+    memory = _memory_of(of)
     known = _read(memory) if memory else {}
+    names = [as_text(path) for path in paths]
     stats = [_stat(path) for path in paths]
-    new = [path for path, stat in zip(paths, stats) if known.get(str(path), [])[:2] != stat]
+    new = [path for path, name, stat in zip(paths, names, stats) if known.get(name, [])[:2] != stat]
     sizes = dict(zip(new, together(new, check_image, tell)))
-    entries = known | {str(path): [*stat, *sizes[path]] for path, stat in zip(paths, stats) if path in sizes}
-    if new and memory:
+    entries = {
+        name: [*stat, *sizes[path]] if path in sizes else known[name] for path, name, stat in zip(paths, names, stats)
+    }
+    if memory and (new or len(entries) < len(known)):
         with contextlib.suppress(OSError):  # it only saves time
             memory.parent.mkdir(parents=True, exist_ok=True)
             write_text(memory, json.dumps({"readers": _readers(), "images": entries}))
-    table = np.array(list(map(entries.__getitem__, map(str, paths))), np.int64).reshape(-1, 4)
+    table = np.array([entries[name] for name in names], np.int64).reshape(-1, 4)
     return Pixels(table[:, 2:], table[:, 0])
+
+
+def as_text(path: str | Path) -> str:
+    """A path as text that any file may hold, also where it is no UTF-8; two paths have two texts."""
+    return os.fsencode(path).replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
 
 
 def _stat(path: Path) -> list[int]:
@@ -65,8 +74,8 @@ def _stat(path: Path) -> list[int]:
     return [stat.st_size, stat.st_mtime_ns]
 
 
-def _memory_of(paths: Sequence[Path]) -> Path | None:
-    name = hashlib.sha256(os.path.commonpath([path.parent for path in paths]).encode()).hexdigest()[:16]
+def _memory_of(what: str) -> Path | None:
+    name = hashlib.sha256(what.encode()).hexdigest()[:16]
     try:
         return cache_directory() / "pixels" / f"{name}.json"
     except InputError:  # without a cache everything is decoded each time

@@ -11,6 +11,7 @@ from typing import Literal
 from search_spaces import InputError
 from search_spaces.files import read_yaml
 
+from .coco_json import coco_paths
 from .errors import DatasetError
 from .voc import is_voc
 from .yaml_file import absolute
@@ -34,8 +35,7 @@ def find_dataset(text: str) -> Place:
     if re.search(r"\.ya?ml$", text, re.IGNORECASE):
         return Place("yaml", str(absolute(text)))
     if text.lower().endswith(".json"):
-        parts = re.split(r"(?i)(?<=\.json):", text)  # not at the colon of a Windows drive
-        return Place("coco", ":".join(str(absolute(part)) for part in parts))
+        return Place("coco", ":".join(str(absolute(path)) for path in coco_paths(text)))
     folder = absolute(text)
     if not os.path.isdir(folder):
         raise DatasetError(f"{text}: {TAKEN}" + ("" if os.path.exists(folder) else f"; there is no {folder}"))

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
+from search_spaces.errors import shown
 from search_spaces.files import read_text
 
 from .conversion import cached, convert, file_state
-from .errors import DatasetError, shown
+from .errors import DatasetError
 from .images import SUFFIXES
 from .layout import SPLIT_NOTE, SPLITS, AnnotatedImage, AnnotatedImages, Box, Conversion, split_by_name
 

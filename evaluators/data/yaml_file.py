@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import reprlib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from search_spaces import InputError
+from search_spaces.errors import shown
 from search_spaces.files import expanded, read_json, read_text, read_yaml
+from search_spaces.graph import MOST_CLASSES
 
 from .errors import DatasetError
 from .images import SUFFIXES
@@ -44,7 +46,7 @@ def read_data_yaml(path: Path) -> DataYaml:
     channels = content.get("channels", 3)
     if channels != 3:
         raise DatasetError(
-            f"{path}: channels is {reprlib.repr(channels)}; networks here take images of three channels: "
+            f"{path}: channels is {shown(channels)}; networks here take images of three channels: "
             "remove the field, and grey images are read as such"
         )
     names = _names(path, content)
@@ -57,7 +59,7 @@ def read_data_yaml(path: Path) -> DataYaml:
         entries = [entries] if isinstance(entries, str) else entries
         if not isinstance(entries, list) or not entries or not all(isinstance(entry, str) for entry in entries):
             raise DatasetError(
-                f"{path}: {split} must name a folder of images or a list of them; it is {reprlib.repr(entries)}"
+                f"{path}: {split} must name a folder of images or a list of them; it is {shown(entries)}"
             )
         places = [_place(root, entry) for entry in entries]
         found = [image for place in places for image in _images(place, path, split, notes)]
@@ -80,8 +82,10 @@ def absolute(path: str | Path) -> Path:
 
 def _names(path: Path, content: dict[str, Any]) -> tuple[str, ...]:
     names, nc = content.get("names"), _whole(content.get("nc"))
-    if "nc" in content and (nc is None or nc < 1):
-        raise DatasetError(f"{path}: nc is {reprlib.repr(content['nc'])}; it must be the number of classes")
+    if "nc" in content and (nc is None or not 1 <= nc <= MOST_CLASSES):
+        raise DatasetError(
+            f"{path}: nc is {shown(content['nc'])}; it must be the number of classes, at most {MOST_CLASSES:,}"
+        )
     if names is None and nc is not None:
         return tuple(f"class_{i}" for i in range(nc))  # as Ultralytics calls them
     if isinstance(names, list):
@@ -94,10 +98,10 @@ def _names(path: Path, content: dict[str, Any]) -> tuple[str, ...]:
         or not all(isinstance(n, str) for n in numbered.values())
     ):
         raise DatasetError(
-            f"{path}: names must list the classes, numbered 0, 1, 2 and so on; it is {reprlib.repr(content.get('names'))}"
+            f"{path}: names must list the classes, numbered 0, 1, 2 and so on; it is {shown(content.get('names'))}"
         )
     ordered = [numbered[i] for i in range(len(numbered))]
-    twice = sorted({name for name in ordered if ordered.count(name) > 1})
+    twice = sorted(name for name, count in Counter(ordered).items() if count > 1)
     if twice:
         raise DatasetError(f"{path}: names has {twice[0]!r} more than once; results are told apart by class name")
     if nc is not None and nc != len(ordered):
@@ -121,16 +125,14 @@ def _keypoint_numbers(path: Path, content: dict[str, Any]) -> int:
     counts = [_whole(entry) for entry in shape] if isinstance(shape, list) else []
     points, numbers = counts if len(counts) == 2 else (None, None)
     if points is None or points < 1 or numbers not in (2, 3):
-        raise DatasetError(
-            f"{path}: kpt_shape is {reprlib.repr(shape)}; it must be [keypoints, 2 or 3 numbers of each]"
-        )
+        raise DatasetError(f"{path}: kpt_shape is {shown(shape)}; it must be [keypoints, 2 or 3 numbers of each]")
     return points * numbers
 
 
 def _root(path: Path, content: dict[str, Any]) -> Path:
     text = content.get("path") or "."
     if not isinstance(text, str):
-        raise DatasetError(f"{path}: path must name a folder; it is {reprlib.repr(text)}")
+        raise DatasetError(f"{path}: path must name a folder; it is {shown(text)}")
     places = [absolute(base / expanded(text)) for base in (path.parent, Path.cwd())]
     root = next((place for place in places if os.path.isdir(place)), None)
     if root is None:

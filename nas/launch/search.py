@@ -184,10 +184,13 @@ def _check_same(folder: RunFolder, kept: Mapping[str, Any], sought: Mapping[str,
 def _keep_subject(store: Store, evaluator: Evaluator) -> None:
     """Keep what a run is measured on, or check that it is still the same. A run of an earlier version takes it as it is now."""
     before = store.get_meta("subject")
-    if before is None:
-        store.set_meta("subject", evaluator.subject())
-    else:
+    if before is not None:
         evaluator.check_subject(before)
+        return
+    try:
+        store.set_meta("subject", evaluator.subject())
+    except TypeError as error:
+        raise InputError(f"{type(evaluator).__name__}.subject must give what JSON holds ({error})") from None
 
 
 def _front_of(source: str | Path | Run, space: SearchSpace) -> list[Architecture]:

@@ -278,7 +278,8 @@ class Store:
             self._update(architecture, metrics=_metrics(merged))
 
     def set_meta(self, name: str, value: object) -> None:
-        """Keep a value that JSON holds under `name`."""
+        """Keep a value that JSON holds under `name`. Raises InputError for one that could not be read back."""
+        meta_value(name, json.dumps(value), str(self.path))
         with disk_errors(self.path), self._connection:
             self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, json.dumps(value)))
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import reprlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from search_spaces import InputError
-from search_spaces.errors import one_of
+from search_spaces.errors import one_of, shown
 from search_spaces.graph import MOST_CLASSES
 from search_spaces.json_text import parse_json
 
@@ -16,6 +15,7 @@ from ..objectives import is_number
 from .states import RETRIED, State
 
 LONGEST = 10_000_000  # characters of one value; the settings of the largest search are a hundredth of it
+LONGEST_SUBJECT = 500_000_000  # what a run is measured on may be millions of images
 Fields = Mapping[str, tuple[Callable[[Any], bool], str]]  # name -> whether a value fits, and what it is meant to be
 
 
@@ -128,19 +128,19 @@ def check_fields(content: Mapping[str, Any], fields: Fields, what: str) -> None:
     """Raise InputError, naming `what` and the field, unless every field that is there is what it is meant to be."""
     for name, (fits, meant) in fields.items():
         if name in content and not fits(content[name]):
-            raise InputError(f"{what}: {name} is {reprlib.repr(content[name])}, not {meant}")
+            raise InputError(f"{what}: {name} is {shown(content[name])}, not {meant}")
 
 
-def json_value(text: Any, what: str) -> Any:
+def json_value(text: Any, what: str, longest: int = LONGEST) -> Any:
     """What a JSON text stands for. Raises InputError naming `what` where it is none, or longer than any of ours."""
-    if not isinstance(text, str) or len(text) > LONGEST:
-        raise InputError(f"{what}: {reprlib.repr(text)} is no JSON text that a search writes")
+    if not isinstance(text, str) or len(text) > longest:
+        raise InputError(f"{what}: {shown(text)} is no JSON text that a search writes")
     return parse_json(text, what)
 
 
 def meta_value(name: str, text: Any, what: str) -> Any:
     """The value that is kept under `name`. Raises InputError naming `what` and the field where no search keeps it so."""
-    value = json_value(text, f"{what}: {name}")
+    value = json_value(text, f"{what}: {name}", LONGEST_SUBJECT if name == "subject" else LONGEST)
     check_fields({name: value}, META, what)
     if name == "settings":
         check_fields(value, SETTINGS, f"{what}: settings")

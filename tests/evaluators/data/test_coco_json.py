@@ -57,7 +57,7 @@ def test_coco_json_is_a_dataset(tmp_path, monkeypatch, write_coco):
         (lambda d: d["categories"].append({"id": "q", "name": "z"}), r"categories\[2\] has the id 'q'"),
         (
             lambda d: d["annotations"][0].update(bbox=[float("nan"), 1, 2, 3]),
-            r"x.json: not valid JSON \(NaN is no finite number",
+            r"annotations\[0\]: bbox \[None, 1, 2, 3\] is not x, y, width, height",
         ),
     ],
 )
@@ -174,8 +174,8 @@ def test_nothing_but_crowds_is_refused_as_what_it_is(converted):
     ("boxes", "kept", "told"),
     [
         ([[1, 2, 10, 20], [1, 2, 10, 20]], [BOX], "2 duplicates dropped"),
-        ([[1, 2, 10, 20], [30, 30, -5, 5]], [BOX], "2 boxes without area in their image dropped"),
-        ([[1, 2, 10, 20], [60, 2, 5, 5]], [BOX], "2 boxes without area in their image dropped"),
+        ([[1, 2, 10, 20], [30, 30, -5, 5]], [BOX], "2 boxes without area dropped"),
+        ([[1, 2, 10, 20], [60, 2, 5, 5]], [BOX], "2 boxes without area dropped"),
         ([[45, 2, 10, 20]], [(45, 2, 5, 20)], "2 boxes cut to their image"),
     ],
 )

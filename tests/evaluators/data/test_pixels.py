@@ -1,6 +1,8 @@
 """Pixels: decoded once, remembered by size and time of change, and never believed blindly."""
 
+import json
 import os
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -29,17 +31,34 @@ def decoded(monkeypatch):
 
 def test_what_was_decoded_is_remembered_until_it_changes(images, decoded):
     told = []
-    first = check_pixels(images, lambda *counts: told.append(counts))
+    first = check_pixels(images, lambda *counts: told.append(counts), of="here")
     assert first.sizes.tolist() == [[40, 30], [41, 30], [42, 30]] and told == [(1, 3), (2, 3), (3, 3)]
     assert first.file_bytes.tolist() == [path.stat().st_size for path in images]
     decoded.clear()
-    assert check_pixels(images).sizes.tolist() == first.sizes.tolist() and decoded == []
+    assert check_pixels(images, of="here").sizes.tolist() == first.sizes.tolist() and decoded == []
     Image.new("RGB", (99, 77)).save(images[1])
-    assert check_pixels(images).sizes[1].tolist() == [99, 77] and decoded == ["1.png"]
+    assert check_pixels(images, of="here").sizes[1].tolist() == [99, 77] and decoded == ["1.png"]
     decoded.clear()
     os.utime(images[2], ns=(1, 1))
-    check_pixels(images)
+    check_pixels(images, of="here")
     assert decoded == ["2.png"]
+
+
+def test_images_that_are_gone_are_forgotten_and_those_of_others_are_apart(images, decoded, tmp_path):
+    check_pixels(images, of="here")
+    check_pixels(images[:1], of="there")
+    check_pixels(images[1:], of="here")
+    memories = [json.loads(path.read_text())["images"] for path in (tmp_path / "cache" / "pixels").iterdir()]
+    names = [str(path) for path in images]
+    assert sorted(sorted(memory) for memory in memories) == [names[:1], names[1:]]
+
+
+def test_a_name_that_is_no_utf8_is_remembered_too(images, decoded):
+    odd = Path(os.fsdecode(os.fsencode(images[0].parent) + b"/caf\xe9.png"))
+    images[0].rename(odd)
+    check_pixels([odd])
+    decoded.clear()
+    assert check_pixels([odd]).sizes.tolist() == [[40, 30]] and decoded == []
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"readers": 3}', "MINE"])

@@ -32,7 +32,7 @@ def test_voc_boxes_are_cut_to_their_image_and_counted(tmp_path, write_voc):
     write_voc(tmp_path / "voc", [("cat", 1, 1, 99, 40), ("cat", 60, 5, 70, 9)])
     converted = convert_voc(tmp_path / "voc", tmp_path / "out")
     assert (converted.clipped, converted.dropped) == (2, 2)
-    told = ["2 boxes cut to their image", "2 boxes without area in their image dropped"]
+    told = ["2 boxes cut to their image", "2 boxes without area dropped"]
     assert str(converted).splitlines()[2:] == told
     assert json.loads((tmp_path / "out" / "notes.json").read_text()) == told
     assert check_dataset(load_dataset(converted.yaml_path)).boxes == {"train": 1, "val": 1}

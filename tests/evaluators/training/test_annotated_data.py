@@ -69,3 +69,11 @@ def test_augmentations_of_a_package_that_may_be_installed_are_left_out(small_dat
     assert any(isinstance(each, Albumentations) for each in v8_transforms(loader, 64, DEFAULT_CFG).transforms)
     assert not any(isinstance(each, Albumentations) for each in loader.transforms.transforms)
     assert loader[0]["img"].shape == (3, 64, 64)
+
+
+def test_what_travels_to_workers_is_the_arrays_alone(small_data):
+    found = load_dataset(small_data).annotated("train")
+    before = len(pickle.dumps(found))
+    assert len(found.boxes) == len(found.crowds) == 16
+    assert len(pickle.dumps(found)) == before
+    assert [boxes.tolist() for boxes in pickle.loads(pickle.dumps(found)).boxes] == [b.tolist() for b in found.boxes]

@@ -48,6 +48,20 @@ def test_another_subject_is_refused_and_nothing_is_evaluated(tmp_path, measured_
     assert len(go({"images": [1]}, 3, True).evaluations) == 3
 
 
+def test_a_subject_is_compared_as_it_comes_back_from_the_run(tmp_path, measured_on):
+    def go(on, budget=1, resume=False):
+        objectives = [Objective("cost", "min")]
+        return search(
+            SPACE, measured_on(on), objectives, max_evaluations=budget, directory=tmp_path / "run", resume=resume
+        )
+
+    for nothing in (tmp_path, float("nan")):
+        with pytest.raises(InputError):
+            go(nothing)
+    go({"images": (1, 2), 3: "x"})
+    assert len(go({"images": (1, 2), 3: "x"}, 2, True).evaluations) == 2
+
+
 @pytest.mark.slow
 def test_a_run_goes_on_elsewhere_with_its_own_dataset(tmp_path, monkeypatch, capsys, small_data, board):
     """Begun with a relative path: a dataset of that name elsewhere is not taken, its own is found, and may move."""
