@@ -76,3 +76,13 @@ def test_commands_and_options_exist(line, capsys):
     assert main([*path, "--help"]) == 0
     options = set(re.findall(r"--[\w-]+", capsys.readouterr().out))
     assert {word for word in words if word.startswith("--")} <= options
+
+
+def test_the_tests_that_documents_name_are_there():
+    root = Path(__file__).parents[1]
+    for document in (*root.glob("docs/*.md"), *root.glob("results/**/*.md"), root / "CONTRIBUTING.md"):
+        for file, name in re.findall(r"`?(tests/[\w/]+\.py)?(?:::(test_\w+))", document.read_text(encoding="utf-8")):
+            last = file or last
+            assert f"def {name}(" in (root / last).read_text(encoding="utf-8"), f"{document}: {last}::{name}"
+        for file in re.findall(r"`(tests/[\w/]+\.py)", document.read_text(encoding="utf-8")):
+            assert (root / file).exists(), f"{document}: {file}"
