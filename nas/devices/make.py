@@ -69,8 +69,8 @@ class Plan:
     activations: str | None = None
 
     def __post_init__(self) -> None:
-        for runtime in self.runtimes:
-            check_runtime(runtime, self.device, self.precision)
+        for name in self.runtimes:
+            check_runtime(name, self.device, self.precision)
         if self.activations is not None and self.precision != "INT8":
             raise InputError(f"activations {self.activations!r}: is a form of INT8, not of {self.precision}")
         for name, least in (("threads", 1), ("count", FEWEST), ("num_classes", 1), ("seed", 0)):

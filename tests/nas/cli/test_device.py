@@ -153,6 +153,12 @@ def test_a_link_in_the_folder_of_a_measurement_is_not_written_through(tmp_path, 
     assert (tmp_path / "document").read_text() == "mine"
 
 
+def test_a_pack_fills_the_empty_folder_where_the_user_is(tmp_path):
+    assert main(["device", "pack", ".", "--count", "5", "--threads", "1", "--image-size", "64"]) == 0
+    assert {path.name for path in Path().iterdir()} == {"manifest.json", "run.py", "models"}
+    assert tmp_path.samefile(Path())
+
+
 def test_a_profile_takes_its_name_from_where_the_results_lie(results_file):
     assert main(["device", "fit", str(results_file)]) == 0
     name = results_file.parent.name
