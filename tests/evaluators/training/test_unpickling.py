@@ -17,7 +17,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
+from ultralytics.cfg import get_cfg
 from ultralytics.nn.tasks import DetectionModel
+from ultralytics.utils.loss import v8DetectionLoss
 
 from evaluators.accuracy.detections import open_predictor
 from evaluators.training import load_checkpoint
@@ -135,6 +137,27 @@ def test_a_checkpoint_of_ultralytics_is_read_as_it_reads_it_itself(tmp_path: Pat
     assert read_pickle(tmp_path / "best.pt")["best_fitness"] == 0.25
     with pytest.raises(InputError, match="was not made by evoyolo"):
         architecture_of(ours)
+
+
+@pytest.mark.parametrize("end2end", [False, True])
+def test_a_checkpoint_that_was_not_stripped_is_read_without_its_loss(end2end: bool, tmp_path: Path) -> None:
+    model = DetectionModel("yolo26n.yaml" if end2end else "yolov8n.yaml", nc=3, verbose=False)
+    model.args = get_cfg()
+    model.criterion = model.init_criterion()
+    torch.save({"ema": model, "model": None, "epoch": 3}, tmp_path / "last.pt")
+    ours = load_checkpoint(tmp_path / "last.pt")
+    assert not hasattr(ours, "criterion")
+    assert all(torch.equal(a, b) for a, b in zip(ours.state_dict().values(), model.state_dict().values()))
+    assert type(ours.init_criterion()) is type(model.criterion)
+
+
+def test_what_a_loss_would_be_called_with_is_not_run(tmp_path: Path) -> None:
+    marker = tmp_path / "ran"
+    for evil in (Call(v8DetectionLoss, Call(os.system, f"touch {marker}")), Call(v8DetectionLoss, "x")):
+        torch.save({"model": evil}, tmp_path / "evil.pt")
+        with pytest.raises(InputError):
+            load_checkpoint(tmp_path / "evil.pt")
+    assert not marker.exists()
 
 
 @pytest.mark.parametrize(
