@@ -66,6 +66,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Neither a reader nor a crash nor a power cut sees half of it, and where `path` is a link it is the link that is replaced.
     The new file has the suffix of `path`, and the permissions that the user's umask gives.
     """
+    path = path.absolute()  # `.` has no name
     temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
     os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
@@ -84,22 +85,32 @@ def write_text(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A folder beside `path`, to be filled, that takes its place at once when the block ends well.
+    """A folder, to be filled, that takes the place of `path` at once when the block ends well.
 
-    `path` is never seen half filled, not even after a power cut. An empty folder that is there is replaced.
+    `path` is never seen half filled, not even after a power cut. An empty folder that is there stays, since it may be a mount or
+    where the user is: the new one is made in it, and what it holds moves up.
 
     Raises:
         OSError: something else is there by then.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
+    path = path.absolute()
+    filled = path.is_dir()
+    home = path if filled else path.parent
+    home.mkdir(parents=True, exist_ok=True)
+    temporary = home / f".{secrets.token_hex(4)}.{path.name}"
     temporary.mkdir()
     try:
         yield temporary
         if hasattr(os, "sync"):  # all at once: there may be many thousand files
             os.sync()
-        os.replace(temporary, path)
-        synchronise(path.parent)
+        if not filled:
+            os.replace(temporary, path)
+        elif any(entry != temporary for entry in path.iterdir()):
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), str(path))
+        else:
+            for entry in list(temporary.iterdir()):
+                os.replace(entry, path / entry.name)
+        synchronise(home)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -15,6 +15,7 @@ from ..runtimes import Unavailable, runtime
 from . import agent
 
 LEAST_MS, MOST_MS = 1e-3, 3.6e6  # outside of it a unit was mistaken
+LATEST = 2**37  # seconds since 1970, which is in the year 6325: a greater figure is not of seconds, and of no date
 Milliseconds = Annotated[Real, Field(ge=LEAST_MS, le=MOST_MS)]
 Ratio = Annotated[Real, Field(gt=0, le=1e6)]
 Count = Annotated[Whole, Field(gt=0)]
@@ -71,7 +72,7 @@ class Figures(Evidence):
     """What `agent.measure` returned for one model, or why it returned nothing."""
 
     name: str
-    time: Whole
+    time: Annotated[Whole, Field(ge=0, le=LATEST)]
     ratio: Ratio | None = None
     ratio_q25: Ratio | None = None
     ratio_q75: Ratio | None = None

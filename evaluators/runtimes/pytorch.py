@@ -54,6 +54,7 @@ class PyTorch(Runtime):
     packages = ("torch",)
     devices = ("cpu", "cuda")
     precisions = ("FP32", "FP16")
+    executes_files = True  # TorchScript
 
     def open(self, path: str, shape: Sequence[int], threads: int, device: str, precision: str) -> PyTorchSession:
         try:

@@ -49,6 +49,7 @@ class Runtime(ABC):
         suffix: of such a file.
         packages: of PyPI that bring it, of which one is installed.
         devices, precisions: what it runs on and in; it need not have every combination.
+        executes_files: whether its files are programs, so that none of someone else's is opened, and not data.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Runtime(ABC):
     packages: tuple[str, ...]
     devices: tuple[str, ...]
     precisions: tuple[str, ...]
+    executes_files: bool = False
 
     def check(self, device: str, precision: str) -> None:
         """Raise Unavailable unless it has the device and the precision; whether it is installed is not looked at."""

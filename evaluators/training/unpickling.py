@@ -29,7 +29,15 @@ from search_spaces import InputError
 # Where the classes of networks live: these modules and those in them, so that a new block needs no entry.
 HOMES = ("torch.nn.modules", "ultralytics.nn.modules", "search_spaces.blocks", "search_spaces.families")
 NETWORKS = ("ultralytics.nn.tasks.DetectionModel", "search_spaces.build.SearchedModel")
+LOSSES = re.compile(r"ultralytics\.(yolo\.)?utils\.(loss|tal)")  # modules of what only a training needs, and makes anew
 LISTED = threading.Lock()  # held while PyTorch has our entries on its list
+
+
+class _LeftOut:
+    """Stands for a training's loss, which is in a checkpoint that was not stripped; it is empty, and networks come without it."""
+
+    def __setstate__(self, state: Any) -> None:
+        pass
 
 
 class _NumberType:
@@ -118,6 +126,8 @@ def _stand_in(name: str) -> Any:
     if name in PLAIN:
         return PLAIN[name]
     module, _, attribute = name.rpartition(".")
+    if LOSSES.fullmatch(module):
+        return _LeftOut
     if name not in NETWORKS and not any(module == home or module.startswith(f"{home}.") for home in HOMES):
         return None
     try:
@@ -135,6 +145,6 @@ def _hollow(kind: type[nn.Module]) -> type[nn.Module]:
 
     def fill(self: Any, attributes: dict[str, Any]) -> None:
         self.__class__ = kind
-        self.__setstate__(attributes)
+        self.__setstate__({name: value for name, value in attributes.items() if not isinstance(value, _LeftOut)})
 
     return type(kind.__name__, (kind,), {"__init__": refuse, "__setstate__": fill})

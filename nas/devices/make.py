@@ -20,17 +20,19 @@ from evaluators.data import calibration_images
 from evaluators.evaluator import EvaluationError
 from evaluators.latency import agent
 from evaluators.latency.agent.work import MANIFEST
+from evaluators.latency.archive import write_archive
 from evaluators.latency.design import draw_telling
 from evaluators.latency.measurement import LatencyMeter, check_runtime
 from evaluators.latency.pack import RUNNER, pack
 from evaluators.latency.predictor import FEWEST
 from evaluators.latency.profile import DeviceProfile, check_name
 from evaluators.latency.results import read_results
+from evaluators.runtimes import runtime
 from search_spaces import Architecture, InputError, SearchSpace, build_model
 from search_spaces.definition import space_named
 from search_spaces.files import read_json, read_text
 from search_spaces.graph import check_image_size
-from search_spaces.writing import new_folder, replacing, write_text
+from search_spaces.writing import check_tree, new_folder, own, replacing, write_text
 
 from ..report.devices import Check
 
@@ -67,8 +69,8 @@ class Plan:
     activations: str | None = None
 
     def __post_init__(self) -> None:
-        for runtime in self.runtimes:
-            check_runtime(runtime, self.device, self.precision)
+        for name in self.runtimes:
+            check_runtime(name, self.device, self.precision)
         if self.activations is not None and self.precision != "INT8":
             raise InputError(f"activations {self.activations!r}: is a form of INT8, not of {self.precision}")
         for name, least in (("threads", 1), ("count", FEWEST), ("num_classes", 1), ("seed", 0)):
@@ -153,6 +155,7 @@ def make_profile(name: str, plan: Plan, output: Path, say: Say, prior: DevicePro
                 f"{folder} holds a measurement with other settings, {read_text(asked)}; give those, or remove the folder"
             )
         say(f"going on with what {folder} holds")
+        _make_safe(folder, plan, say, prior)
     elif os.path.lexists(folder):
         raise InputError(f"{folder} exists and is no measurement of ours; move it, or name another profile")
     else:
@@ -160,7 +163,9 @@ def make_profile(name: str, plan: Plan, output: Path, say: Say, prior: DevicePro
             make_pack(plan, made, say, prior)
             write_text(made / REQUEST, request)
     results = folder / agent.RESULTS
-    command = [sys.executable, str(folder / "run.py"), "--output", str(results)]
+    settings = {"runtime": plan.runtimes[0], "device": plan.device, "precision": plan.precision, "threads": threads}
+    command = [sys.executable, str(folder / RUNNER), "--output", str(results)]
+    command += [text for name, value in settings.items() for text in (f"--{name}", str(value))]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         for line in process.stdout or ():
             say(line.rstrip().removesuffix(f", results in {results}"))  # which are in the profile, and go
@@ -173,6 +178,20 @@ def make_profile(name: str, plan: Plan, output: Path, say: Say, prior: DevicePro
     return profile
 
 
+def _make_safe(folder: Path, plan: Plan, say: Say, prior: DeviceProfile | None) -> None:
+    """Make anew what is executed in the folder of a measurement, since it may have come from anywhere; the rest is data.
+
+    Raises:
+        InputError: the folder holds links, which lead out of it.
+    """
+    check_tree(folder)
+    if not runtime(plan.runtimes[0]).executes_files:
+        write_archive(folder / RUNNER)
+        return
+    with tempfile.TemporaryDirectory(prefix="evoyolo-pack-") as made:
+        shutil.copytree(make_pack(plan, Path(made) / "pack", say, prior), folder, dirs_exist_ok=True)
+
+
 def _remove_pack(folder: Path) -> None:
     """Remove the files of a pack that was measured, and the folder unless somebody has put something else there."""
     manifest = read_json(folder / MANIFEST)
@@ -181,7 +200,8 @@ def _remove_pack(folder: Path) -> None:
     ]
     beside = [model.with_suffix(".bin") for model in models if model.suffix == ".param"]  # ncnn's weights
     for path in (*models, *beside, *(folder / name for name in (MANIFEST, RUNNER, REQUEST, agent.RESULTS))):
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(InputError):  # a manifest may name files outside of the folder: they stay
+            own(path, folder).unlink(missing_ok=True)
     for empty in (folder / "models", folder):
         with contextlib.suppress(OSError):  # not empty
             empty.rmdir()

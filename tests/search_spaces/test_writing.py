@@ -7,7 +7,7 @@ from pathlib import Path, PureWindowsPath
 import pytest
 
 from search_spaces import InputError
-from search_spaces.writing import check_tree, own, replacing, unusable_name, write_text
+from search_spaces.writing import check_tree, new_folder, own, replacing, unusable_name, write_text
 
 
 def test_a_file_that_is_not_finished_leaves_the_one_before_and_nothing_else(tmp_path):
@@ -17,6 +17,24 @@ def test_a_file_that_is_not_finished_leaves_the_one_before_and_nothing_else(tmp_
         temporary.write_text("half")
         raise ZeroDivisionError
     assert path.read_text() == "before" and list(tmp_path.iterdir()) == [path]
+
+
+def test_the_folder_where_the_user_is_is_filled_and_stays(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with new_folder(Path(".")) as made:
+        (made / "a").mkdir()
+        (made / "a" / "b.txt").write_text("b")
+    assert Path("a/b.txt").read_text() == "b" and list(tmp_path.iterdir()) == [tmp_path / "a"]
+
+
+def test_a_new_folder_takes_no_other_s_place(tmp_path):
+    path = tmp_path / "new"
+    for _ in ("made meanwhile", "there before"):
+        with pytest.raises(OSError, match="not empty"), new_folder(path) as made:
+            (made / "ours.txt").touch()
+            path.mkdir(exist_ok=True)
+            (path / "mine.txt").touch()
+    assert list(tmp_path.iterdir()) == [path] and list(path.iterdir()) == [path / "mine.txt"]
 
 
 def test_a_file_and_its_folder_are_synchronised_around_the_renaming(tmp_path, monkeypatch):

@@ -47,6 +47,8 @@ def test_a_file_that_was_edited_is_refused(made_up_results, tmp_path):
         ("ratio", 1e-3, "field measurements.2: .*not between its quartiles"),
         ("ratio", None, "field measurements.2: .*neither its figures nor a reason"),
         ("name", "ffffffffffff", "'ffffffffffff' is no model of the pack"),
+        ("time", 1.7e12, "field measurements.2.time: .*less"),  # of milliseconds
+        ("time", -1, "field measurements.2.time: -1: .*greater"),
         ("speed", 3, "no field 'measurements.2.speed' is known"),
     ],
 )

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import zipfile
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,50 @@ def test_what_was_added_to_a_measured_pack_stays(tmp_path):
         (folder / name).touch()
     make._remove_pack(folder)
     assert [path.name for path in folder.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "pytorch"])
+def test_nothing_that_lies_in_the_folder_of_a_measurement_is_run(runtime, tmp_path, capsys):
+    ours = {"runtimes": (runtime,), "threads": 1, "count": 5, "restrict": {"image_size": [64]}}
+    folder, document = tmp_path / "devices" / "here.measuring", tmp_path / "document"
+    (folder / "models").mkdir(parents=True)
+    document.write_text("mine")
+    hostile = f"open({str(tmp_path / 'ran')!r}, 'w')"
+    (folder / "request.json").write_text(json.dumps({**asdict(make.Plan(**ours)), "prior": None}))
+    for name in ("run.py", "models/reference.torchscript"):
+        (folder / name).write_text(hostile)
+    files = {"torchscript": "models/reference.torchscript", "onnx": "../../document"}
+    settings = {"runtime": "pytorch", "device": "cpu", "precision": "FP32", "threads": 1}
+    manifest = {"evoyolo_pack": 1, "formats": list(files), "settings": settings, "reference": {"files": files}}
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "models": [], "id": ""}))
+    (folder / "results.json").write_text("{}")  # which the runner refuses: nothing is measured here
+    options = ["--runtime", runtime, "--count", "5", "--threads", "1", "--image-size", "64"]
+    assert main(["device", "profile", "here", *options]) == 1
+    said = capsys.readouterr()
+    assert "going on with" in said.out and "was changed after it was measured" in said.out, said
+    assert not (tmp_path / "ran").exists() and zipfile.is_zipfile(folder / "run.py")
+    programs = [path.read_bytes() for path in (folder / "models").glob("*.torchscript")]
+    assert runtime == "onnxruntime" or len(programs) == 6 and hostile.encode() not in programs
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "models": []}))
+    make._remove_pack(folder)
+    assert document.read_text() == "mine"
+
+
+def test_a_link_in_the_folder_of_a_measurement_is_not_written_through(tmp_path, capsys):
+    folder = tmp_path / "devices" / "here.measuring"
+    folder.mkdir(parents=True)
+    (tmp_path / "document").write_text("mine")
+    (folder / "request.json").write_text(json.dumps({**asdict(make.Plan(threads=1)), "prior": None}))
+    (folder / "run.py").symlink_to(tmp_path / "document")
+    assert main(["device", "profile", "here", "--threads", "1"]) == 1
+    assert "run.py is a symbolic link" in capsys.readouterr().err
+    assert (tmp_path / "document").read_text() == "mine"
+
+
+def test_a_pack_fills_the_empty_folder_where_the_user_is(tmp_path):
+    assert main(["device", "pack", ".", "--count", "5", "--threads", "1", "--image-size", "64"]) == 0
+    assert {path.name for path in Path().iterdir()} == {"manifest.json", "run.py", "models"}
+    assert tmp_path.samefile(Path())
 
 
 def test_a_profile_takes_its_name_from_where_the_results_lie(results_file):
