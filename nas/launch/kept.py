@@ -34,7 +34,7 @@ def settings_kept(config: SearchConfig, profiles: Sequence[DeviceProfile]) -> It
     def asked() -> int:
         return sum(event.state == State.ASKED for event in Run(folder.path).events) if folder.exists else 0
 
-    asked_before, is_new = asked(), not folder.exists
+    asked_before, is_new, was_recorded = asked(), not folder.exists, folder.written.exists()
     # what the run's latencies mean must not change with a file elsewhere
     texts = {folder.device(profile.name): profile.to_json() for profile in profiles}
     is_inits = is_new and folder.config.exists() and read_text(folder.config) == commented_yaml()
@@ -66,7 +66,7 @@ def settings_kept(config: SearchConfig, profiles: Sequence[DeviceProfile]) -> It
                     written.write_text(path, earlier)
             elif not folder.exists:
                 written.remove(path)
-        if not folder.exists:
+        if not folder.exists and not was_recorded:
             written.end()
         for empty in reversed(made):
             with contextlib.suppress(OSError):  # not empty: something else is in it by now

@@ -226,7 +226,7 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
         measured = any(profile.is_here() for profile in profiles)
         say("the front is exported" + ("; latency is measured with nothing else of ours running" if measured else ""))
     run, files = deliver(run, say, profiles=profiles, dataset=dataset)
-    written = write_front(run, files)
+    written = write_front(run, files, refused=say)
     print_front(run, console)
     judged = f"{len(dataset.val)} validation images, {config.epochs} epochs of training, at " + (
         f"{config.image_size} px" if config.image_size else "each model's own image size"

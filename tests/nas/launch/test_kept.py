@@ -5,6 +5,7 @@ import pytest
 from nas.launch.config import commented_yaml, load_config, make_config
 from nas.launch.kept import settings_kept
 from nas.storage.folder import RunFolder
+from nas.storage.written import Written
 from search_spaces import InputError
 
 
@@ -78,6 +79,18 @@ def test_of_a_search_that_never_began_nothing_stays(config, board, tmp_path, end
     with pytest.raises(type(ending)):
         keep(config, [board], ending)
     assert contents(tmp_path) == before and (tmp_path / "devices").is_dir()
+
+
+def test_a_run_begun_anew_where_one_was_removed_can_write_its_front(config, tmp_path):
+    folder = RunFolder(tmp_path)
+    keep(config, stored=True)
+    Written(folder).write_text(folder.front_csv, "the first")
+    folder.store.unlink()
+    with pytest.raises(InputError, match="refused"):
+        keep(config, ending=InputError("refused"))
+    keep(config, stored=True)
+    Written(folder).write_text(folder.front_csv, "the second")
+    assert folder.front_csv.read_text() == "the second"
 
 
 def test_settings_changed_by_hand_are_not_replaced_on_resume(config, tmp_path):
