@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from evaluators.evaluator import metric_and_device
+from search_spaces.files import expanded
 
 from ..objectives import is_number
-from .config import SearchConfig
+from ..storage.folder import RunFolder
+from .config import SearchConfig, read_settings
 
 # How much is tried, by what, where, how many at once, and when one is given up.
 RESUMABLE = (
@@ -50,6 +53,14 @@ TIMED_WITH = (
     "batch_evaluations",
     "training_device",
 )
+
+
+def data_begun_with(folder: RunFolder, before: Mapping[str, Any]) -> dict[str, Any]:
+    """The field `data` with the place that a run was begun with, where a search.yaml of the user's has it relative to the folder
+    that they were in; nothing where the file says all."""
+    named, begun = read_settings(folder.config).get("data"), before.get("data")
+    relative = isinstance(named, str) and named != "digits" and not os.path.isabs(expanded(named))
+    return {"data": begun} if relative and isinstance(begun, str) and os.path.isabs(begun) else {}
 
 
 def changed(before: Mapping[str, Any], config: SearchConfig, free: Collection[str] = RESUMABLE) -> str | None:

@@ -43,7 +43,7 @@ from ..storage.states import UNFINISHED
 from ..storage.store import Store
 from .config import RAY_ONLY, SearchConfig, load_config
 from .kept import settings_kept
-from .resuming import RESUMABLE, changed, training_threads
+from .resuming import RESUMABLE, changed, data_begun_with, training_threads
 from .search import search
 from .versions import versions
 
@@ -88,6 +88,7 @@ def resume(directory: str | Path, console: Console, **changes: object) -> Run | 
             f"{folder.path}: an earlier version took accuracy at image_size {size}, and latency and MACs at each model's own; "
             f"it cannot go on, but a new run can begin with its models: --start-from {folder.path}"
         )
+    changes = {**data_begun_with(folder, before), **changes}
     config = load_config(folder.config, **{**changes, "directory": str(directory), "device": kept})
     free = {*RESUMABLE, "name", "directory", "device"}
     with Store.open(folder.store, read_only=True) as store:

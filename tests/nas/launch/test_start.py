@@ -98,6 +98,22 @@ def _with_settings(run, **changes):
     (run / "search.yaml").write_text(yaml.safe_dump({**settings, **changes}), encoding="utf-8")
 
 
+def test_a_run_goes_on_with_the_data_it_began_with_where_the_file_names_it_from_the_folder_of_that_time(
+    old_run, monkeypatch
+):
+    seen = []
+    monkeypatch.setattr("nas.launch.start._run", lambda config, console, resume: seen.append(config.data))
+    _with_settings(old_run, data="/begun/data.yaml")
+    text = (old_run / "search.yaml").read_text()
+    for named in ("data.yaml", "/begun/data.yaml"):
+        (old_run / "search.yaml").write_text(text.replace("/begun/data.yaml", named))
+        resume(old_run, Console(quiet=True))
+    assert seen == ["/begun/data.yaml"] * 2
+    (old_run / "search.yaml").write_text(text.replace("/begun/data.yaml", "digits"))
+    with pytest.raises(InputError, match="field data: is 'digits'"):
+        resume(old_run, Console(quiet=True))
+
+
 def test_a_run_whose_accuracy_was_of_another_image_size_than_its_latency_cannot_go_on(old_run):
     _with_settings(old_run, image_size=96)
     with pytest.raises(InputError, match="an earlier version took accuracy at image_size 96, .*: --start-from .*run$"):
