@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from evaluators.evaluator import metric_and_device
+from evaluators.training.settings import effective
 from search_spaces.files import expanded
 
 from ..objectives import is_number
@@ -30,6 +31,11 @@ RESUMABLE = (
     "training_device",
     "data",  # its place: that it holds the same images and labels is checked
 )
+
+
+def _told(settings: Any) -> Any:
+    """What of these a training is told."""
+    return effective(settings) if isinstance(settings, Mapping) else settings
 
 
 def training_threads(cpus: Any) -> Any:
@@ -75,6 +81,8 @@ def changed(before: Mapping[str, Any], config: SearchConfig, free: Collection[st
         was = before.get(name, value)
         if name in TRAINED_WITH and not timed:
             value, was = TRAINED_WITH[name](value), TRAINED_WITH[name](was)
+        elif name == "training":
+            value, was = _told(value), _told(was)
         elif name in free and not (timed and name in TIMED_WITH):
             continue
         if was != value:

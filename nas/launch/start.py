@@ -20,9 +20,10 @@ from evaluators.evaluator import metric_and_device
 from evaluators.latency import agent
 from evaluators.latency.profile import DeviceProfile
 from evaluators.recipe import Recipe
-from evaluators.training import check_settings, precision_on
+from evaluators.training import check_settings, effective, precision_on
 from search_spaces import Architecture, InputError, SearchSpace
 from search_spaces.architecture import is_of_recipe
+from search_spaces.errors import all_of
 
 from ..algorithms import make_algorithm
 from ..delivery.export import deliver
@@ -244,6 +245,8 @@ def _check_machine(config: SearchConfig, say: Say) -> None:
             f"training_device {config.training_device!r}: PyTorch sees no CUDA device on this machine; use cpu, or give the "
             "address of a Ray cluster that has some"
         )
+    if idle := sorted(config.training.keys() - effective(config.training)):
+        say(f"training: {all_of(idle)} {'does' if len(idle) == 1 else 'do'} nothing in the training of a detector: left out")
     if config.executor == "here":
         for name in RAY_ONLY:
             if getattr(config, name) != SearchConfig.model_fields[name].default:
