@@ -81,8 +81,13 @@ def test_a_picture_replaces_one_of_ours_and_nothing_else(board, tmp_path, capsys
     board.save(tmp_path / "board.json")
     assert main(["device", "show", "board.json"]) == 0 and main(["device", "show", "board.json"]) == 0
     (tmp_path / "board.png").write_text("mine")
-    assert main(["device", "show", "board.json"]) == 1
-    assert "board.png exists and is no picture of a profile; it is left as it is" in capsys.readouterr().err
+    capsys.readouterr()
+    refused = "board.png exists and is no picture of a profile; it is left as it is"
+    assert main(["device", "show", "board.json"]) == 0
+    said = capsys.readouterr().out
+    assert refused in said and "held-out error (" in said and "plot " not in said
+    assert main(["device", "show", "board.json", "--plot", "board.png"]) == 1
+    assert refused in capsys.readouterr().err
     assert (tmp_path / "board.png").read_text() == "mine"
 
 
