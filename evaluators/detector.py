@@ -22,7 +22,7 @@ from .latency.profile import DeviceProfile
 from .recipe import Candidate, Recipe, run_steps, training_only
 from .steps import Bench, Workpiece
 from .training.precision import precision_on
-from .training.settings import check_settings
+from .training.settings import check_settings, effective
 from .training.train import discard_pauses
 
 
@@ -60,7 +60,7 @@ class DetectorEvaluator(Evaluator):
         rungs: Sequence[int] = (),
     ) -> None:
         dataset = data if isinstance(data, Dataset) else load_dataset(data)
-        self.bench = Bench(dataset, epochs, fraction, batch, device, amp, threads, seed, dict(settings or {}))
+        self.bench = Bench(dataset, epochs, fraction, batch, device, amp, threads, seed, effective(settings or {}))
         self.profiles = tuple(profiles)
         self.recipe = recipe or training_only()
         self.fidelities = tuple(rungs)

@@ -2,7 +2,7 @@
 
 from .checkpoint import load_checkpoint
 from .precision import precision_on
-from .settings import Fidelity, check_settings
+from .settings import Fidelity, check_settings, effective
 from .train import CHECKPOINT, TrainingResult, train, trainer_of
 from .yolov8 import DetectorTraining
 
@@ -12,6 +12,7 @@ __all__ = [
     "Fidelity",
     "TrainingResult",
     "check_settings",
+    "effective",
     "load_checkpoint",
     "precision_on",
     "train",

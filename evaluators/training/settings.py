@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from search_spaces import InputError
 from search_spaces.errors import one_of
@@ -69,11 +70,13 @@ REFUSED = {
     "nbs": "is the batch; use the field batch",
     "device": "is a field of its own; use training_device",
     "quantize": "decides what a model is made into; use a recipe, such as [train, export, quantise]",
-    **dict.fromkeys(
-        ("erasing", "auto_augment", "dropout", "copy_paste", "copy_paste_mode", "mask_ratio", "overlap_mask"),
-        "does nothing in the training of a detector",
-    ),
 }
+# What every file of Ultralytics' hyperparameters holds beside, of classification, masks, keypoints, turned boxes and depth: it does
+# nothing in the training of a detector, and is left out.
+IDLE = frozenset(
+    ("erasing", "auto_augment", "dropout", "copy_paste", "copy_paste_mode", "mask_ratio", "overlap_mask")
+    + ("pose", "kobj", "rle", "angle", "dlog", "dgrad", "dlam")
+)
 
 Allowed = Callable[[object, int], str | None]  # (value, epochs) -> what it must be, None where it is that
 
@@ -131,12 +134,17 @@ ALLOWED: dict[str, Allowed] = {
 }
 
 
+def effective(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings without those that do nothing."""
+    return {name: value for name, value in settings.items() if name not in IDLE}
+
+
 def check_settings(settings: Mapping[str, object], epochs: int) -> None:
-    """Raise InputError unless these are Ultralytics settings that may replace `SETTINGS` in a training of `epochs`.
+    """Raise InputError unless these are Ultralytics settings that may replace `SETTINGS` in a training of `epochs`, or do nothing.
 
     What may be replaced is listed, so that a setting which a later Ultralytics brings is refused until somebody has looked at it.
     """
-    for name, value in settings.items():
+    for name, value in effective(settings).items():
         if name in REFUSED:
             raise InputError(f"training: {name} {REFUSED[name]}")
         if name not in ALLOWED:

@@ -26,7 +26,7 @@ from search_spaces.writing import move, write_text
 from ..data import Dataset
 from ..evaluator import EvaluationError
 from .precision import precision_on
-from .settings import CONTAINED, SETTINGS, Fidelity, check_settings
+from .settings import CONTAINED, SETTINGS, Fidelity, check_settings, effective
 
 LEAST_SCALE = 2.0**-10  # of the gradients in FP16, begun at 2**16 and halved with every step that is skipped
 PAUSED = "paused-{}.pt"  # in a trial's folder: a training that may go on after so many epochs
@@ -119,7 +119,7 @@ def train(
         device: "cpu" or a CUDA device.
         amp: the precision: "bf16", "fp16" or "fp32"; "auto" is the first that the device has, and FP32 on a CPU.
         threads: of PyTorch during training; None leaves them as they are.
-        settings: Ultralytics training settings that replace `SETTINGS`.
+        settings: Ultralytics training settings that replace `SETTINGS`; those that do nothing are left out.
 
     Raises:
         InputError: settings that may not be replaced, or a precision that the device does not have.
@@ -133,7 +133,7 @@ def train(
     paused = _latest_pause(directory, until)
     overrides = {
         **SETTINGS,
-        **(settings or {}),
+        **effective(settings or {}),
         **CONTAINED,
         "data": str(dataset.yaml_path),
         "epochs": fidelity.epochs,

@@ -127,14 +127,20 @@ def show(
 ) -> None:
     """What a profile says, with a plot of predicted against measured latency."""
     from evaluators.latency.profile import DeviceProfile
+    from search_spaces import InputError
 
     from ..report.devices import draw_profile
 
     shown = DeviceProfile.load(profile)
     picture = Path(plot if plot and plot.endswith(".png") else f"{plot or shown.name}.png")
-    draw_profile(shown, picture)
     _describe(shown)
-    say(f"plot {picture}")
+    try:
+        draw_profile(shown, picture)
+        say(f"plot {picture}")
+    except InputError as error:  # what has that name may be of an earlier version, whose pictures say nothing of it
+        if plot:
+            raise
+        say(error)
 
 
 @app.command(cls=Command, epilog=examples("evoyolo device check laptop"))

@@ -30,7 +30,7 @@ from evaluators.latency.results import read_results
 from evaluators.runtimes import runtime
 from search_spaces import Architecture, InputError, SearchSpace, build_model
 from search_spaces.definition import space_named
-from search_spaces.files import read_json, read_text
+from search_spaces.files import read_json
 from search_spaces.graph import check_image_size
 from search_spaces.writing import check_tree, new_folder, own, replacing, write_text
 
@@ -150,9 +150,9 @@ def make_profile(name: str, plan: Plan, output: Path, say: Say, prior: DevicePro
     folder = output.with_suffix(".measuring")
     asked, request = folder / REQUEST, json.dumps({**asdict(plan), "prior": prior.name if prior else None})
     if asked.exists():
-        if read_text(asked) != request:
+        if (before := _request(asked)) != json.loads(request):
             raise InputError(
-                f"{folder} holds a measurement with other settings, {read_text(asked)}; give those, or remove the folder"
+                f"{folder} holds a measurement with other settings, {json.dumps(before)}; give those, or remove the folder"
             )
         say(f"going on with what {folder} holds")
         _make_safe(folder, plan, say, prior)
@@ -205,6 +205,15 @@ def _remove_pack(folder: Path) -> None:
     for empty in (folder / "models", folder):
         with contextlib.suppress(OSError):  # not empty
             empty.rmdir()
+
+
+def _request(asked: Path) -> dict[str, Any]:
+    """What a measurement was asked for; one of an earlier version does not say what there was no choice of then."""
+    said = read_json(asked)
+    if not isinstance(said, dict):
+        raise InputError(f"{asked}: must say what was asked for, not {said!r:.40}; remove the folder to measure anew")
+    earlier = {"activations": agent.SIGNED if said.get("precision") == "INT8" else None}
+    return {**earlier, **said}
 
 
 def fit_profile(name: str, results: str | Path, output: Path, prior: DeviceProfile | None = None) -> DeviceProfile:

@@ -211,9 +211,12 @@ class SearchConfig(BaseModel):
         size = values.get("image_size") if isinstance(values, dict) else None
         if size is None:
             return values
-        # the sizes among our own restrictions are no wish of the user's
-        restrict = values.get("restrict", {name: kept for name, kept in SMALL.items() if name != "image_size"})
-        return {**values, "restrict": {"image_size": [size], **restrict} if isinstance(restrict, dict) else restrict}
+        restrict = values.get("restrict", SMALL)
+        if not isinstance(restrict, dict):
+            return values
+        # the sizes among our own restrictions, which `init` writes out, are no wish of the user's
+        ours = restrict.get("image_size", SMALL["image_size"]) == SMALL["image_size"]
+        return {**values, "restrict": {**restrict, "image_size": [size] if ours else restrict["image_size"]}}
 
     @model_validator(mode="after")
     def _space_and_references(self) -> SearchConfig:

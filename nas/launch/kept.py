@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 
+from evaluators.data import absolute_source
 from evaluators.latency.profile import DeviceProfile
 from search_spaces import InputError
 from search_spaces.files import read_text
@@ -34,7 +35,7 @@ def settings_kept(config: SearchConfig, profiles: Sequence[DeviceProfile]) -> It
     def asked() -> int:
         return sum(event.state == State.ASKED for event in Run(folder.path).events) if folder.exists else 0
 
-    asked_before, is_new = asked(), not folder.exists
+    asked_before, is_new, was_recorded = asked(), not folder.exists, folder.written.exists()
     # what the run's latencies mean must not change with a file elsewhere
     texts = {folder.device(profile.name): profile.to_json() for profile in profiles}
     is_inits = is_new and folder.config.exists() and read_text(folder.config) == commented_yaml()
@@ -66,7 +67,7 @@ def settings_kept(config: SearchConfig, profiles: Sequence[DeviceProfile]) -> It
                     written.write_text(path, earlier)
             elif not folder.exists:
                 written.remove(path)
-        if not folder.exists:
+        if not folder.exists and not was_recorded:
             written.end()
         for empty in reversed(made):
             with contextlib.suppress(OSError):  # not empty: something else is in it by now
@@ -77,22 +78,34 @@ def settings_kept(config: SearchConfig, profiles: Sequence[DeviceProfile]) -> It
 def _has_to_be_written(folder: RunFolder, config: SearchConfig, is_ours: bool) -> bool:
     """Whether the folder's search.yaml has to be written, anew or with other settings.
 
-    The user's own file, with its comments, may be what a run is started from in its own folder; it stays as it is.
+    The user's own file, with its comments, may be what a run is started from in its own folder; it stays as it is. So does
+    one that they have changed since: options of a run that is resumed hold for that time.
 
     Args:
         is_ours: whether it is as we wrote it.
 
     Raises:
-        InputError: it is the user's own, and says something else.
+        InputError: it is the user's own, and says something else than a new run is to be made with.
     """
     if not folder.config.exists():
         return True
     wanted = config.to_dict()
     says = load_config(folder.config, **{name: wanted[name] for name in ELSEWHERE}).to_dict()
     differing = {name: value for name, value in wanted.items() if says[name] != value}
-    if not differing or is_ours:
-        return bool(differing)
+    if is_ours or folder.exists:
+        return is_ours and bool(differing)
+    if "data" in differing and _same_data(says["data"], differing["data"]):
+        del differing["data"]
+    if not differing:
+        return False
     raise InputError(
         f"{folder.config} is not as this run wrote it, and says other settings; put there "
         f"{', '.join(f'{name}: {value}' for name, value in differing.items())}, or name another folder for the run"
     )
+
+
+def _same_data(text: str, source: str) -> bool:
+    """Whether what a user has written names, from here, the dataset that has the absolute name `source`."""
+    with contextlib.suppress(InputError):
+        return absolute_source(text) == source
+    return False

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from evaluators.evaluator import metric_and_device
+from evaluators.training.settings import effective
+from search_spaces.files import expanded
 
 from ..objectives import is_number
-from .config import SearchConfig
+from ..storage.folder import RunFolder
+from .config import SearchConfig, read_settings
 
 # How much is tried, by what, where, how many at once, and when one is given up.
 RESUMABLE = (
@@ -27,6 +31,11 @@ RESUMABLE = (
     "training_device",
     "data",  # its place: that it holds the same images and labels is checked
 )
+
+
+def _told(settings: Any) -> Any:
+    """What of these a training is told."""
+    return effective(settings) if isinstance(settings, Mapping) else settings
 
 
 def training_threads(cpus: Any) -> Any:
@@ -52,6 +61,14 @@ TIMED_WITH = (
 )
 
 
+def data_begun_with(folder: RunFolder, before: Mapping[str, Any]) -> dict[str, Any]:
+    """The field `data` with the place that a run was begun with, where a search.yaml of the user's has it relative to the folder
+    that they were in; nothing where the file says all."""
+    named, begun = read_settings(folder.config).get("data"), before.get("data")
+    relative = isinstance(named, str) and named != "digits" and not os.path.isabs(expanded(named))
+    return {"data": begun} if relative and isinstance(begun, str) and os.path.isabs(begun) else {}
+
+
 def changed(before: Mapping[str, Any], config: SearchConfig, free: Collection[str] = RESUMABLE) -> str | None:
     """The first field on which figures of the run depend and which is not what it was; None where there is none.
 
@@ -64,6 +81,8 @@ def changed(before: Mapping[str, Any], config: SearchConfig, free: Collection[st
         was = before.get(name, value)
         if name in TRAINED_WITH and not timed:
             value, was = TRAINED_WITH[name](value), TRAINED_WITH[name](was)
+        elif name == "training":
+            value, was = _told(value), _told(was)
         elif name in free and not (timed and name in TIMED_WITH):
             continue
         if was != value:

@@ -20,9 +20,10 @@ from evaluators.evaluator import metric_and_device
 from evaluators.latency import agent
 from evaluators.latency.profile import DeviceProfile
 from evaluators.recipe import Recipe
-from evaluators.training import check_settings, precision_on
+from evaluators.training import check_settings, effective, precision_on
 from search_spaces import Architecture, InputError, SearchSpace
 from search_spaces.architecture import is_of_recipe
+from search_spaces.errors import all_of
 
 from ..algorithms import make_algorithm
 from ..delivery.export import deliver
@@ -43,7 +44,7 @@ from ..storage.states import UNFINISHED
 from ..storage.store import Store
 from .config import RAY_ONLY, SearchConfig, load_config
 from .kept import settings_kept
-from .resuming import RESUMABLE, changed, training_threads
+from .resuming import RESUMABLE, changed, data_begun_with, training_threads
 from .search import search
 from .versions import versions
 
@@ -88,6 +89,7 @@ def resume(directory: str | Path, console: Console, **changes: object) -> Run | 
             f"{folder.path}: an earlier version took accuracy at image_size {size}, and latency and MACs at each model's own; "
             f"it cannot go on, but a new run can begin with its models: --start-from {folder.path}"
         )
+    changes = {**data_begun_with(folder, before), **changes}
     config = load_config(folder.config, **{**changes, "directory": str(directory), "device": kept})
     free = {*RESUMABLE, "name", "directory", "device"}
     with Store.open(folder.store, read_only=True) as store:
@@ -226,7 +228,7 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
         measured = any(profile.is_here() for profile in profiles)
         say("the front is exported" + ("; latency is measured with nothing else of ours running" if measured else ""))
     run, files = deliver(run, say, profiles=profiles, dataset=dataset)
-    written = write_front(run, files)
+    written = write_front(run, files, refused=say)
     print_front(run, console)
     judged = f"{len(dataset.val)} validation images, {config.epochs} epochs of training, at " + (
         f"{config.image_size} px" if config.image_size else "each model's own image size"
@@ -243,6 +245,8 @@ def _check_machine(config: SearchConfig, say: Say) -> None:
             f"training_device {config.training_device!r}: PyTorch sees no CUDA device on this machine; use cpu, or give the "
             "address of a Ray cluster that has some"
         )
+    if idle := sorted(config.training.keys() - effective(config.training)):
+        say(f"training: {all_of(idle)} {'does' if len(idle) == 1 else 'do'} nothing in the training of a detector: left out")
     if config.executor == "here":
         for name in RAY_ONLY:
             if getattr(config, name) != SearchConfig.model_fields[name].default:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from rich.console import Console
 
 from evaluators import METRICS
 from evaluators.evaluator import metric_and_device, metric_on
+from search_spaces import InputError
 
 from ..formatting import number
 from ..storage.run import Run
@@ -146,13 +147,18 @@ def as_records(run: Run, files: Mapping[str, Mapping[str, str]]) -> list[dict]:
     ]
 
 
-def write_front(run: Run, files: Mapping[str, Mapping[str, str]] | None = None) -> list[Path]:
+def write_front(
+    run: Run, files: Mapping[str, Mapping[str, str]] | None = None, refused: Callable[[str], None] | None = None
+) -> list[Path]:
     """Write front.csv, front.json and, of two objectives or more, front.png into the run's folder; what was written.
 
     Text in front.csv that a spreadsheet would take for a formula has an apostrophe before it; front.json has it as it is.
 
+    Args:
+        refused: is told of what is there and is not as the run wrote it, and stays so; the others are written.
+
     Raises:
-        InputError: one of them is there and is not as the run wrote it.
+        InputError: the same, where nobody is to be told.
     """
     records = as_records(run, files or {})
     document = {
@@ -160,26 +166,36 @@ def write_front(run: Run, files: Mapping[str, Mapping[str, str]] | None = None) 
         "settings": run.settings,
         "front": records,
     }
-    written = Written(run.folder)
-    written.write_text(run.folder.front_json, json.dumps(document, indent=1))
+    writers: dict[Path, Callable[[Path], object]] = {
+        run.folder.front_csv: partial(_write_table, run, records),
+        run.folder.front_json: lambda file: file.write_text(json.dumps(document, indent=1), encoding="utf-8"),
+    }
+    if len(run.objectives) > 1 and run.evaluations:
+        writers[run.folder.front_png] = partial(draw_front, run)
+    written, paths = Written(run.folder), []
+    for path, write in writers.items():
+        try:
+            with written.replacing(path) as file:
+                write(file)
+        except InputError as error:
+            if refused is None:
+                raise
+            refused(str(error))
+        else:
+            paths.append(path)
+    return paths
+
+
+def _write_table(run: Run, records: Sequence[Mapping], file: Path) -> None:
     names = columns(run, run.front)
     choices = [choice.name for choice in run.space.choices]
-    with (
-        written.replacing(run.folder.front_csv) as file,
-        open(file, "w", newline="", encoding="utf-8", errors="backslashreplace") as stream,
-    ):
+    with open(file, "w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
         writer = csv.writer(stream)
         writer.writerow(map(_no_formula, ["key", "name", *names, *choices]))
         for record in records:
             metrics = [record["metrics"].get(name, "") for name in names]
             values = [record["architecture"].get(choice, "") for choice in choices]
             writer.writerow(map(_no_formula, [record["key"], record["name"] or "", *metrics, *values]))
-    paths = [run.folder.front_csv, run.folder.front_json]
-    if len(run.objectives) > 1 and run.evaluations:
-        with written.replacing(run.folder.front_png) as file:
-            draw_front(run, file)
-        paths.append(run.folder.front_png)
-    return paths
 
 
 def _no_formula(cell: object) -> object:

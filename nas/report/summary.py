@@ -39,7 +39,8 @@ def what_came_out(run: Run, files: Files, written: Sequence[Path], judged: str, 
     if delivered:
         lines.append("checkpoints of the front, each with its model.yaml and model.onnx beside it:")
         lines += [f"  {path}" for path in delivered]
-    lines.append(f"the front as a table, and all that is known of it: {all_of(written)}")
+    if written:
+        lines.append(f"the front as a table, and all that is known of it: {all_of(written)}")
     return [*lines, *_next(run, files, more)]
 
 

@@ -26,8 +26,8 @@ class Written:
         self.folder = folder
 
     def begin(self) -> None:
-        """Begin the record of a new run."""
-        self._save({})
+        """Begin the record of a new run; what an earlier one in this folder wrote, and is still so, is ours."""
+        self._save(self._known() or {})
 
     def end(self) -> None:
         """Forget the run, which came to nothing."""

@@ -15,16 +15,20 @@ from ultralytics.utils import DEFAULT_CFG_DICT, LOGGER
 
 from evaluators.data import load_dataset
 from evaluators.training import DetectorTraining, Fidelity, check_settings, train
-from evaluators.training.settings import ALLOWED, OPTIMIZERS, REFUSED, SETTINGS
+from evaluators.training.settings import ALLOWED, IDLE, OPTIMIZERS, REFUSED, SETTINGS, effective
 from search_spaces import InputError
 
 
-def test_every_setting_of_ultralytics_is_allowed_or_refused():
-    assert set(ALLOWED) <= set(DEFAULT_CFG_DICT) and not set(ALLOWED) & set(REFUSED)
-    for name in {*DEFAULT_CFG_DICT, "brought_by_a_later_version"} - set(ALLOWED):
+def test_every_setting_of_ultralytics_is_allowed_or_refused_or_does_nothing():
+    assert {*ALLOWED, *IDLE} <= set(DEFAULT_CFG_DICT) and len({*ALLOWED, *REFUSED, *IDLE}) == sum(
+        map(len, (ALLOWED, REFUSED, IDLE))
+    )
+    for name in {*DEFAULT_CFG_DICT, "brought_by_a_later_version"} - {*ALLOWED, *IDLE}:
         with pytest.raises(InputError, match=f"^training: '?{name}'? [^\n]+$"):
             check_settings({name: DEFAULT_CFG_DICT.get(name)}, 10)
     check_settings(SETTINGS, 1)
+    check_settings(dict.fromkeys(IDLE, "anything"), 1)
+    assert effective({**SETTINGS, **dict.fromkeys(IDLE, "anything")}) == SETTINGS
 
 
 @pytest.mark.parametrize(
@@ -116,7 +120,7 @@ def test_whatever_is_allowed_the_same_images_and_labels_are_trained_on_and_judge
     }  # fmt: skip
     assert set(changed) == set(ALLOWED)
     data = load_dataset(small_data)
-    for name, settings in (("plain", {}), ("changed", changed)):
+    for name, settings in (("plain", {"erasing": "of no task of ours"}), ("changed", changed)):
         train(tiny, data, Fidelity(2), tmp_path / name, batch=8, settings=settings)
     (plain_judged, *plain), (judged, *others) = seen
     assert plain == others and len(judged) == len(plain_judged)

@@ -16,7 +16,7 @@ from evaluators.latency import agent
 from evaluators.latency.profile import DeviceProfile
 from nas.cli.main import main
 from nas.devices import make
-from search_spaces import YoloSpace
+from search_spaces import InputError, YoloSpace
 
 pytestmark = pytest.mark.slow
 
@@ -82,8 +82,13 @@ def test_a_picture_replaces_one_of_ours_and_nothing_else(board, tmp_path, capsys
     board.save(tmp_path / "board.json")
     assert main(["device", "show", "board.json"]) == 0 and main(["device", "show", "board.json"]) == 0
     (tmp_path / "board.png").write_text("mine")
-    assert main(["device", "show", "board.json"]) == 1
-    assert "board.png exists and is no picture of a profile; it is left as it is" in capsys.readouterr().err
+    capsys.readouterr()
+    refused = "board.png exists and is no picture of a profile; it is left as it is"
+    assert main(["device", "show", "board.json"]) == 0
+    said = capsys.readouterr().out
+    assert refused in said and "held-out error (" in said and "plot " not in said
+    assert main(["device", "show", "board.json", "--plot", "board.png"]) == 1
+    assert refused in capsys.readouterr().err
     assert (tmp_path / "board.png").read_text() == "mine"
 
 
@@ -94,6 +99,32 @@ def test_a_folder_of_the_users_is_not_taken_for_a_measurement(tmp_path, capsys):
     assert main(["device", "profile", "here", "--count", "7"]) == 1
     assert "here.measuring exists and is no measurement of ours" in capsys.readouterr().err
     assert (folder / "mine.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("precision", "options", "goes_on"),
+    [
+        ("FP32", (), True),
+        ("FP32", ("--threads", "2"), False),
+        ("INT8", ("--precision", "INT8", "--activations", "signed"), True),  # the only form that there was
+        ("INT8", ("--precision", "INT8"), False),
+    ],
+)
+def test_what_an_earlier_version_had_begun_to_measure_goes_on(
+    tmp_path, monkeypatch, capsys, precision, options, goes_on
+):
+    def starts(*arguments, **options):
+        raise InputError("measuring")
+
+    monkeypatch.setattr(make.subprocess, "Popen", starts)
+    folder = tmp_path / "devices" / "here.measuring"
+    folder.mkdir(parents=True)
+    request = {**asdict(make.Plan(precision=precision, threads=1)), "prior": None}
+    del request["activations"]
+    (folder / "request.json").write_text(json.dumps(request))
+    assert main(["device", "profile", "here", "--threads", "1", *options]) == 1
+    said = capsys.readouterr().err
+    assert said == "evoyolo: measuring\n" if goes_on else '"activations": ' in said and "with other settings" in said
 
 
 def test_what_was_added_to_a_measured_pack_stays(tmp_path):

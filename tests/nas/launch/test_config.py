@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from nas.launch.config import SearchConfig, commented_yaml, load_config, make_config
+from nas.launch.config import SMALL, SearchConfig, commented_yaml, load_config, make_config
 from search_spaces import InputError
 
 
@@ -44,8 +44,8 @@ def test_a_changed_configuration_survives_its_file(tmp_path):
         ({"image_size": 100}, "choice 'image_size' cannot be 100; it can be any multiple of 32 up to 4096"),
         ({"image_size": "640"}, "field image_size: '640': .*integer"),
         (
-            {"image_size": 640, "restrict": {"image_size": [96, 128]}},
-            r"image_size 640: restrict says .* \[96, 128\]; leave",
+            {"image_size": 640, "restrict": {"image_size": [96, 160]}},
+            r"image_size 640: restrict says .* \[96, 160\]; leave",
         ),
         (
             {"training_device": "0,1"},
@@ -140,7 +140,7 @@ def test_fields_become_objects():
 
 
 @pytest.mark.parametrize("size", [64, 416, 1280])
-@pytest.mark.parametrize("more", [{}, {"restrict": {}}, {"recipe": ["train", "export"]}])
+@pytest.mark.parametrize("more", [{}, {"restrict": {}}, {"restrict": SMALL}, {"recipe": ["train", "export"]}])
 def test_one_image_size_is_that_of_everything(size, more, tmp_path):
     from evaluators import complexity
     from search_spaces.definition import define, recall

@@ -5,6 +5,7 @@ import pytest
 from nas.launch.config import commented_yaml, load_config, make_config
 from nas.launch.kept import settings_kept
 from nas.storage.folder import RunFolder
+from nas.storage.written import Written
 from search_spaces import InputError
 
 
@@ -64,6 +65,19 @@ def test_the_users_own_settings_stay_as_they_are_where_they_say_the_same(config,
     assert (tmp_path / "search.yaml").read_text() == "# mine\nmax_evaluations: 3\n"
 
 
+@pytest.mark.parametrize("named", ["data/data.yaml", "other.yaml", "gone"])
+def test_the_users_own_settings_may_name_their_data_from_where_they_are(tmp_path, monkeypatch, named):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "search.yaml").write_text(f"# mine\ndata: {named}\n")
+    config = make_config({"directory": ".", "data": str(tmp_path / "data" / "data.yaml")}, "test")
+    if named == "data/data.yaml":
+        keep(config)
+    else:
+        with pytest.raises(InputError, match=f"put there data: {tmp_path}/data/data.yaml, or name another"):
+            keep(config)
+    assert (tmp_path / "search.yaml").read_text() == f"# mine\ndata: {named}\n"
+
+
 def test_a_file_as_init_writes_it_takes_the_settings_of_the_command_line(config, tmp_path):
     (tmp_path / "search.yaml").write_text(commented_yaml())
     keep(config)
@@ -80,13 +94,25 @@ def test_of_a_search_that_never_began_nothing_stays(config, board, tmp_path, end
     assert contents(tmp_path) == before and (tmp_path / "devices").is_dir()
 
 
-def test_settings_changed_by_hand_are_not_replaced_on_resume(config, tmp_path):
+def test_a_run_begun_anew_where_one_was_removed_can_write_its_front(config, tmp_path):
+    folder = RunFolder(tmp_path)
+    keep(config, stored=True)
+    Written(folder).write_text(folder.front_csv, "the first")
+    folder.store.unlink()
+    with pytest.raises(InputError, match="refused"):
+        keep(config, ending=InputError("refused"))
+    keep(config, stored=True)
+    Written(folder).write_text(folder.front_csv, "the second")
+    assert folder.front_csv.read_text() == "the second"
+
+
+def test_settings_changed_by_hand_are_neither_replaced_nor_refused_on_resume(config, tmp_path):
     keep(config, stored=True)
     file = tmp_path / "search.yaml"
     changed = file.read_text().replace("max_evaluations: 3", "max_evaluations: 4  # mine")
     file.write_text(changed)
     more = make_config({"directory": str(tmp_path), "max_evaluations": 9}, "test")
-    with pytest.raises(InputError, match="put there max_evaluations: 9"), pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr("nas.launch.kept.Run", lambda path: type("Run", (), {"events": []}))
-        keep(more)
+        keep(more)  # options hold for this time
     assert file.read_text() == changed

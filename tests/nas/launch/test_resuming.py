@@ -38,6 +38,11 @@ def test_what_figures_depend_on_may_not(name):
     assert changed(before(), make_config({"training_device": "cuda:0", name: FIXED[name]}, "x")) == name
 
 
+def test_settings_of_training_that_do_nothing_may_come_and_go():
+    one, other = {"lr0": 0.1, "erasing": 0.4}, {"lr0": 0.1, "pose": 12.0}
+    assert changed(before(training=one), make_config({"training_device": "cuda:0", "training": other}, "x")) is None
+
+
 @pytest.mark.parametrize(("name", "value"), [("cpus_per_trial", 2), ("training_device", "cpu")])
 def test_other_threads_and_another_kind_of_device_train_another_model(name, value):
     assert changed(before(), make_config({"training_device": "cuda:0", name: value}, "x")) == name
@@ -56,3 +61,4 @@ def test_a_run_of_an_earlier_version_or_a_stranger_s_lacks_fields_and_has_others
     assert changed({}, SearchConfig()) is None
     assert changed({"cpus_per_trial": "x"}, SearchConfig()) == "cpus_per_trial"
     assert changed({"training_device": ["cpu"]}, SearchConfig()) == "training_device"
+    assert changed({"training": "lr0"}, SearchConfig()) == "training"

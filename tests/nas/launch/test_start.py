@@ -1,5 +1,6 @@
 """The search from start to end: what is done for a run of an earlier version, and what is refused before it takes time."""
 
+import io
 import shutil
 from pathlib import Path
 
@@ -98,11 +99,42 @@ def _with_settings(run, **changes):
     (run / "search.yaml").write_text(yaml.safe_dump({**settings, **changes}), encoding="utf-8")
 
 
+def test_a_run_goes_on_with_the_data_it_began_with_where_the_file_names_it_from_the_folder_of_that_time(
+    old_run, monkeypatch
+):
+    seen = []
+    monkeypatch.setattr("nas.launch.start._run", lambda config, console, resume: seen.append(config.data))
+    _with_settings(old_run, data="/begun/data.yaml")
+    text = (old_run / "search.yaml").read_text()
+    for named in ("data.yaml", "/begun/data.yaml"):
+        (old_run / "search.yaml").write_text(text.replace("/begun/data.yaml", named))
+        resume(old_run, Console(quiet=True))
+    assert seen == ["/begun/data.yaml"] * 2
+    (old_run / "search.yaml").write_text(text.replace("/begun/data.yaml", "digits"))
+    with pytest.raises(InputError, match="field data: is 'digits'"):
+        resume(old_run, Console(quiet=True))
+
+
 def test_a_run_whose_accuracy_was_of_another_image_size_than_its_latency_cannot_go_on(old_run):
     _with_settings(old_run, image_size=96)
     with pytest.raises(InputError, match="an earlier version took accuracy at image_size 96, .*: --start-from .*run$"):
         resume(old_run, Console(quiet=True))
     assert len(load_run(old_run).evaluations) == 4  # and is read as ever
+
+
+def test_settings_that_do_nothing_are_said_and_no_run_is_lost_to_them(old_run, monkeypatch):
+    def no_further(source):
+        raise InputError("no further")
+
+    monkeypatch.setattr("nas.launch.start.load_dataset", no_further)
+    said = io.StringIO()
+    without = (old_run / "search.yaml").read_text()
+    _with_settings(old_run, training={"erasing": 0.4, "pose": 12.0})
+    for _ in range(2):
+        with pytest.raises(InputError, match="no further"):
+            resume(old_run, Console(file=said, width=200))
+        (old_run / "search.yaml").write_text(without)
+    assert said.getvalue() == "training: erasing and pose do nothing in the training of a detector: left out\n"
 
 
 def test_a_run_does_not_go_on_in_another_precision(old_run, monkeypatch):

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from nas import Objective, search
 from nas.report.front import print_front, write_front
+from nas.storage.written import Written
 from search_spaces import Choice, SearchSpace
 
 DEVICES = ("pi", "a-board")
@@ -106,3 +107,16 @@ def test_one_objective_has_no_picture(tmp_path):
     one = search(space, evaluate, objectives, max_evaluations=2, algorithm="random", directory=tmp_path / "one")
     assert [path.name for path in write_front(one)] == ["front.csv", "front.json"]
     assert not (tmp_path / "one" / "front.png").exists()
+
+
+def test_a_table_that_was_changed_meanwhile_is_left_and_the_rest_is_written(tmp_path):
+    space = SearchSpace("toy", [Choice("depth", [1, 2, 3])])
+    objectives = [Objective("map50_95", "max"), Objective("params", "min")]
+    run = search(space, evaluate, objectives, max_evaluations=2, algorithm="random", directory=tmp_path / "run")
+    Written(run.folder).begin()
+    write_front(run)
+    run.folder.front_csv.write_text("as a spreadsheet saved it")
+    told = []
+    assert [path.name for path in write_front(run, refused=told.append)] == ["front.json", "front.png"]
+    assert "front.csv was not written by this run, or was changed since" in "".join(told)
+    assert run.folder.front_csv.read_text() == "as a spreadsheet saved it"

@@ -28,6 +28,13 @@ def test_what_is_as_it_was_written_is_replaced_and_what_was_changed_is_left(fold
     assert not folder.front_csv.exists()
 
 
+def test_a_run_begun_anew_in_a_folder_replaces_what_the_one_before_it_wrote(folder):
+    for text in ("one", "two"):
+        Written(folder).begin()
+        Written(folder).write_text(folder.front_csv, text)
+    assert folder.front_csv.read_text() == "two"
+
+
 @pytest.mark.parametrize("kind", ["file", "folder", "dangling link"])
 def test_what_was_there_before_the_run_is_refused(folder, kind):
     if kind == "file":
