@@ -132,32 +132,12 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
     _precision(config)
     # workers, and whoever resumes the run, may be in another folder
     config = config.model_copy(update={"data": absolute_source(config.data)})
-    dataset = load_dataset(config.data)
-    with Steps(console) as steps:
-        summary = check_dataset(dataset, steps.counting("decoded"))
-    for line in f"dataset {dataset.name}: {summary}".splitlines():
-        say(line)
+    dataset = _checked_dataset(config, console)
     space, references = config.make_space(), config.reference_architectures()
-    objectives, constraints = config.make_objectives(), config.make_constraints()
-    # refused before anything takes its time
     recipe = _recipe(config, profiles, resume)
     evaluator = _evaluator(config, dataset, profiles, recipe)
-    check_free(f"algorithm {config.algorithm!r}", config.algorithm_options, ("seed", "constraints", "estimate"))
-    check_free("the scheduler", config.scheduler_options, ("always",))
-    algorithm = make_algorithm(
-        config.algorithm,
-        space,
-        objectives,
-        seed=config.seed,
-        constraints=constraints,
-        estimate=evaluator.estimate,
-        **config.algorithm_options,
-    )
-    algorithm.check_feasible()
-    scheduler = config.scheduler or usual_scheduler(config.rungs)
-    make_scheduler(scheduler, algorithm, config.rungs, **config.scheduler_options)
-    wanted = {metric_and_device(name)[0] for name in [o.metric for o in objectives] + [c.metric for c in constraints]}
-    if not profiles and "latency_ms" in wanted:
+    _check_search(config, space, evaluator)  # before anything takes its time
+    if not profiles and "latency_ms" in _wanted(config):
         if resume:
             _check_predictable(RunFolder(directory), space)
         with Steps(console) as steps:
@@ -165,24 +145,8 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
         if resume:
             _predict_again(RunFolder(directory), space, profiles[0], dataset.num_classes, say)
         evaluator = _evaluator(config, dataset, profiles, recipe)
-    for profile in profiles:
-        say(f"latency is predicted for {profile.name}: {profile.protocol}")
-        held = profile.held_out
-        say(
-            f"  {held.count} models measured, {100 * held.within_10:.0f}% of them predicted within 10% by the others; median error "
-            f"{100 * held.median_error:.1f}%"
-        )
-        if profile.precision != evaluator.recipe.precision:
-            say(f"  accuracy is of {evaluator.recipe.precision} models, whatever {profile.precision} may cost")
-    say(
-        f"space {space.name}: {space.size:.3g} architectures; "
-        f"{config.algorithm} to {config.max_evaluations} evaluations of {config.epochs} epochs"
-        + (f", judged at {', '.join(map(str, config.rungs))}" if config.rungs else "")
-    )
-    say(
-        f"run folder {directory}; how far it is: {command('status', directory)}; "
-        f"Ctrl-C once waits for what runs, twice stops at once, and {command('resume', directory)} goes on"
-    )
+    _say_what_begins(config, space, profiles, recipe, say)
+    objectives, constraints = config.make_objectives(), config.make_constraints()
     progress = Progress(objectives, config.max_evaluations, console, constraints)
     first = dict(zip(references, _with_recipe(references.values(), space)))
     with settings_kept(config, profiles):
@@ -219,7 +183,72 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
         shown = f": {command('front', directory)} shows them" if progress.eligible else ""
         say(f"stopped; every result is kept{shown}, {command('resume', directory)} goes on")
         return None
-    run = Run(directory, space)
+    return _deliver(config, Run(directory, space), profiles, dataset, progress.elapsed, console)
+
+
+def _checked_dataset(config: SearchConfig, console: Console) -> Dataset:
+    dataset = load_dataset(config.data)
+    with Steps(console) as steps:
+        summary = check_dataset(dataset, steps.counting("decoded"))
+    for line in f"dataset {dataset.name}: {summary}".splitlines():
+        terminal.say(console, line)
+    return dataset
+
+
+def _check_search(config: SearchConfig, space: SearchSpace, evaluator: DetectorEvaluator) -> None:
+    """Raise InputError where the algorithm or the scheduler could not begin, or nothing meets the constraints."""
+    check_free(f"algorithm {config.algorithm!r}", config.algorithm_options, ("seed", "constraints", "estimate"))
+    check_free("the scheduler", config.scheduler_options, ("always",))
+    algorithm = make_algorithm(
+        config.algorithm,
+        space,
+        config.make_objectives(),
+        seed=config.seed,
+        constraints=config.make_constraints(),
+        estimate=evaluator.estimate,
+        **config.algorithm_options,
+    )
+    algorithm.check_feasible()
+    scheduler = config.scheduler or usual_scheduler(config.rungs)
+    make_scheduler(scheduler, algorithm, config.rungs, **config.scheduler_options)
+
+
+def _wanted(config: SearchConfig) -> set[str]:
+    """The metrics that objectives and constraints name, whatever device they are of."""
+    named = [o.metric for o in config.make_objectives()] + [c.metric for c in config.make_constraints()]
+    return {metric_and_device(name)[0] for name in named}
+
+
+def _say_what_begins(
+    config: SearchConfig, space: SearchSpace, profiles: list[DeviceProfile], recipe: Recipe, say: Say
+) -> None:
+    for profile in profiles:
+        say(f"latency is predicted for {profile.name}: {profile.protocol}")
+        held = profile.held_out
+        say(
+            f"  {held.count} models measured, {100 * held.within_10:.0f}% of them predicted within 10% by the others; median error "
+            f"{100 * held.median_error:.1f}%"
+        )
+        if profile.precision != recipe.precision:
+            say(f"  accuracy is of {recipe.precision} models, whatever {profile.precision} may cost")
+    say(
+        f"space {space.name}: {space.size:.3g} architectures; "
+        f"{config.algorithm} to {config.max_evaluations} evaluations of {config.epochs} epochs"
+        + (f", judged at {', '.join(map(str, config.rungs))}" if config.rungs else "")
+    )
+    directory = config.run_directory
+    say(
+        f"run folder {directory}; how far it is: {command('status', directory)}; "
+        f"Ctrl-C once waits for what runs, twice stops at once, and {command('resume', directory)} goes on"
+    )
+
+
+def _deliver(
+    config: SearchConfig, run: Run, profiles: list[DeviceProfile], dataset: Dataset, elapsed: float, console: Console
+) -> Run:
+    """Export the front, write and print it, and say what came out. Raises InputError where no evaluation has finished."""
+    say = partial(terminal.say, console)
+    directory = run.directory
     if not run.evaluations:
         raise InputError(
             f"{directory}: no evaluation has finished, so there is no front; {command('status', directory)} tells what failed"
@@ -233,7 +262,7 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
     judged = f"{len(dataset.val)} validation images, {config.epochs} epochs of training, at " + (
         f"{config.image_size} px" if config.image_size else "each model's own image size"
     )
-    for line in what_came_out(run, files, written, judged, progress.elapsed, 2 * config.max_evaluations):
+    for line in what_came_out(run, files, written, judged, elapsed, 2 * config.max_evaluations):
         say(line)
     return run
 
@@ -246,7 +275,9 @@ def _check_machine(config: SearchConfig, say: Say) -> None:
             "address of a Ray cluster that has some"
         )
     if idle := sorted(config.training.keys() - effective(config.training)):
-        say(f"training: {all_of(idle)} {'does' if len(idle) == 1 else 'do'} nothing in the training of a detector: left out")
+        say(
+            f"training: {all_of(idle)} {'does' if len(idle) == 1 else 'do'} nothing in the training of a detector: left out"
+        )
     if config.executor == "here":
         for name in RAY_ONLY:
             if getattr(config, name) != SearchConfig.model_fields[name].default:
