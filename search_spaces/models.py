@@ -59,16 +59,17 @@ def build_model(
     return family_of(architecture.space).build(lower(architecture, num_classes), content)
 
 
-def architecture_of(model: nn.Module, space: SearchSpace | None = None) -> Architecture:
+def architecture_of(model: nn.Module, space: SearchSpace | None = None, what: str = "this model") -> Architecture:
     """The architecture that a model (from a checkpoint) was built from.
 
     Args:
         space: that it must be of; None takes the one that it names.
+        what: what messages call the model.
 
     Raises:
         InputError: the model was not built by this package, or from another space.
     """
-    return _architecture_from(getattr(model, "yaml", None), space, "this model")
+    return _architecture_from(getattr(model, "yaml", None), space, what)
 
 
 def family_of_network(model: nn.Module) -> Family:

@@ -45,8 +45,4 @@ def load_checkpoint(path: str | Path, *, trust: bool = False) -> nn.Module:
 
 def checkpoint_architecture(path: str | Path, space: SearchSpace | None = None, *, trust: bool = False) -> Architecture:
     """The architecture of a checkpoint; InputError when it was not made by evoyolo."""
-    model = load_checkpoint(path, trust=trust)
-    try:
-        return architecture_of(model, space)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+    return architecture_of(load_checkpoint(path, trust=trust), space, f"{path}: this model")

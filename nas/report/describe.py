@@ -6,11 +6,11 @@ import numpy as np
 from rich.console import Console
 
 from evaluators import complexity
-from evaluators.training.checkpoint import checkpoint_architecture, load_checkpoint
+from evaluators.training.checkpoint import load_checkpoint
 from search_spaces import Architecture, InputError, lower
 from search_spaces.families import families
 from search_spaces.graph import IMAGE
-from search_spaces.models import load_yaml
+from search_spaces.models import architecture_of, load_yaml
 from search_spaces.trace import trace
 
 from ..storage.folder import RunFolder
@@ -36,7 +36,8 @@ def find_architecture(text: str, trust: bool = False) -> tuple[Architecture, int
         architecture, content = load_yaml(text)
         return architecture, content.get("nc")
     if text.endswith(".pt"):
-        return checkpoint_architecture(text, trust=trust), len(load_checkpoint(text, trust=trust).names)
+        model = load_checkpoint(text, trust=trust)
+        return architecture_of(model, what=f"{text}: this model"), len(model.names)
     directory, _, key = text.rpartition(":")
     if directory and RunFolder(directory).exists:
         run = load_run(directory)
