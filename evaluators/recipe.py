@@ -226,11 +226,6 @@ def _is_there(entry: Mapping[str, Any], directory: Path) -> bool:
             path.parent == directory and not path.is_symlink() and path.is_file() and path.stat().st_size == size
             for path, size in files  # a record may come from anywhere, and names nothing outside of its folder
         )
-    except (
-        KeyError,
-        TypeError,
-        AttributeError,
-        ValueError,
-        OSError,
-    ):  # it may hold anything, such as a name that is too long
+    # it may hold anything, such as a name that is too long
+    except (KeyError, TypeError, AttributeError, ValueError, OSError):
         return False
