@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable
@@ -40,6 +41,14 @@ def parse_json(text: str, what: str, error: type[InputError] = InputError) -> An
     except Wrong as problem:
         wrong = problem
     refuse(wrong, "JSON", what, error)
+
+
+def short_digest(content: Any) -> str:
+    """12 hexadecimal digits that tell plain data from other plain data; the order of keys says nothing.
+
+    What JSON does not hold counts as its text.
+    """
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
