@@ -74,10 +74,8 @@ def main() -> None:
     versions = {"before": arguments.before, "now": HERE} if arguments.before else {"now": HERE}
     tested = set(re.findall(r"`([\w-]+)`", TABLE.read_text(encoding="utf-8")))
     print(describe())
-    cases = [
-        folder for folder in sorted(arguments.cases.absolute().iterdir()) if not folder.name.endswith("-elsewhere")
-    ]
-    for folder in cases:
+    folders = sorted(arguments.cases.absolute().iterdir())
+    for folder in (each for each in folders if not each.name.endswith("-elsewhere")):
         files = list(folder.iterdir())
         described = next((file for file in files if file.suffix.lower() == ".yaml"), None)
         pair = f"{folder}/train.json:{folder}/val.json"

@@ -13,7 +13,8 @@ PACKAGES = ("torch", "ultralytics", "ultralytics-thop", "onnxruntime", "ray", "p
 
 def describe() -> str:
     versions = ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
-    return f"{device_name()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}; Python {platform.python_version()}, {versions}"
+    machine = f"{device_name()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}"
+    return f"{machine}; Python {platform.python_version()}, {versions}"
 
 
 def _version(name: str) -> str:

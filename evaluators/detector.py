@@ -19,9 +19,9 @@ from .data import Dataset, coco_ground_truth, dataset_identity, load_dataset, wh
 from .data.layout import SPLITS
 from .evaluator import Evaluator, metric_on
 from .latency.profile import DeviceProfile
+from .precision import precision_on
 from .recipe import Candidate, Recipe, run_steps, training_only
 from .steps import Bench, Workpiece
-from .training.precision import precision_on
 from .training.settings import check_settings, effective
 from .training.train import discard_pauses
 

@@ -6,7 +6,6 @@ step -> artefacts and metrics in the trial's folder, steps.json -> next step; wh
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from search_spaces import Architecture, Choice, InputError
 from search_spaces.architecture import is_of_recipe
 from search_spaces.errors import one_of
 from search_spaces.files import read_json
+from search_spaces.json_text import short_digest
 from search_spaces.validation import first_problem
 from search_spaces.writing import check_tree, synchronise, write_text
 
@@ -141,10 +141,6 @@ class Candidate:
         return cls(architecture, recipe.with_values(values))
 
 
-def _digest(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:12]
-
-
 def run_steps(candidate: Candidate, piece: Workpiece) -> dict[str, float]:
     """Do what the candidate's recipe says, and return all metrics of the steps, later ones over earlier ones.
 
@@ -162,7 +158,7 @@ def run_steps(candidate: Candidate, piece: Workpiece) -> dict[str, float]:
     so_far: Any = candidate.architecture.key
     kept: list[dict[str, Any]] = []
     for position, step in enumerate(candidate.recipe.steps):
-        so_far = _digest([so_far, step.name, step.model_dump(), step.digest(piece)])
+        so_far = short_digest([so_far, step.name, step.model_dump(), step.digest(piece)])
         before = done[position] if position < len(done) else {}
         if before.get("digest") == so_far and _is_there(before, piece.directory):
             for name, file in before["artefacts"].items():
@@ -226,11 +222,6 @@ def _is_there(entry: Mapping[str, Any], directory: Path) -> bool:
             path.parent == directory and not path.is_symlink() and path.is_file() and path.stat().st_size == size
             for path, size in files  # a record may come from anywhere, and names nothing outside of its folder
         )
-    except (
-        KeyError,
-        TypeError,
-        AttributeError,
-        ValueError,
-        OSError,
-    ):  # it may hold anything, such as a name that is too long
+    # it may hold anything, such as a name that is too long
+    except (KeyError, TypeError, AttributeError, ValueError, OSError):
         return False

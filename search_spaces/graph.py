@@ -24,7 +24,7 @@ Number: TypeAlias = Any
 IMAGE = -1  # the "layer" that gives the image: the one before the first, as in Ultralytics' "from"
 BYTES_PER_VALUE = 4  # activations are counted in FP32
 MOST_CLASSES = 100_000  # of a head; the largest datasets have some ten thousand
-LARGEST = 16_384  # pixels of an edge: beyond, counts of 64 bits may overflow
+LARGEST_IMAGE = 16_384  # pixels of an edge: beyond, counts of 64 bits may overflow
 STRIDE = 32  # image sizes are multiples of the coarsest level's stride
 
 
@@ -180,11 +180,13 @@ def check_num_classes(number: object, what: str = "num_classes") -> int:
 
 
 def check_image_size(image_size: int | Sequence[int]) -> tuple[int, int]:
-    """(height, width) from an edge or a pair; InputError unless both are multiples of 32 up to `LARGEST`."""
+    """(height, width) from an edge or a pair; InputError unless both are multiples of 32 up to `LARGEST_IMAGE`."""
     pair = tuple(image_size) if isinstance(image_size, (tuple, list)) else (image_size, image_size)
-    if len(pair) != 2 or any(not isinstance(s, (int, np.integer)) or not 0 < s <= LARGEST or s % STRIDE for s in pair):
+    if len(pair) != 2 or any(
+        not isinstance(s, (int, np.integer)) or not 0 < s <= LARGEST_IMAGE or s % STRIDE for s in pair
+    ):
         raise InputError(
-            f"image size must be a positive multiple of {STRIDE} pixels up to {LARGEST:,} (or a pair of them), not {image_size!r}"
+            f"image size must be a positive multiple of {STRIDE} pixels up to {LARGEST_IMAGE:,} (or a pair of them), not {image_size!r}"
         )
     return int(pair[0]), int(pair[1])
 

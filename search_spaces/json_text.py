@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -43,6 +44,14 @@ def parse_json(text: str, what: str, error: type[InputError] = InputError, stric
     except Wrong as problem:
         wrong = problem
     refuse(wrong, "JSON", what, error)
+
+
+def short_digest(content: Any) -> str:
+    """12 hexadecimal digits that tell plain data from other plain data; the order of keys says nothing.
+
+    What JSON does not hold counts as its text.
+    """
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
 def _finite_or_none(text: str) -> float | None:

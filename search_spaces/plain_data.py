@@ -9,7 +9,7 @@ from typing import NoReturn
 from .errors import InputError
 
 MOST_DEPTH = 100  # collections within one another: what walks them later may recurse
-LARGEST = 10**300  # an integer beyond it is no float either
+LARGEST_INTEGER = 10**300  # an integer beyond it is no float either
 UNPRINTABLE = re.compile("[\0\ud800-\udfff]")  # no file name, no console and no other file can hold them
 
 
@@ -30,8 +30,8 @@ def integer(text: str) -> int:
     """An integer as it is written, of any base that it names, in bounded time. Raises Wrong for a giant."""
     base = {"0b": 2, "0o": 8, "0x": 16}.get(text.lstrip("+-")[:2].lower(), 10)
     if len(text) <= 1100:  # as many binary digits has the largest; beyond, reading alone takes long
-        value = int(text, base) if base != 10 or len(text) <= 310 else LARGEST
-        if abs(value) < LARGEST:
+        value = int(text, base) if base != 10 or len(text) <= 310 else LARGEST_INTEGER
+        if abs(value) < LARGEST_INTEGER:
             return value
     raise Wrong(f"{text[:12]}... is an integer of {len(text)} digits, beyond any that is used here")
 

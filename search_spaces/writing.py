@@ -1,4 +1,4 @@
-"""Writing files that are there whole or not at all, also after a power cut, in the folder that they belong to, by names that serve everywhere."""
+"""Writing files that are there whole or not at all, in the folder that they belong to, by names that serve everywhere."""
 
 from __future__ import annotations
 

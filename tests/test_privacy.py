@@ -112,9 +112,8 @@ def test_a_whole_search_tries_to_reach_nobody(
         path.name for path in watch.folder.rglob("picked/*")
     }
     assert watch.attempts() == [] and watch.identifiers() == []
-    watch(
-        sys.executable, "-c", "import socket; socket.create_connection(('192.0.2.1', 9), 0.1)"
-    )  # an address of nobody
+    nobody = "import socket; socket.create_connection(('192.0.2.1', 9), 0.1)"
+    watch(sys.executable, "-c", nobody)
     counted = watch.attempts()
     assert any("socket.connect 192.0.2.1" in line for line in counted), counted
     assert any('inet_addr("192.0.2.1")' in line for line in counted) == can_trace()

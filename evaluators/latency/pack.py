@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from search_spaces import Architecture, build_model
+from search_spaces.json_text import short_digest
 from search_spaces.writing import write_text
 
 from ..formats import export
@@ -92,7 +92,7 @@ def pack(
         "reference": entries[0],
         "models": entries[1:],
     }
-    manifest["id"] = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:12]
+    manifest["id"] = short_digest(manifest)
     write_text(folder / MANIFEST, json.dumps(manifest, indent=1))
     write_archive(folder / RUNNER)
     return manifest

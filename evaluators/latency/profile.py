@@ -22,7 +22,7 @@ from search_spaces.writing import unusable_name, write_text
 from .. import runtimes
 from . import agent
 from .predictor import FEWEST, HeldOut, LatencyPredictor
-from .results import Activations, Count, Evidence, Milliseconds, Results, Strict
+from .results import Count, Evidence, Milliseconds, Results, Strict
 
 VERSION: Final = 1
 PROFILES = Path("devices")  # where the user's are written and looked for
@@ -63,7 +63,7 @@ class DeviceProfile(Strict):
     version: str
     device: str = "cpu"
     precision: str
-    activations: Activations | None = None  # of INT8; an earlier version does not say it
+    activations: agent.Activations | None = None  # of INT8; an earlier version does not say it
     threads: Count
     batch: Literal[1] = 1
     timed: str = agent.TIMED

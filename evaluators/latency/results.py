@@ -19,7 +19,6 @@ LATEST = 2**37  # seconds since 1970, which is in the year 6325: a greater figur
 Milliseconds = Annotated[Real, Field(ge=LEAST_MS, le=MOST_MS)]
 Ratio = Annotated[Real, Field(gt=0, le=1e6)]
 Count = Annotated[Whole, Field(gt=0)]
-Activations = Literal["signed", "unsigned", "unsigned-reduced"]  # of INT8, as in `agent.ACTIVATIONS`
 Document = TypeVar("Document", bound="Strict")
 
 
@@ -109,7 +108,7 @@ class Results(Strict):
     version: str
     device: str
     precision: Literal["FP32", "FP16", "INT8"]
-    activations: Activations | None = None
+    activations: agent.Activations | None = None
     threads: Count
     batch: Literal[1]
     timed: str

@@ -9,8 +9,7 @@ from pydantic import Field
 
 from search_spaces.validation import Whole
 
-from ..latency.agent import suiting_activations
-from ..latency.results import Activations
+from ..latency.agent import Activations, suiting_activations
 from .step import Step, Workpiece
 
 

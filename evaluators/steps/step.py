@@ -23,7 +23,7 @@ class Bench:
         dataset: what is trained on, calibrated with and judged on.
         epochs: of a training; `fraction` is the share of the training images.
         device: of training ("cpu", "0").
-        amp: its precision, see `training.precision`.
+        amp: its precision, see `evaluators.precision`.
         threads: of PyTorch.
         settings: Ultralytics training settings that replace those of `training.settings.SETTINGS`.
     """

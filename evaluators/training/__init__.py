@@ -1,7 +1,7 @@
 """Training detectors with Ultralytics, and reading what that writes."""
 
+from ..precision import precision_on
 from .checkpoint import load_checkpoint
-from .precision import precision_on
 from .settings import Fidelity, check_settings, effective
 from .train import CHECKPOINT, TrainingResult, train, trainer_of
 from .yolov8 import DetectorTraining

@@ -25,7 +25,7 @@ from search_spaces.writing import move, write_text
 
 from ..data import Dataset
 from ..evaluator import EvaluationError
-from .precision import precision_on
+from ..precision import precision_on
 from .settings import CONTAINED, SETTINGS, Fidelity, check_settings, effective
 
 LEAST_SCALE = 2.0**-10  # of the gradients in FP16, begun at 2**16 and halved with every step that is skipped

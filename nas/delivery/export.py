@@ -83,10 +83,8 @@ class _Meter:
     """Measures beside the predictions of a profile, by its own protocol."""
 
     def __init__(self, profile: DeviceProfile, images: np.ndarray | None, several: bool) -> None:
-        self.device, self.images = (
-            profile.name if several else "",
-            images,
-        )  # images where files have to be quantised first
+        self.device = profile.name if several else ""
+        self.images = images  # where files have to be quantised first
         self.meter = LatencyMeter(
             profile.runtime,
             profile.device,

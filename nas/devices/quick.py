@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +14,7 @@ from evaluators.locks import machine_lock
 from evaluators.runtimes import runtime
 from search_spaces import InputError, SearchSpace
 from search_spaces.architecture import is_of_recipe
+from search_spaces.json_text import short_digest
 
 from .make import Plan, Say, make_profile
 
@@ -64,7 +63,7 @@ def quick_profile(
     )  # fmt: skip
     # all that it depends on, so that what another version has left half measured is not gone on with
     asked = [agent.device_name(), runtime(RUNTIME).installed_version(), agent.VERSION, asdict(plan)]
-    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
+    digest = short_digest(asked)
     path = cache_directory() / "profiles" / f"{NAME}-{digest}{SUFFIX}"
     path.parent.mkdir(parents=True, exist_ok=True)
     with machine_lock(f"profile-{digest}"):  # searches that begin together measure once

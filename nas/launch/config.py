@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from evaluators.evaluator import METRICS, metric_and_device, metric_on
 from evaluators.latency.profile import DeviceProfile
+from evaluators.precision import Precision, check_precision
 from evaluators.recipe import Recipe, recipe_choices
 from search_spaces import Architecture, InputError, SearchSpace
 from search_spaces.definition import space_named, space_names
@@ -95,7 +96,7 @@ class SearchConfig(BaseModel):
         description="options of the recipe that are searched with the architecture, such as {quantise.precision: [FP32, INT8]}",
     )
     training_device: str = Field("cpu", description="what trains: cpu, or one CUDA device such as 0")
-    amp: Literal["auto", "bf16", "fp16", "fp32"] = Field(
+    amp: Precision = Field(
         "auto", description="precision of training; auto is bf16, or fp16 where a GPU has no bf16, and fp32 on a CPU"
     )
 
@@ -228,8 +229,7 @@ class SearchConfig(BaseModel):
 
     @model_validator(mode="after")
     def _precision(self) -> SearchConfig:
-        if self.training_device == "cpu" and self.amp not in ("auto", "fp32"):
-            raise ValueError(f"amp: {self.amp!r}: a CPU trains in fp32; leave it at auto, or give a training_device")
+        check_precision(self.training_device, self.amp)
         return self
 
     @model_validator(mode="after")

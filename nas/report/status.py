@@ -25,9 +25,10 @@ def describe_status(directory: str | Path, now: float | None = None) -> tuple[li
     alive = is_in_use(run.folder.store)
     now = time.time() if now is None else now
     counts = Counter(e.status for e in run.all_evaluations)
+    most = f" of {run.max_evaluations}" if run.max_evaluations else ""
     lines = [
         f"{directory}: {'a search is running' if alive else 'no search is running'}; "
-        f"{budget(run.spent)}{f' of {run.max_evaluations}' if run.max_evaluations else ''} evaluated, {counts[State.FAILED]} of them failed, "
+        f"{budget(run.spent)}{most} evaluated, {counts[State.FAILED]} of them failed, "
         + ", ".join(f"{counts[state]} {state}" for state in (State.RUNNING, State.ASKED, State.PAUSED, State.REJECTED))
     ]
     lines += _running(run, now, alive) + _speed(run, now) + _best(run) + _trouble(run)

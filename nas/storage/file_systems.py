@@ -1,4 +1,4 @@
-"""What kind of file system a folder is on: a network's cannot hold a write-ahead log, which its machines would share by memory."""
+"""What kind of file system a folder is on: a network's cannot hold a write-ahead log, which is shared by memory."""
 
 from __future__ import annotations
 

@@ -108,9 +108,10 @@ class RunFolder:
         return self._own(".written.json")
 
     def check(self) -> None:
-        """Raise InputError where something that a search is going to write to leads elsewhere."""
-        for name in ("trials", "models", "devices", "search.yaml", "front.json", "front.csv", "front.png"):
-            self._own(name)
+        """Raise InputError where anything of the folder leads elsewhere."""
+        for name, entry in vars(RunFolder).items():
+            if isinstance(entry, property):
+                getattr(self, name)  # which is checked when it is asked for
 
     @property
     def exists(self) -> bool:

@@ -50,10 +50,8 @@ def is_in_use(store: str | Path) -> bool:
                 return False
         except Timeout:
             return True
-    with (
-        contextlib.suppress(OSError),
-        open(lock.lock_file, "rb") as file,
-    ):  # where it cannot be opened nothing can be told
+    # where it cannot be opened nothing can be told
+    with contextlib.suppress(OSError), open(lock.lock_file, "rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError as error:

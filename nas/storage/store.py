@@ -55,9 +55,8 @@ class Store:
         self._fidelities: list[float] = (self.get_meta("settings") or {}).get("fidelities", [])
         ended = f"SELECT fidelity, count(*) FROM ({self._events}) WHERE state IN ({quoted(SPENDING)}) GROUP BY fidelity"
         with reading(path):
-            self._ended: Counter[float | None] = Counter(
-                dict(connection.execute(ended))
-            )  # by fidelity, what was paid for
+            # by fidelity, what was paid for
+            self._ended: Counter[float | None] = Counter(dict(connection.execute(ended)))
         for fidelity in self._ended:
             check_fields({"fidelity": fidelity}, {"fidelity": NUMBER_OR_NONE}, f"{path}: an event")
 

@@ -14,7 +14,7 @@ from ..space import Architecture, Choice, SearchSpace
 from .family import Family
 
 IMAGE_SIZES = (64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640)  # drawn from, where none are asked for
-LARGEST = 4096
+LARGEST_SEARCHED = 4096  # pixels of an edge
 BLOCKS = ("C2f", "C3k2", "CSPPC")
 DOWNSAMPLERS = ("Conv", "ADown", "HWD")
 DEPTHS = (1, 2, 3)
@@ -121,9 +121,9 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 def _check_edge(pixels: object) -> None:
-    if not isinstance(pixels, int) or not 0 < pixels <= LARGEST or pixels % STRIDE:
+    if not isinstance(pixels, int) or not 0 < pixels <= LARGEST_SEARCHED or pixels % STRIDE:
         raise InputError(
-            f"choice 'image_size' cannot be {pixels!r}; it can be any multiple of {STRIDE} up to {LARGEST}"
+            f"choice 'image_size' cannot be {pixels!r}; it can be any multiple of {STRIDE} up to {LARGEST_SEARCHED}"
         )
 
 

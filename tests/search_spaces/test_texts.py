@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search_spaces import InputError
-from search_spaces.json_text import parse_json
+from search_spaces.json_text import parse_json, short_digest
 from search_spaces.yaml_text import parse_yaml, to_yaml
 
 BOMB = "a: &a [1,1,1,1,1,1,1,1,1,1]\n" + "".join(
@@ -109,6 +109,13 @@ def test_json_that_is_refused(text, message):
 def test_json_that_is_plain_is_read_as_it_is():
     content = {"a": [1, -2.5, True, None, "\U0001f600", "\\ud800", "\\u0000"], "b": {}, "c": 10**299}
     assert parse_json(json.dumps(content), "f") == content
+
+
+def test_a_digest_is_of_what_is_said_and_stays_what_it_was():
+    assert (
+        short_digest({"b": [1], "a": None}) == short_digest({"a": None, "b": [1]}) == "734c26e342c5"
+    )  # as in files that are there
+    assert short_digest({"b": [1], "a": "None"}) != "734c26e342c5"
 
 
 texts = st.text(

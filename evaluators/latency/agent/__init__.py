@@ -7,6 +7,7 @@ into the archive run.py. The protocol is described in docs/latency.md.
 from .machine import (
     ACTIVATIONS,
     SIGNED,
+    Activations,
     accelerator_name,
     default_threads,
     device_name,
@@ -22,6 +23,7 @@ __all__ = [
     "SIGNED",
     "TIMED",
     "VERSION",
+    "Activations",
     "Unstable",
     "accelerator_name",
     "checksum",

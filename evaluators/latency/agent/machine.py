@@ -6,6 +6,7 @@ import os
 import platform
 import posixpath
 import subprocess
+from typing import Literal, get_args
 
 
 def device_name() -> str:
@@ -35,8 +36,9 @@ def accelerator_name(device: str) -> str:
 
 
 # The forms of INT8: weights are signed, per channel; what is told apart is the activations.
-SIGNED, UNSIGNED, UNSIGNED_REDUCED = "signed", "unsigned", "unsigned-reduced"
-ACTIVATIONS = (SIGNED, UNSIGNED, UNSIGNED_REDUCED)  # the last one with weights of 7 bits
+Activations = Literal["signed", "unsigned", "unsigned-reduced"]  # the last one with weights of 7 bits
+ACTIVATIONS = get_args(Activations)
+SIGNED, UNSIGNED, UNSIGNED_REDUCED = ACTIVATIONS
 
 
 def suiting_activations(device: str = "cpu") -> str:

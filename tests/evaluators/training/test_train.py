@@ -32,9 +32,8 @@ def test_it_reports_to_nobody_however_ultralytics_was_imported(small_data, tiny,
 
     sent = []
     monkeypatch.setattr(events, "_post", lambda *arguments, **options: sent.append(arguments))
-    monkeypatch.setattr(
-        events.events, "enabled", True
-    )  # as it is where someone imported it online, before this package
+    # as it is where someone imported it online, before this package
+    monkeypatch.setattr(events.events, "enabled", True)
     train(tiny, load_dataset(small_data), Fidelity(1), tmp_path, batch=8)
     assert sent == [] and events.events.events == []
 

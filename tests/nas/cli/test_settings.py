@@ -1,11 +1,13 @@
 """The options of `search` and `resume` are the fields of the configuration, with their types."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import pytest
 import typer
 from pydantic import BaseModel, Field
 
+from evaluators.latency import agent
+from nas.cli import device
 from nas.cli.command import group
 from nas.cli.main import main
 from nas.cli.settings import SettingsCommand, given
@@ -23,6 +25,12 @@ def read(*arguments, cls=SettingsCommand):
 
     typer.main.get_command(app)(list(arguments), standalone_mode=False)
     return found
+
+
+def test_the_forms_of_int8_that_the_command_names_are_those_there_are():
+    # written out twice, since the help of a command must not load what knows them
+    forms, _ = get_args(get_args(device.Activations)[0])
+    assert get_args(forms) == agent.ACTIVATIONS
 
 
 @pytest.mark.parametrize(

@@ -62,9 +62,8 @@ def test_a_missing_file_is_exported_anew(run, checkpoint):
     assert files["checkpoint"].read_bytes() == trained.read_bytes()
     files["onnx"].unlink()
     assert hand_over(run, evaluation)["onnx"].exists()
-    assert [path.name for path in files["onnx"].parents[1].iterdir()] == [
-        evaluation.key
-    ]  # nothing is left of exporting
+    left = [path.name for path in files["onnx"].parents[1].iterdir()]
+    assert left == [evaluation.key]  # nothing of exporting
 
 
 def test_what_was_handed_over_does_without_the_trials(run, checkpoint):

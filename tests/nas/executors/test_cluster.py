@@ -89,9 +89,8 @@ def test_a_node_that_goes_away_loses_nothing(tmp_path):
         is_doomed = ray.get_runtime_context().get_node_id() == doomed
         quick = not is_doomed and len(paid.read_text().split()) <= 4
         deadline = time.monotonic() + (0 if quick else 120)  # a worker on a busy machine takes its time to come up
-        while time.monotonic() < deadline and (
-            is_doomed or not gone.exists()
-        ):  # a worker outlives its node for a moment
+        # a worker outlives its node for a moment
+        while time.monotonic() < deadline and (is_doomed or not gone.exists()):
             time.sleep(0.05)
         return {"gain": architecture["a"], "cost": architecture["b"]}
 

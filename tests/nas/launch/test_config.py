@@ -52,7 +52,7 @@ def test_a_changed_configuration_survives_its_file(tmp_path):
             "field training_device: '0,1': a model is trained on one GPU; with gpus_per_trial: 1",
         ),
         ({"training_device": "gpu"}, "must be cpu, or one CUDA device such as 0 or cuda:0"),
-        ({"amp": "bf16"}, "amp: 'bf16': a CPU trains in fp32"),
+        ({"amp": "bf16"}, "amp 'bf16': a CPU trains in fp32"),
         ({"amp": "fp8", "training_device": "0"}, "field amp: 'fp8'"),
         ({"name": "../x"}, "field name: '../x': must be a plain folder name"),
         ({"name": "aux"}, "field name: 'aux': must be a plain folder name, and names a device on Windows"),

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from evaluators.training import checkpoint
 from nas.report import describe
 from search_spaces import InputError, build_model
 
@@ -12,12 +13,14 @@ CHECKPOINT = Path(__file__).parents[2] / "data" / "checkpoint-0.1.0.pt"
 
 
 def test_a_checkpoint_is_read_once(monkeypatch):
-    read, load = [], describe.load_checkpoint
-    monkeypatch.setattr(describe, "load_checkpoint", lambda path, **options: read.append(path) or load(path, **options))
+    read, read_pickle = [], checkpoint.read_pickle
+    monkeypatch.setattr(
+        checkpoint, "read_pickle", lambda path, **options: read.append(path) or read_pickle(path, **options)
+    )
     architecture, num_classes = describe.find_architecture(str(CHECKPOINT))
-    model = load(CHECKPOINT)
-    assert read == [str(CHECKPOINT)] and num_classes == len(model.names)
-    assert architecture.network_values() == model.yaml["architecture"]
+    assert read == [CHECKPOINT]
+    model = checkpoint.load_checkpoint(CHECKPOINT)
+    assert architecture.network_values() == model.yaml["architecture"] and num_classes == len(model.names)
 
 
 def test_a_checkpoint_of_someone_else_s_network_is_named(tiny, tmp_path):

@@ -40,7 +40,9 @@ def test_whether_there_is_a_run_and_how_to_go_on(tmp_path):
     assert folder.how_to_resume() == f"run `evoyolo resume {tmp_path}`"
 
 
-@pytest.mark.parametrize("name", ["store.sqlite", "search.yaml", "trials", "models", "devices", "front.csv"])
+@pytest.mark.parametrize(
+    "name", ["store.sqlite", "search.yaml", "trials", "models", "devices", "front.csv", ".written.json"]
+)
 def test_no_path_of_a_strangers_run_leads_out_of_it(tmp_path, name):
     run, mine = RunFolder(tmp_path / "run"), tmp_path / "mine"
     mine.mkdir()
@@ -53,8 +55,11 @@ def test_no_path_of_a_strangers_run_leads_out_of_it(tmp_path, name):
         "models": lambda: run.model("0a1b"),
         "devices": lambda: run.device("pi"),
         "front.csv": lambda: run.front_csv,
+        ".written.json": lambda: run.written,
     }
     with pytest.raises(InputError, match=f"{name} is a symbolic link"):
         paths[name]()
+    with pytest.raises(InputError, match=f"{name} is a symbolic link"):
+        run.check()
     with pytest.raises(InputError, match="leads out of"):
         RunFolder(tmp_path).device("../../pi")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import Literal, get_args
 
-import torch
-
 from search_spaces import InputError
 from search_spaces.errors import one_of
 
@@ -15,18 +13,25 @@ Precision = Literal["auto", "bf16", "fp16", "fp32"]
 BROKEN_HALF = re.compile(r"(1660|1650|1630|t400|t550|t600|t1000|t1200|t2000|k40m)", re.IGNORECASE)
 
 
+def check_precision(device: str, wanted: str) -> None:
+    """Raise InputError for what is no precision of a training, or not one of a CPU; a GPU is not looked at."""
+    if wanted not in get_args(Precision):
+        raise InputError(f"amp must be {one_of(get_args(Precision))}, not {wanted!r}")
+    if device == "cpu" and wanted not in ("auto", "fp32"):
+        raise InputError(f"amp {wanted!r}: a CPU trains in fp32; leave it at auto, or give a training_device")
+
+
 def precision_on(device: str, wanted: str = "auto") -> str:
     """bf16, fp16 or fp32: what `wanted` means on a training device ("cpu", "cuda", "0").
 
     Raises:
         InputError: an unknown precision, one that the device does not compute in, or a GPU that is not there.
     """
-    if wanted not in get_args(Precision):
-        raise InputError(f"amp must be {one_of(get_args(Precision))}, not {wanted!r}")
+    check_precision(device, wanted)
     if device == "cpu":
-        if wanted not in ("auto", "fp32"):
-            raise InputError(f"amp {wanted!r}: a CPU trains in fp32; leave it at auto, or give a training_device")
         return "fp32"
+    import torch  # takes seconds
+
     try:
         with torch.cuda.device(torch.device(f"cuda:{device}" if device.isdigit() else device)):
             name, has_bf16 = torch.cuda.get_device_name(), torch.cuda.is_bf16_supported(including_emulation=False)
