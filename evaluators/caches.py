@@ -47,7 +47,7 @@ def cache_directory() -> Path:
 def keep_caches_together() -> None:
     """Tell the libraries beneath to keep their files in our cache, where the user has not told them where; and not to tell of it.
 
-    To be called before they are imported. Where the cache cannot be written they are told a temporary folder: what does
+    To be called before they are imported, as every command does; in a program of the user's that is theirs to do. Where the cache cannot be written they are told a temporary folder: what does
     without a cache goes on.
     """
     try:

@@ -7,8 +7,9 @@ import shutil
 from pathlib import Path
 
 from search_spaces import InputError
-from search_spaces.writing import replacing
+from search_spaces.writing import own, replacing
 
+from ..storage.folder import RunFolder
 from ..storage.run import Run
 from ..storage.store import Evaluation
 from ..storage.written import Written, digest
@@ -40,6 +41,8 @@ def hand_over(run: Run, evaluation: Evaluation, folder: Path | None = None) -> d
         else:
             _check_free(run, targets, {})
             export_files(run, evaluation, targets)
+            for target in targets.values():
+                _HandedOver(RunFolder(folder)).adopt(target)
             return targets
     if folder is None:
         return files
@@ -48,14 +51,26 @@ def hand_over(run: Run, evaluation: Evaluation, folder: Path | None = None) -> d
     for kind, path in files.items():
         with replacing(targets[kind]) as temporary:
             shutil.copyfile(path, temporary)
+        _HandedOver(RunFolder(folder)).adopt(targets[kind])
     return targets
 
 
+class _HandedOver(Written):
+    """What was handed over into a folder of the user's, which has a record of its own; without one nothing in it is ours."""
+
+    @property
+    def _file(self) -> Path:
+        return own(self.folder.path / ".handed-over.json", self.folder.path)
+
+    def _known(self) -> dict[str, list[str]]:
+        return super()._known() or {}
+
+
 def _check_free(run: Run, targets: dict[str, Path], files: dict[str, Path]) -> None:
-    """Raise InputError where one of the files to be written is there, and neither the same nor another model of the run's."""
+    """Raise InputError where one of the files to be written is there, and neither the same nor one that was handed over."""
     written = Written(run.folder)
     for kind, target in targets.items():
-        if os.path.lexists(target):
+        if os.path.lexists(target) and not _HandedOver(RunFolder(target.parent)).is_ours(target):
             content = digest(target) if target.is_file() else None
             same = kind in files and content == digest(files[kind])
             if content is None or not (same or written.holds(content)):

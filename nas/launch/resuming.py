@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from evaluators.evaluator import metric_and_device
-from evaluators.training.settings import effective
 from search_spaces.files import expanded
 
 from ..objectives import is_number
@@ -35,6 +34,8 @@ RESUMABLE = (
 
 def _told(settings: Any) -> Any:
     """What of these a training is told."""
+    from evaluators.training import effective  # loads frameworks, which the options of a command do without
+
     return effective(settings) if isinstance(settings, Mapping) else settings
 
 

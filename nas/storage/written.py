@@ -31,7 +31,7 @@ class Written:
 
     def end(self) -> None:
         """Forget the run, which came to nothing."""
-        self.folder.written.unlink(missing_ok=True)
+        self._file.unlink(missing_ok=True)
 
     def is_ours(self, path: Path) -> bool:
         """Whether a file is as this run wrote it."""
@@ -82,18 +82,22 @@ class Written:
             name = self._name(path)
             self._save({**known, name: [*known.get(name, [])[-1:], digest(content)]})
 
+    @property
+    def _file(self) -> Path:
+        return self.folder.written
+
     def _name(self, path: Path) -> str:
         return path.relative_to(self.folder.path).as_posix()
 
     def _known(self) -> dict[str, list[str]] | None:
         try:
-            known = read_json(self.folder.written)
+            known = read_json(self._file)
         except InputError:
             return None
         return known if isinstance(known, dict) and all(isinstance(each, list) for each in known.values()) else None
 
     def _save(self, known: dict[str, list[str]]) -> None:
-        writing.write_text(self.folder.written, json.dumps(known, indent=1))
+        writing.write_text(self._file, json.dumps(known, indent=1))
 
 
 def digest(path: Path) -> str:

@@ -2,6 +2,8 @@
 
 import os
 import pwd
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,8 @@ import pytest
 from evaluators.caches import ELSEWHERE, cache_directory, keep_caches_together, user_folder
 from evaluators.locks import machine_lock
 from search_spaces import InputError
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -53,6 +57,16 @@ def test_libraries_keep_theirs_in_our_cache_and_nothing_is_made_for_it(monkeypat
     keep_caches_together()
     assert os.environ["YOLO_CONFIG_DIR"] == str(tmp_path / "cache" / "ultralytics")
     assert os.environ["MPLCONFIGDIR"] == "/the/users/own" and not (tmp_path / "cache").exists()
+
+
+@pytest.mark.slow
+def test_a_program_that_asks_for_it_leaves_a_home_as_it_was(tmp_path):
+    script = "from evaluators.caches import keep_caches_together; keep_caches_together(); import nas, ultralytics"
+    environment = {name: value for name, value in os.environ.items() if name not in {"EVOYOLO_CACHE", *ELSEWHERE}}
+    environment |= {"HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", script], check=True, env=environment, cwd=tmp_path)
+    kept = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert kept and all(path.is_relative_to(tmp_path / ".cache" / "evoyolo") for path in kept)
 
 
 def test_without_a_home_they_keep_theirs_in_a_temporary_folder(nobody):

@@ -12,6 +12,7 @@ import pytest
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="sends signals")]
 
+ROOT = Path(__file__).parents[3]
 SMALL = [
     "--executor", "here", "--epochs", "1", "--batch", "8", "--references", "yolov8-w1/16", "--max-evaluations", "1",
     "--restrict", "{image_size: [64], p2_width: [8, 16], p3_width: [16, 32], p4_width: [32], p5_width: [128]}",
@@ -24,7 +25,7 @@ def begin(tmp_path, small_data):
     """The function that starts a search in its own group of processes, as a terminal does."""
     environment = {
         **os.environ,
-        "PYTHONPATH": str(Path.cwd()),
+        "PYTHONPATH": str(ROOT),
         "PYTHONUNBUFFERED": "1",
         "EVOYOLO_CACHE": str(tmp_path / "cache"),
     }

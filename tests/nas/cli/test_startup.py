@@ -74,6 +74,7 @@ def test_pick_loads_no_frameworks_for_files_that_are_there(run, tmp_path):
         assert Path(path).parent == tmp_path / "out" and Path(path).read_text() == picked["key"]
 
 
-def test_the_options_of_search_load_no_frameworks():
-    said, loaded = started("search", "--help")
-    assert "--max-latency-ms" in said and not loaded & (HEAVY - {"cv2"})
+@pytest.mark.parametrize(("name", "option"), [("search", "--max-latency-ms"), ("resume", "--trial-minutes")])
+def test_the_options_of_a_search_load_no_frameworks(name, option):
+    said, loaded = started(name, "--help")
+    assert option in said and not loaded & (HEAVY - {"cv2"})

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -92,9 +93,14 @@ def test_a_run_that_cannot_be_written_is_handed_over_elsewhere(run, checkpoint, 
     monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
     with pytest.raises(InputError, match="cannot be written, and has not all files .*--output"):
         hand_over(run, evaluation)
-    files = hand_over(run, evaluation, tmp_path / "out")
+    for _ in range(2):
+        files = hand_over(run, evaluation, tmp_path / "out")
     assert all(path.exists() and path.parent == tmp_path / "out" for path in files.values())
     assert not (run.directory / "models").exists()
+    files["yaml"].write_text("mine")
+    with pytest.raises(InputError, match="model.yaml exists and is no file of"):
+        hand_over(run, evaluation, tmp_path / "out")
+    assert files["yaml"].read_text() == "mine"
 
 
 @pytest.mark.parametrize("place", ["models", "models/KEY", "models/KEY/best.pt", "trials", "trials/KEY/best.pt"])
@@ -125,6 +131,18 @@ def test_another_file_of_that_name_is_left_as_it_is(run, tmp_path):
     with pytest.raises(InputError, match="best.pt exists and is no file of .*name another folder"):
         hand_over(run, evaluation, out)
     assert (out / "best.pt").read_text() == "mine"
+
+
+def test_another_model_takes_the_place_of_the_one_before_it(run, tmp_path):
+    """Also of a run that keeps no record of what it wrote, as one begun from Python."""
+    out = tmp_path / "out"
+    for key in ("one", "two", "one"):
+        for name in ("model.yaml", "best.pt", "model.onnx"):
+            path = run.folder.model(key) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{name} of {key}")
+        hand_over(run, SimpleNamespace(key=key), out)
+        assert (out / "best.pt").read_text() == f"best.pt of {key}" and not run.folder.written.exists()
 
 
 def test_without_a_checkpoint_nothing_can_be_made(run):

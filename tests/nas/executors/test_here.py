@@ -12,6 +12,8 @@ import pytest
 pty = pytest.importorskip("pty")
 pytestmark = pytest.mark.slow
 
+ROOT = Path(__file__).parents[3]
+
 SEARCH = """
 import contextlib, sys, time
 from nas import Objective, search
@@ -35,7 +37,7 @@ search(space, evaluate, objectives, max_evaluations=9, algorithm="random", direc
 def test_the_table_and_what_is_said_are_on_the_terminal_and_not_in_the_log(tmp_path):
     ours, theirs = pty.openpty()
     log = tmp_path / "train.log"
-    environment = {**os.environ, "PYTHONPATH": str(Path.cwd()), "TERM": "xterm", "COLUMNS": "100"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "100"}
     process = subprocess.Popen(
         [sys.executable, "-c", SEARCH, log, tmp_path / "run"],
         stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True,

@@ -14,11 +14,13 @@ from nas import load_run
 
 pytestmark = pytest.mark.slow
 
+ROOT = Path(__file__).parents[3]
 SMALL = [
     "--executor", "here", "--epochs", "1", "--batch", "8", "--references", "yolov8-w1/16", "--algorithm", "random",
     "--restrict", "{image_size: [64], p2_width: [8, 16], p3_width: [16, 32], p4_width: [32], p5_width: [128]}",
 ]  # fmt: skip
-OWN = ("project/results/search/", ".cache/evoyolo/")
+RUN = "project/results/search"
+OWN = (f"{RUN}/", ".cache/evoyolo/")
 
 
 def checksums(home):
@@ -53,7 +55,7 @@ def evoyolo(home):
         "TORCH_HOME",
     )
     environment = {name: value for name, value in os.environ.items() if name not in set_by_tests}
-    environment |= {"HOME": str(home), "PYTHONPATH": str(Path.cwd()), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment |= {"HOME": str(home), "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     before = checksums(home)
 
     def run(*arguments):
@@ -77,11 +79,18 @@ def evoyolo(home):
         "2",
         *SMALL,
     )
+    shutil.copytree(home / RUN, home.with_name(f"{home.name}-run"))
     return run
 
 
-def test_only_the_run_and_the_cache_change(evoyolo, home):
-    run = home / "project" / "results" / "search"
+@pytest.fixture
+def run(evoyolo, home):
+    """The run's folder, as the search left it."""
+    shutil.rmtree(home / RUN)
+    return shutil.copytree(home.with_name(f"{home.name}-run"), home / RUN)
+
+
+def test_only_the_run_and_the_cache_change(evoyolo, run):
     for name in ("models/.DS_Store", "models/mine/notes.txt", "notes.txt"):  # what systems and users leave there
         (run / name).parent.mkdir(exist_ok=True)
         (run / name).write_text("mine")
@@ -93,16 +102,14 @@ def test_only_the_run_and_the_cache_change(evoyolo, home):
     assert "of 3 evaluated models" in evoyolo("front", run)
 
 
-def test_pick_prints_its_document_and_nothing_else_also_where_it_exports_with_fresh_settings(evoyolo, home):
-    run = home / "project" / "results" / "search"
+def test_pick_prints_its_document_and_nothing_else_also_where_it_exports_with_fresh_settings(evoyolo, run, home):
     shutil.rmtree(home / ".cache")
     shutil.rmtree(run / "models")
     picked = json.loads(evoyolo("pick", run))
     assert set(picked["files"]) == {"yaml", "checkpoint", "onnx"}
 
 
-def test_a_run_whose_trials_were_removed_goes_on_with_what_its_models_hold(evoyolo, home):
-    run = home / "project" / "results" / "search"
+def test_a_run_whose_trials_were_removed_goes_on_with_what_its_models_hold(evoyolo, run):
     evoyolo("resume", run)
     before = load_run(run)
     shutil.rmtree(run / "trials")
