@@ -42,7 +42,7 @@ def hand_over(run: Run, evaluation: Evaluation, folder: Path | None = None) -> d
             _check_free(run, targets, {})
             export_files(run, evaluation, targets)
             for target in targets.values():
-                _HandedOver(RunFolder(folder)).adopt(target)
+                _HandedOver.beside(target).adopt(target)
             return targets
     if folder is None:
         return files
@@ -51,12 +51,17 @@ def hand_over(run: Run, evaluation: Evaluation, folder: Path | None = None) -> d
     for kind, path in files.items():
         with replacing(targets[kind]) as temporary:
             shutil.copyfile(path, temporary)
-        _HandedOver(RunFolder(folder)).adopt(targets[kind])
+        _HandedOver.beside(targets[kind]).adopt(targets[kind])
     return targets
 
 
 class _HandedOver(Written):
     """What was handed over into a folder of the user's, which has a record of its own; without one nothing in it is ours."""
+
+    @classmethod
+    def beside(cls, target: Path) -> _HandedOver:
+        """The record of the folder that a file is, or is to be, in."""
+        return cls(RunFolder(target.parent))
 
     @property
     def _file(self) -> Path:
@@ -70,7 +75,7 @@ def _check_free(run: Run, targets: dict[str, Path], files: dict[str, Path]) -> N
     """Raise InputError where one of the files to be written is there, and neither the same nor one that was handed over."""
     written = Written(run.folder)
     for kind, target in targets.items():
-        if os.path.lexists(target) and not _HandedOver(RunFolder(target.parent)).is_ours(target):
+        if os.path.lexists(target) and not _HandedOver.beside(target).is_ours(target):
             content = digest(target) if target.is_file() else None
             same = kind in files and content == digest(files[kind])
             if content is None or not (same or written.holds(content)):
