@@ -385,7 +385,7 @@ def test_a_search_for_two_devices_one_of_which_is_here(board, small_data, tmp_pa
     assert main(["pick", "results/two", *bound, "--output", "handed"]) == 0
     picked = json.loads(capsys.readouterr().out)
     assert "latency_ms@board " in picked["within"]["max_latency_ms"] and picked["given_up"] == []
-    assert {p.name for p in (tmp_path / "handed").iterdir()} == {"best.pt", "model.yaml", "model.onnx"}
+    assert {p.name for p in (tmp_path / "handed").glob("[!.]*")} == {"best.pt", "model.yaml", "model.onnx"}
     assert all(str(path).startswith("handed/") for path in picked["files"].values())
     assert main(["pick", "results/two", "--device", "results/two/devices/board.json", "--max-latency-ms", "0.01"]) == 1
     assert "surely has latency_ms <= 0.01; the fastest is " in capsys.readouterr().err
