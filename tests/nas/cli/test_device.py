@@ -45,10 +45,15 @@ def test_a_profile_of_this_machine_that_was_killed_on_the_way(tmp_path, capsys):
     assert len(kept) >= 2
     assert main(["device", "profile", "here", "--count", "12"]) == 1
     assert "here.measuring holds a measurement with other settings" in capsys.readouterr().err
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    said = ""
+    for _ in range(5):  # a machine that is too busy for some of the models: what is missing is measured the next time
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        said += done.stdout
+        if done.returncode == 0 or "measurements or more" not in done.stderr:
+            break
     assert done.returncode == 0, done.stderr
-    assert "going on with what devices/here.measuring holds" in done.stdout
-    assert "1/7" not in done.stdout and "7/7" in done.stdout and " left" in done.stdout
+    assert "going on with what devices/here.measuring holds" in said
+    assert "1/7" not in said and "7/7" in said and " left" in said
     assert "held-out error (" in done.stdout and "wrote devices/here.json" in done.stdout
     assert not (tmp_path / "devices" / "here.measuring").exists()
     profile = DeviceProfile.load("here")
@@ -56,7 +61,7 @@ def test_a_profile_of_this_machine_that_was_killed_on_the_way(tmp_path, capsys):
     by_key = {YoloSpace().architecture(**m.architecture).key: m for m in profile.measured}
     for m in kept:
         if "failed" not in m and m["name"] in by_key:
-            assert by_key[m["name"]].raw_ms == m["raw_ms"] or m["name"] in done.stdout  # unless it was taken once more
+            assert by_key[m["name"]].raw_ms == m["raw_ms"] or m["name"] in said  # unless it was taken once more
     assert main(["device", "profile", "here"]) == 1
     assert "devices/here.json exists" in capsys.readouterr().err
 

@@ -117,7 +117,11 @@ def test_what_leads_out_of_a_strangers_run_is_neither_emptied_nor_written(run, t
     (run.directory / name).unlink(missing_ok=True)
     (run.directory / name).symlink_to(mine)
     for use, go in USES.items():
-        said = pytest.raises(InputError, match=f"{name} is a symbolic link") if use in refused else contextlib.nullcontext()
+        said = (
+            pytest.raises(InputError, match=f"{name} is a symbolic link")
+            if use in refused
+            else contextlib.nullcontext()
+        )
         with said:
             go(run.folder.store)
     assert mine.read_text() == "mine"
