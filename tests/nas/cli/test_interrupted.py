@@ -20,6 +20,11 @@ SMALL = [
 BEGUN = (130, -signal.SIGINT)  # Python, interrupted in a module of C, ends by the signal, which a shell calls 130 too
 
 
+def heed_interrupts():
+    """Undo what a shell does to a job in the background, which its children inherit: Python would have no KeyboardInterrupt."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def begin(tmp_path, small_data):
     """The function that starts a search in its own group of processes, as a terminal does."""
@@ -32,8 +37,10 @@ def begin(tmp_path, small_data):
 
     def begin(*arguments):
         command = [sys.executable, "-m", "nas.cli", *map(str, arguments or ("search", "--data", small_data, *SMALL))]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        return subprocess.Popen(command, cwd=tmp_path, env=environment, start_new_session=True, **pipes)
+        return subprocess.Popen(
+            command, cwd=tmp_path, env=environment, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True, preexec_fn=heed_interrupts,
+        )  # fmt: skip
 
     return begin
 
