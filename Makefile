@@ -13,7 +13,7 @@ search: $(READY)
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
-# What needs neither Ray nor a training: under a minute.
+# What needs neither Ray nor a training: about two minutes.
 quick: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not ray"
 

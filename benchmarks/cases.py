@@ -71,6 +71,8 @@ def main() -> None:
     parser.add_argument("cases", type=Path)
     parser.add_argument("--before", type=Path, help="a checkout of an earlier version")
     arguments = parser.parse_args()
+    if arguments.before and not (arguments.before / "evaluators" / "data").is_dir():
+        parser.error(f"{arguments.before} is no checkout of evoyolo")
     versions = {"before": arguments.before, "now": HERE} if arguments.before else {"now": HERE}
     tested = set(re.findall(r"`([\w-]+)`", TABLE.read_text(encoding="utf-8")))
     print(describe())
