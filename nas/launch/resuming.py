@@ -14,13 +14,8 @@ from ..objectives import is_number
 from ..storage.folder import RunFolder
 from .config import SearchConfig, read_settings
 
-# How much is tried, by what, where, how many at once, and when one is given up.
-RESUMABLE = (
-    "max_evaluations",
-    "max_minutes",
-    "trial_minutes",
-    "algorithm",
-    "algorithm_options",
+# By what, where, and how many at once: what seconds of training depend on, beside the machine; they are compared within one run.
+TIMED_WITH = (
     "executor",
     "address",
     "cpus_per_trial",
@@ -28,8 +23,9 @@ RESUMABLE = (
     "max_concurrent",
     "batch_evaluations",
     "training_device",
-    "data",  # its place: that it holds the same images and labels is checked
 )
+# And how much is tried, how, when one is given up, and where the data is: that it holds the same images and labels is checked.
+RESUMABLE = (*TIMED_WITH, "max_evaluations", "max_minutes", "trial_minutes", "algorithm", "algorithm_options", "data")
 
 
 def _told(settings: Any) -> Any:
@@ -50,16 +46,6 @@ TRAINED_WITH: Mapping[str, Callable[[Any], object]] = {
     "cpus_per_trial": training_threads,
     "training_device": lambda device: device == "cpu",
 }
-# What seconds of training depend on, beside the machine: they are compared within one run.
-TIMED_WITH = (
-    "executor",
-    "address",
-    "cpus_per_trial",
-    "gpus_per_trial",
-    "max_concurrent",
-    "batch_evaluations",
-    "training_device",
-)
 
 
 def data_begun_with(folder: RunFolder, before: Mapping[str, Any]) -> dict[str, Any]:
