@@ -20,6 +20,7 @@ POOLS = 16  # pools without a new feasible architecture before the space is look
 DESCENTS = 8  # starts of the search for an architecture that meets the constraints
 
 Estimate = Callable[[Sequence[Architecture]], Mapping[str, np.ndarray]]
+Prior = Callable[[Sequence[Architecture]], np.ndarray]
 
 
 class SpaceExhausted(Exception):
@@ -46,6 +47,8 @@ class Algorithm:
         seed: same seed and same calls, same architectures.
         constraints: hard bounds. Those on estimated metrics hold for everything that is asked.
         estimate: metrics known without an evaluation, name -> (n,) array, for n architectures.
+        prior: what is believed of the leading objective before anything was evaluated: (n,) scores, better is more, with mean 0 and
+            deviation 1 over architectures such as those of the space; an algorithm may use it.
 
     Attributes:
         name: of the algorithm, in settings; a module of this package with one in `ALGORITHM` is found by it.
@@ -62,6 +65,7 @@ class Algorithm:
         seed: int = 0,
         constraints: Iterable[Constraint] = (),
         estimate: Estimate | None = None,
+        prior: Prior | None = None,
     ) -> None:
         self.space = space
         self.objectives = list(objectives)
@@ -69,6 +73,7 @@ class Algorithm:
         self.seed = seed
         self.costed = 0
         self.has_estimates = estimate is not None
+        self.prior = prior
         self._estimate: Estimate = nothing_known if estimate is None else estimate
         self.known: set[str] = set()  # keys of everything asked or told
         # of these, what lies in this space, which a reference or another space's result need not
@@ -77,6 +82,8 @@ class Algorithm:
         self.ended: set[str] = set()  # failed or rejected
         # what was found out of the finished and of the rejected ones, in the order of telling
         self.learnt: dict[str, dict[str, float]] = {}
+        # metrics of further evaluations of the same architecture with other random numbers, which tell how noisy they are
+        self.repeats: dict[str, list[dict[str, float]]] = {}
 
     # -- the protocol -------------------------------------------------------------------------------------------
 
@@ -115,6 +122,12 @@ class Algorithm:
         check_metrics(metrics, self.objectives)
         self.expect(architecture)
         self.told[architecture.key] = self.learnt[architecture.key] = dict(metrics)
+
+    def tell_repeat(self, architecture: Architecture, metrics: Mapping[str, float]) -> None:
+        """The result of evaluating an architecture once more with other random numbers."""
+        check_metrics(metrics, self.objectives)
+        self.expect(architecture)
+        self.repeats.setdefault(architecture.key, []).append(dict(metrics))
 
     def tell_failure(self, architecture: Architecture, reason: str) -> None:
         """The evaluation failed; it will not be asked again."""

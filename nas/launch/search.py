@@ -92,7 +92,7 @@ def search(
     if not objectives:
         raise InputError("a search needs at least one objective")
     evaluator = evaluate if isinstance(evaluate, Evaluator) else FunctionEvaluator(evaluate)
-    check_free(f"algorithm {algorithm!r}", algorithm_options or {}, ("seed", "constraints", "estimate"))
+    check_free(f"algorithm {algorithm!r}", algorithm_options or {}, ("seed", "constraints", "estimate", "prior"))
     check_free("the scheduler", scheduler_options or {}, ("always",))
     estimates = type(evaluator).estimate is not Evaluator.estimate
     decides = make_algorithm(

@@ -197,7 +197,9 @@ def _checked_dataset(config: SearchConfig, console: Console) -> Dataset:
 
 def _check_search(config: SearchConfig, space: SearchSpace, evaluator: DetectorEvaluator) -> None:
     """Raise InputError where the algorithm or the scheduler could not begin, or nothing meets the constraints."""
-    check_free(f"algorithm {config.algorithm!r}", config.algorithm_options, ("seed", "constraints", "estimate"))
+    check_free(
+        f"algorithm {config.algorithm!r}", config.algorithm_options, ("seed", "constraints", "estimate", "prior")
+    )
     check_free("the scheduler", config.scheduler_options, ("always",))
     algorithm = make_algorithm(
         config.algorithm,
