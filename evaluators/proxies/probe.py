@@ -48,8 +48,9 @@ def weights(model: nn.Module) -> list[nn.Parameter]:
 def linear_copy(model: nn.Module) -> nn.Module:
     """A copy in double precision in which only weights act: its output is linear in every one of them.
 
-    Normalisation (of a fresh network in evaluation mode a division by sqrt(1 + eps)) and activations pass everything on,
-    biases are zero, and where a softmax weighs inputs against each other (ASFF in AFPN) all weigh the same.
+    Normalisation and activations pass everything on, whatever the scale that a normalisation begins with (with the usual one it
+    divides by sqrt(1 + eps) in a fresh network's evaluation mode), biases are zero, and where a softmax weighs inputs against each
+    other (ASFF in AFPN) all weigh the same.
     """
     linear = copy.deepcopy(model).double()
     own = {each.module: each for each in blocks().values()}
