@@ -27,7 +27,7 @@ from machine import describe
 
 from evaluators import complexity
 from evaluators.data import load_dataset
-from evaluators.proxies import PROXIES, LabelledImages, dataset_images, proxy_scores
+from evaluators.proxies import PROXIES, dataset_images, proxy_scores
 from search_spaces import Architecture, InputError
 from search_spaces.definition import space_named
 from search_spaces.files import read_json, read_text
@@ -166,8 +166,9 @@ def taus(scores: dict[str, np.ndarray], truth: np.ndarray, macs: np.ndarray) -> 
     return found
 
 
-def report(truth: Truth, scores: dict[str, np.ndarray], seconds: dict[str, float]) -> None:
+def report(truth: Truth, by_seed: Sequence[dict[str, np.ndarray]], seconds: dict[str, float]) -> None:
     """Print the table, the best tau first."""
+    scores = {name: np.mean([found[name] for found in by_seed], axis=0) for name in by_seed[0]}
     macs = complexity(truth.architectures, truth.num_classes).macs.astype(float)
     scores = {"macs": macs, **scores}
     point = taus(scores, truth.map50_95, macs)
@@ -180,11 +181,16 @@ def report(truth: Truth, scores: dict[str, np.ndarray], seconds: dict[str, float
             resampled[name].append(found)
     draws = {name: np.array(found) for name, found in resampled.items()}
     heads = ("tau", "within quarters of MACs", "residuals of log MACs")
-    print(f"{'score':<11}" + "".join(f"{head:>26}" for head in heads) + f"{'above MACs':>12}{'seconds':>9}")
+    print(
+        f"{'score':<11}" + "".join(f"{head:>26}" for head in heads) + f"{'above MACs':>12}{'itself':>8}{'seconds':>9}"
+    )
     for name in sorted(scores, key=lambda each: -point[each][0]):
         cells = "".join(_cell(point[name][i], draws[name][:, i]) for i in range(3))
         above = "" if name == "macs" else f"{100 * (draws[name][:, 0] > draws['macs'][:, 0]).mean():.0f}%"
-        print(f"{name:<11}{cells}{above:>12}{seconds.get(name, 0.0):>9.2f}")
+        itself = (
+            f"{kendall(*(found[name] for found in by_seed[:2])):.2f}" if len(by_seed) > 1 and name in seconds else ""
+        )
+        print(f"{name:<11}{cells}{above:>12}{itself:>8}{seconds.get(name, 0.0):>9.2f}")
 
 
 def _cell(tau: float, draws: np.ndarray) -> str:
@@ -209,30 +215,26 @@ def time_each(truth: Truth, names: Sequence[str], options: dict[str, Any]) -> di
 
 
 def run(arguments: argparse.Namespace) -> None:
-    table = Path(arguments.table)
+    table, batch_size = Path(arguments.table), arguments.batch_size
     truth = read_table(table)
-    batch: LabelledImages | None = None
-    if arguments.data:
-        largest = max(architecture["image_size"] for architecture in truth.architectures)
-        dataset = load_dataset(arguments.data)
-        if dataset.num_classes != truth.num_classes:
-            raise InputError(f"--data: has {dataset.num_classes} classes, and {table} is of {truth.num_classes}")
-        batch = dataset_images(dataset, 2 * arguments.batch_size, largest, arguments.seed)
-    settings = {
-        "images": "dataset" if arguments.data else "noise",
-        "seed": str(arguments.seed),
-        "batch_size": str(arguments.batch_size),
-    }
-    options = {"batch": batch, "seed": arguments.seed, "batch_size": arguments.batch_size}
-    kept = Scores(table.with_suffix(".scores.csv"), settings)
-    scores = score_all(truth, arguments.scores, kept, options, arguments.again)
+    dataset = load_dataset(arguments.data) if arguments.data else None
+    if dataset and dataset.num_classes != truth.num_classes:
+        raise InputError(f"--data: has {dataset.num_classes} classes, and {table} is of {truth.num_classes}")
+    largest = max(architecture["image_size"] for architecture in truth.architectures)
+    by_seed = []
+    for seed in arguments.seeds:
+        batch = dataset_images(dataset, 2 * batch_size, largest, seed) if dataset else None
+        options = {"batch": batch, "seed": seed, "batch_size": batch_size}
+        settings = {"images": "dataset" if dataset else "noise", "seed": str(seed), "batch_size": str(batch_size)}
+        kept = Scores(table.with_suffix(".scores.csv"), settings)
+        by_seed.append(score_all(truth, arguments.scores, kept, options, arguments.again))
     print(describe())
-    shown = f"{arguments.batch_size} images of {'the dataset' if arguments.data else 'noise'} at a time"
     print(
         f"{table.name}: {len(truth.architectures)} architectures, {truth.trainings} trainings, map50_95 "
-        f"{truth.map50_95.min():.3f} to {truth.map50_95.max():.3f}; {shown}, seed {arguments.seed}"
+        f"{truth.map50_95.min():.3f} to {truth.map50_95.max():.3f}; {batch_size} images of "
+        f"{'the dataset' if dataset else 'noise'} at a time, seeds {', '.join(map(str, arguments.seeds))}"
     )
-    report(truth, scores, time_each(truth, arguments.scores, options))
+    report(truth, by_seed, time_each(truth, arguments.scores, options))
 
 
 def main() -> None:
@@ -240,7 +242,7 @@ def main() -> None:
     parser.add_argument("table", help="TABLE.csv, with TABLE.json beside it")
     parser.add_argument("--data", help="the dataset whose training images the networks are shown")
     parser.add_argument("--scores", nargs="+", choices=PROXIES, default=list(PROXIES))
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--again", action="store_true", help="compute what is known, too: blocks have changed")
     try:

@@ -71,6 +71,8 @@ def proxy_scores(
     _check_whole("seed", seed, 0)
     _check_whole("batch_size", batch_size, 2)
     images = random_images(2 * batch_size, num_classes, seed) if batch is None else batch
+    if not isinstance(images, LabelledImages):
+        raise InputError(f"batch must be LabelledImages, not {shown(images)}")
     images.check(num_classes)
     needed = 2 if any(name in COMPARES_BATCHES for name in scores) else 1
     if len(images.images) < needed * batch_size:

@@ -98,7 +98,9 @@ def test_scores_are_computed_once_for_the_same_settings(benchmark, tmp_path, mon
 
     def call(*options):
         computed.clear()
-        monkeypatch.setattr(sys, "argv", ["proxies.py", str(table), "--batch-size", "2", "--scores", *options])
+        monkeypatch.setattr(
+            sys, "argv", ["proxies.py", str(table), "--batch-size", "2", "--seeds", "0", "--scores", *options]
+        )
         benchmark.main()
         return len(computed) - 2 * len(options)  # once to load what is loaded once, once to time it
 
@@ -111,9 +113,11 @@ def test_scores_are_computed_once_for_the_same_settings(benchmark, tmp_path, mon
     out = capsys.readouterr().out
     assert "8 architectures, 8 trainings, map50_95 0.100 to 0.450" in out and "within quarters of MACs" in out
     monkeypatch.setattr(sys, "argv", ["proxies.py", str(table), "--batch-size", "4", "--scores", "nwot"])
-    benchmark.main()
+    benchmark.main()  # with two seeds
     rows = list(csv.DictReader(io.StringIO((tmp_path / "t.scores.csv").read_text())))
-    assert len(rows) == 16 and {row["batch_size"] for row in rows} == {"2", "4"}  # others' are kept
+    settings = [(row["batch_size"], row["seed"]) for row in rows]
+    assert len(rows) == 24 and set(settings) == {("2", "0"), ("4", "0"), ("4", "1")}  # others' are kept
+    assert "seeds 0, 1" in capsys.readouterr().out
 
 
 def bad(row):

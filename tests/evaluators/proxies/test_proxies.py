@@ -222,6 +222,7 @@ def test_wider_networks_score_higher_where_theory_says_so():
         ({"scores": ["naswot"]}, "no training-free score 'naswot'; there are macs, "),
         ({"seed": -1}, "seed must be a whole number of at least 0, not -1"),
         ({"batch_size": 1}, "batch_size must be a whole number of at least 2, not 1"),
+        ({"batch": "digits"}, "batch must be LabelledImages, not 'digits'"),
         ({"batch": random_images(8, 2)}, "batch: 8 images, and 16 are needed: 2 batches of 8"),
         ({"batch": random_images(16, 9)}, "batch: image [0-9]+ has class [0-9]; the last of 2 is 1"),
         ({"batch": LabelledImages(np.zeros((2, 64, 64, 3)), [])}, r"must have the shape \(n, 3, height, width\)"),
