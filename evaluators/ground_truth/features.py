@@ -109,9 +109,14 @@ class _Reading:
             result[:, _AT[name]] = value
         return result
 
-    def _level(self, shape: Shape) -> int:
-        """Position of the map's level in `LEVELS`, -1 for the stem; maps that are coarser count to the last."""
-        stride = np.ravel(self.graph.image.height)[0] / np.ravel(shape.height)[0]
+    def _level(self, shape: Shape, first: int = 0) -> int:
+        """Position of the map's level in `LEVELS`, -1 for the stem; maps that are coarser count to the last.
+
+        Args:
+            first: position of the architecture that the first entry of the shape is of.
+        """
+        heights = np.broadcast_to(self.graph.image.height, self.count)
+        stride = heights[first] / np.ravel(shape.height)[0]
         return min(round(math.log2(stride)) - 2, len(LEVELS) - 1)
 
     def _layer(self, layer: Layer, is_backbone: bool) -> None:
@@ -143,7 +148,7 @@ class _Reading:
             if step.kind != "conv":
                 continue
             if index in of_boxes and index in of_classes:
-                part = NECK[max(self._level(step.output.shape), 0)]
+                part = NECK[max(self._level(step.output.shape, rows[0]), 0)]
                 if step.norm and np.max(step.kernel) > 1:
                     width = np.broadcast_to(step.output.shape.channels, len(rows))
                     self.narrowest[rows] = np.minimum(self.narrowest[rows], width)
