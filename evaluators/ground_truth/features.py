@@ -85,6 +85,7 @@ class _Reading:
         """(n, len(NAMES)), with 0 for those that complexity gives."""
         for index, layer in enumerate(self.graph.layers[:-1]):
             self._layer(layer, is_backbone=index < self.graph.backbone)
+        self.depths["neck"] += self.head.arguments.get("depth", 0)  # of an AFPN
         for rows, layer in self.head.variants(self.count):
             self._head(layer, rows)
         values: dict[str, Number] = {
