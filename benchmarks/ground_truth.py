@@ -2,8 +2,10 @@
 
     python benchmarks/ground_truth.py digits [--workers 2]
     python benchmarks/ground_truth.py bccd --data ../shared/data/bccd [--workers 2]
+    python benchmarks/ground_truth.py choices [--workers 2]          # and choices-long
 
-What is trained is random within bands of MACs, with plain scalings of YOLOv8 and presets among it. Rows are added to
+What is trained is random within bands of MACs, with plain scalings of YOLOv8 and presets among it; `choices` are YOLOv8n with one choice
+changed, or a few that belong together, and `choices-long` some of them for five times as long. Rows are added to
 results/ground-truth/NAME.csv as trainings end, and what it holds is not trained again: stop it and start it as you like. Beside it,
 NAME.json says how. `seconds` are of the processor, whatever else the machine did. With --report it only prints what the table says:
 spread over architectures against spread over seeds, and how well a part of the schedule tells the order at its end.
@@ -60,6 +62,9 @@ class Stick:
     bands: tuple[float, ...]
     scalings: tuple[tuple[str, tuple[int, int, int, int], int], ...]
     preset_size: int
+    data: str = "digits"
+    variants: tuple[str, ...] = ()
+    seeds: int = 1
 
 
 N, SHALLOW, DEEP = (1, 2, 2, 1), (1, 1, 1, 1), (2, 3, 3, 2)
@@ -94,13 +99,46 @@ STICKS = {
             ("1/4", SHALLOW, 128),
         ),
         preset_size=128,
+        data="bccd",
     ),
 }
+PART = ("p2", "p3", "p4", "p5")
+VARIANTS = {  # name -> (preset, what is changed of it)
+    "yolov8n": ("yolov8n", {}),
+    "C3k2": ("yolov8n", {f"{part}_block": "C3k2" for part in (*PART, "pan_p4", "pan_p3", "pan_n4", "pan_n5")}),
+    "CSPPC": ("csppc", {}),
+    "CSPPC in the backbone": ("csppc-backbone", {}),
+    "ADown": ("adown", {}),
+    "HWD": ("hwd-backbone", {}),
+    "depths 1": ("yolov8n", {"p3_depth": 1, "p4_depth": 1}),
+    "depths 3": ("yolov8n", {"p3_depth": 3, "p4_depth": 3}),
+    "P2 stage of 16 channels": ("yolov8n", {"p2_width": 16}),
+    "neck of half the width": (
+        "yolov8n",
+        {"pan_p4_width": 64, "pan_p3_width": 32, "pan_n4_width": 64, "pan_n5_width": 128},
+    ),
+    "one bin": ("yolov8n", {"head_reg_max": 1}),
+    "depthwise class branch": ("yolov8n", {"head_class_branch": "depthwise"}),
+    "64 px": ("yolov8n", {"image_size": 64}),
+    "128 px": ("yolov8n", {"image_size": 128}),
+    "AFPN /8": ("afpn-p3-p5", {}),
+    "AFPN /8, 1 residual block": ("afpn-p3-p5", {"afpn_depth": 1}),
+    "AFPN /4": ("afpn-p3-p5", {"afpn_reduction": 4}),
+    "AFPN /2": ("afpn-p3-p5", {"afpn_reduction": 2}),
+    "AFPN /2, 1 residual block": ("afpn-p3-p5", {"afpn_reduction": 2, "afpn_depth": 1}),
+    "AFPN /2, 1 residual block, 64 wide": ("afpn-p3-p5", {"afpn_reduction": 2, "afpn_depth": 1, "afpn_width": 64}),
+    "AFPN /2, 1 residual block, with P2": ("afpn-p2-p5", {"afpn_reduction": 2, "afpn_depth": 1}),
+    "light recipe": ("light-recipe", {}),
+    "light recipe, AFPN /2, 1 residual block": ("light-recipe", {"afpn_reduction": 2, "afpn_depth": 1}),
+}
+LONG = ("yolov8n", "CSPPC", "HWD", "one bin", "AFPN /8", "AFPN /2, 1 residual block", "light recipe")
+STICKS["choices"] = Stick(12, (3, 6, 12), 8, (), (), (), 96, variants=tuple(VARIANTS), seeds=2)
+STICKS["choices-long"] = Stick(60, (12, 30, 60), 8, (), (), (), 96, variants=LONG)
 COLUMNS = ("params", "macs", "peak_activation_bytes")
 
 
 def dataset_of(name: str, data: str | None) -> str:
-    if name == "digits":
+    if STICKS[name].data == "digits":
         return str(digits_yaml(DigitsSettings(train=600, val=200)))
     if data is None:
         sys.exit("--data: the folder of BCCD (Shenggan/BCCD_Dataset on GitHub, Pascal VOC XML)")
@@ -121,6 +159,10 @@ def scaled(space: YoloSpace, width: str, depths: tuple[int, int, int, int], size
 def plan(stick: Stick, num_classes: int) -> list[tuple[str, Architecture, int]]:
     """(name, architecture, seed) in the order of training: the repeated ones first, so that the noise is known early."""
     space = YoloSpace()
+    if stick.variants:
+        given = [(name, *VARIANTS[name]) for name in stick.variants]
+        made = [(n, space.preset(preset, **{"image_size": stick.preset_size, **new})) for n, preset, new in given]
+        return [(*each, seed) for seed in range(stick.seeds) for each in made]
     named = {f"yolov8 w{w} d{''.join(map(str, d))}": (w, d) for w, d, _ in stick.scalings}
     chosen = [(next(n for n, v in named.items() if v == (w, d)), scaled(space, w, d, s)) for w, d, s in stick.scalings]
     chosen += [(name, space.preset(name, image_size=stick.preset_size)) for name in PRESETS]
@@ -170,8 +212,12 @@ def run(name: str, data: str, workers: int, table: Path) -> None:
 
     stick, dataset = STICKS[name], load_dataset(data)
     table.parent.mkdir(parents=True, exist_ok=True)
-    about = {"data": name, "num_classes": dataset.num_classes, "train_images": len(dataset.train)}
-    about |= {"val_images": len(dataset.val), **asdict(stick), "machine": describe()}
+    about = {"data": stick.data, "num_classes": dataset.num_classes, "train_images": len(dataset.train)}
+    about |= {
+        "val_images": len(dataset.val),
+        **{k: v for k, v in asdict(stick).items() if k != "data"},
+        "machine": describe(),
+    }
     table.with_suffix(".json").write_text(json.dumps(about, indent=1) + "\n")
     done = {(row["key"], row["seed"]) for row in read(table)}
     jobs = plan(stick, dataset.num_classes)
@@ -231,6 +277,9 @@ def report(name: str, table: Path) -> None:
     from scipy.stats import kendalltau
 
     rows, stick = read(table), STICKS[name]
+    if stick.variants:
+        compare(rows, stick)
+        return
     about = json.loads(table.with_suffix(".json").read_text())
     print(describe())
     print(
@@ -263,6 +312,19 @@ def report(name: str, table: Path) -> None:
             f"tau of {rung} of {stick.epochs} epochs ({100 * rung / stick.epochs:.0f}%) with all: {kendalltau(early, late).statistic:.3f}"
         )
     print(f"training: {sum(float(row['train_seconds']) for row in rows) / 3600:.1f} processor hours")
+
+
+def compare(rows: list[dict], stick: Stick) -> None:
+    print(describe())
+    print(f"YOLOv8n with a choice changed; {stick.epochs} epochs; map50_95 of each seed, and of a part of the schedule")
+    for name in stick.variants:
+        own = [row for row in rows if row["name"] == name]
+        if not own:
+            continue
+        early = " ".join(f"{np.mean([float(r[f'map50_95@{rung}']) for r in own]):.3f}" for rung in stick.rungs[:-1])
+        last = " ".join(f"{float(row['map50_95']):.3f}" for row in own)
+        mega, params = float(own[0]["macs"]) / 1e6, int(own[0]["params"])
+        print(f"{name:42s} {last:12s} | {early} | {mega:5.0f} MMACs, {params:9,} parameters")
 
 
 def main() -> None:

@@ -98,3 +98,13 @@ def test_residual_blocks_begin_as_the_identity_and_learn():
     assert torch.equal(block(x), x)
     block(x).square().mean().backward()
     assert block.cv2.bn.weight.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("preset", ["yolov8n", "light-recipe"])
+@pytest.mark.parametrize("pixels", [96, 640])
+def test_scores_begin_at_some_objects_per_image_whatever_its_size(preset, pixels):
+    torch.manual_seed(0)
+    model = build_model(SPACE.preset(preset, image_size=pixels), num_classes=80).eval()
+    for branch, stride in zip(model.model[-1].cv3, model.stride.tolist()):
+        expected = 80 * (pixels / stride) ** 2 * branch[-1].bias.detach().exp()
+        assert expected.mean().item() == pytest.approx(5, rel=1e-4)
