@@ -22,6 +22,7 @@ from search_spaces.json_text import parse_json
 from search_spaces.validation import Real, Whole, first_problem
 
 from .ground_truth.features import NAMES, graph_features
+from .ground_truth.logits import logit
 from .latency.results import Strict
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ SHIPPED = Path(__file__).parent / "priors"
 STRENGTHS = np.geomspace(1, 1e4, 25)  # of the ridge regression, on standardised features
 FOLDS = 10  # where the strength is found within one data set
 MARGIN = 0.1  # of a feature's range over the tables, by which its slope is believed beyond it
-LEAST = 0.002  # accuracy: below it, differences are none
 FEWEST = 20  # architectures of a table
 
 Positive = Annotated[Real, Field(gt=0)]
@@ -245,8 +245,7 @@ class _Line(NamedTuple):
 
 def _points(table: Table) -> _Points:
     raw = graph_features(table.architectures, table.about.num_classes)
-    accuracy = table.mean("map50_95").clip(LEAST, 1 - LEAST)
-    values = np.log(accuracy / (1 - accuracy))
+    values = logit(table.mean("map50_95"))
     # around the means of each data set: what its images or its classes do to all accuracies is no architecture's doing
     return _Points(raw - raw.mean(0), raw, (values - values.mean()) / max(float(values.std()), 1e-9))
 

@@ -22,10 +22,10 @@ from ..evaluator import Evaluator
 from ..latency.profile import DeviceProfile
 from .ensemble import Ensemble, Line, cross_validated
 from .features import graph_features
+from .logits import LEAST, expit, logit
 from .table import ACCURACIES, Table, judged_at, known_costs, read_table
 
 FEWEST = 20  # architectures that a simulation can be fitted to
-LEAST = 0.002  # accuracy: below it, differences are none
 FOLDS = 10
 MARGIN = 0.1  # of the range of each feature over the table, by which the simulation is believed beyond it
 USUAL_NOISE = 0.01  # standard deviation between seeds, in mAP, where no architecture of the table has two
@@ -210,17 +210,6 @@ class SimulatedEvaluator(Evaluator):
             accuracy, seconds = self._accuracy.predict(features), self._seconds.predict(features)
             self._known.update((a.key, known) for a, *known in zip(new, features, accuracy, seconds))  # type: ignore[misc]
         return architectures
-
-
-def logit(accuracy: np.ndarray | float) -> np.ndarray:
-    """log(p / (1 - p)) of accuracies, those near 0 and 1 brought to where differences count."""
-    clipped = np.clip(accuracy, LEAST, 1 - LEAST)
-    return np.log(clipped / (1 - clipped))
-
-
-def expit(value: np.ndarray | float) -> np.ndarray:
-    """The way back from `logit`."""
-    return 1 / (1 + np.exp(-np.asarray(value, float)))
 
 
 def _range(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
