@@ -196,6 +196,8 @@ def simulate(
     workers: Sequence[SimulatedWorker],
     seconds: Callable[[Job], float],
     max_evaluations: int,
+    max_seconds: float | None = None,
+    references: Sequence[Architecture] = (),
     algorithm: str | Algorithm = "random",
     scheduler: str | None = None,
     scheduler_options: Mapping[str, Any] | None = None,
@@ -211,6 +213,8 @@ def simulate(
     Args:
         evaluate: a look-up, rather than a training.
         seconds: that a job takes on a worker of speed 1.
+        max_seconds: of the simulated clock, after which no evaluation is started.
+        references: architectures asked first, whatever the constraints.
         algorithm: a name, or one that is made already.
         scheduler, scheduler_options: as those of `search`.
         driver_seconds: that one ask with its tell takes; asks are answered one after another.
@@ -249,7 +253,16 @@ def simulate(
         folder, settings = RunFolder(directory), {"fidelities": scheduled.fidelities}
         with Store.create(folder.store, space=space, settings=settings, clock=clock, durable=False) as store:
             evaluator.prepare(folder.path)
-            session = Session(evaluator, scheduled, store, folder, max_evaluations=max_evaluations, clock=clock)
+            session = Session(
+                evaluator,
+                scheduled,
+                store,
+                folder,
+                max_evaluations=max_evaluations,
+                max_seconds=max_seconds,
+                first=references,
+                clock=clock,
+            )
             evaluator.setup()
             cluster(session)
             if session.error:

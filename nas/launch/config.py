@@ -130,6 +130,11 @@ class SearchConfig(BaseModel):
     algorithm_options: dict[str, Any] = Field(
         default_factory=dict, description="what the algorithm may be told, such as {initial: 12}"
     )
+    prior: PathText = Field(
+        "auto",
+        description="which models are believed to learn well before any is trained: auto, as trainings on other data told of the "
+        "model family, none, or a file of benchmarks/accuracy_prior.py",
+    )
     scheduler: str | None = Field(
         None,
         description=f"how far every evaluation goes: {one_of(SCHEDULERS)}; none is halving where there are rungs",

@@ -13,6 +13,7 @@ from search_spaces import Architecture, InputError, SearchSpace
 from search_spaces.architecture import is_of_recipe
 
 from ..algorithms import make_algorithm
+from ..algorithms.algorithm import Prior
 from ..executors import draining_on_interrupt, run_here
 from ..objectives import Constraint, Objective
 from ..options import check_free
@@ -34,6 +35,7 @@ def search(
     max_evaluations: int = 100,
     algorithm: str = "surrogate",
     algorithm_options: Mapping[str, Any] | None = None,
+    prior: Prior | None = None,
     scheduler: str | None = None,
     scheduler_options: Mapping[str, Any] | None = None,
     seed: int = 0,
@@ -56,6 +58,8 @@ def search(
             evaluator has several fidelities, each costs its share: 10 architectures put aside after a tenth count as 1.
         algorithm, algorithm_options: what decides which architecture is tried next: its name and what it may be told, such as
             ``{"initial": 12}``.
+        prior: what is believed of the leading objective beforehand, see `Algorithm`; it is not kept, and whoever resumes the run
+            gives it again.
         scheduler, scheduler_options: what decides how far each evaluation goes: "halving", which stops at every fidelity of
             the evaluator and goes on with the best, or "fifo", to the end; None is halving where there are fidelities. A run
             that is resumed goes on with those it was begun with.
@@ -102,6 +106,7 @@ def search(
         seed=seed,
         constraints=constraints,
         estimate=evaluator.estimate if estimates else None,
+        prior=prior,
         **(algorithm_options or {}),
     )
     scheduler, scheduler_options = scheduler or usual_scheduler(evaluator.fidelities), dict(scheduler_options or {})

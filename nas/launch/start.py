@@ -44,6 +44,7 @@ from ..storage.states import UNFINISHED
 from ..storage.store import Store
 from .config import RAY_ONLY, SearchConfig, load_config
 from .kept import settings_kept
+from .priors import believed, find_prior, say_prior
 from .resuming import RESUMABLE, changed, data_begun_with, training_threads
 from .search import search
 from .versions import versions
@@ -134,7 +135,7 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
     config = config.model_copy(update={"data": absolute_source(config.data)})
     dataset = _checked_dataset(config, console)
     space, references = config.make_space(), config.reference_architectures()
-    recipe = _recipe(config, profiles, resume)
+    recipe, prior = _recipe(config, profiles, resume), find_prior(config, space, resume)
     evaluator = _evaluator(config, dataset, profiles, recipe)
     _check_search(config, space, evaluator)  # before anything takes its time
     if not profiles and "latency_ms" in _wanted(config):
@@ -146,6 +147,8 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
             _predict_again(RunFolder(directory), space, profiles[0], dataset.num_classes, say)
         evaluator = _evaluator(config, dataset, profiles, recipe)
     _say_what_begins(config, space, profiles, recipe, say)
+    if prior is not None:
+        say_prior(prior, config.data, say)
     objectives, constraints = config.make_objectives(), config.make_constraints()
     progress = Progress(objectives, config.max_evaluations, console, constraints)
     first = dict(zip(references, _with_recipe(references.values(), space)))
@@ -157,6 +160,7 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
             max_evaluations=config.max_evaluations,
             algorithm=config.algorithm,
             algorithm_options=config.algorithm_options,
+            prior=believed(prior, dataset.num_classes),
             scheduler=config.scheduler,
             scheduler_options=config.scheduler_options,
             seed=config.seed,
@@ -175,6 +179,7 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
                 "num_classes": dataset.num_classes,
                 "versions": versions(),
                 "training_precision": _precision(config),
+                "prior": None if prior is None else prior.model_dump(),
                 "devices": {profile.name: profile.protocol for profile in profiles},
             },
             progress=progress,
