@@ -73,7 +73,7 @@ def first_scalings(
     kept = np.flatnonzero(np.zeros(len(scalings)) + violation(known, constraints) <= 0)
     if not len(kept):
         return []
-    within = [scalings[i] for i in kept]
+    within = [scalings[int(i)] for i in kept]
     score = prior(within) if prior else known["macs"][kept] if "macs" in known else np.zeros(len(within))
     name = next(iter(costs_of(objectives, known)), "macs")
     cost = np.log(np.maximum(known[name][kept], 1e-9)) if name in known else np.arange(len(within), dtype=float)
