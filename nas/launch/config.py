@@ -269,15 +269,15 @@ class SearchConfig(BaseModel):
 
     def reference_architectures(self) -> dict[str, Architecture]:
         """Preset name -> architecture, for the references; they need not lie in the restricted space."""
-        return {name: self._smallest(name) for name in self.references}
+        return {name: self.smallest(name) for name in self.references}
 
     def region_architecture(self) -> Architecture | None:
         """What bounds the search, which need not lie in the restricted space; None where nothing does, or bounds are given."""
         given = {self.max_params, self.max_macs} != {None} or self.max_latency_ms not in (None, {})
-        architecture = None if self.within is None else self._smallest(self.within)
+        architecture = None if self.within is None else self.smallest(self.within)
         return None if given else architecture
 
-    def _smallest(self, preset: str) -> Architecture:
+    def smallest(self, preset: str) -> Architecture:
         """A preset at the smallest image size of the restricted space, of the whole one."""
         space = self.make_space()
         smallest = {"image_size": space["image_size"].values[0]}

@@ -137,7 +137,7 @@ def test_what_was_refused_is_no_run(tmp_path):
 
 def said(directory, files):
     run = load_run(directory)
-    return what_came_out(run, files, write_front(run, files), "4 images", 1.0, 8)
+    return what_came_out(run, files, write_front(run, files), "4 images", 1.0, {"max_evaluations": 8})
 
 
 @pytest.mark.parametrize("name", ["finished", "exhausted", "late", "one failed", "outside", "failed to the end"])
@@ -176,6 +176,6 @@ def test_the_bound_that_is_suggested_is_one_that_the_best_model_meets(tmp_path):
         return figures | {"latency_high_ms": depth + 1.1, "latency_measured_ms": depth + 2.345}
 
     run = search(SPACE, evaluate, OBJECTIVES, max_evaluations=8, directory=tmp_path / "run", algorithm="random")
-    (line,) = [line for line in what_came_out(run, {}, [tmp_path], "", 1.0, 8) if "pick" in line]
+    (line,) = [line for line in what_came_out(run, {}, [tmp_path], "", 1.0, {"max_evaluations": 8}) if "pick" in line]
     bound = float(shlex.split(line.strip(" `"))[-1])
     assert pick(tmp_path / "run", max_latency_ms=bound) == run.front[0]
