@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,7 +17,8 @@ from ..schedulers import Job, Scheduler
 from ..storage.records import Evaluation
 from ..storage.states import State
 
-LATELY = 8  # architectures that were asked last, which those that will be asked are taken to be like
+LATELY = 16  # architectures that were asked last, which those that will be asked are taken to be like
+MOST = 500  # jobs that are looked at one by one; where more are left, they are taken to be fewer and longer
 OVERDUE = 0.2  # share of its expected seconds that what has taken longer is still given
 
 
@@ -116,7 +118,7 @@ class Pace:
     def left(self, pending: Sequence[Job], next_ones: Sequence[Job], further: float) -> tuple[float, float] | None:
         """Expected seconds until what is pending has ended, and until everything has; None where nothing tells.
 
-        As many jobs run at once as did lately, and no worker waits for another.
+        As many jobs run at once as did lately.
 
         Args:
             next_ones: jobs that are known to be done next.
@@ -129,7 +131,18 @@ class Pace:
         now = self._clock()
         gone = np.array([now - self._began.get(job.key, now) for job in pending])
         remaining = np.maximum(under_way - gone, OVERDUE * under_way)
+        runs = np.array([job.key in self._began for job in pending], bool)
+        count = math.ceil(min(further, MOST))
+        later = [float(usual.mean()) * further / max(count, 1)] * count
         workers = max(self._at_once, default=1)
-        of_pending = max([remaining.sum() / workers, *remaining])
-        work = remaining.sum() + new.sum() + further * usual.mean()
-        return float(of_pending), float(max([work / workers, *remaining, *new]))
+        running, waiting = remaining[runs].tolist(), remaining[~runs].tolist()
+        return _last_end(running, waiting, workers), _last_end(running, [*waiting, *new.tolist(), *later], workers)
+
+
+def _last_end(running: Sequence[float], queued: Sequence[float], workers: int) -> float:
+    """When the last of some jobs ends, of which each worker takes the next as soon as it is free."""
+    ends = [*running, *[0.0] * (workers - len(running))]
+    heapq.heapify(ends)
+    for seconds in queued:
+        heapq.heapreplace(ends, ends[0] + seconds)
+    return max(ends)

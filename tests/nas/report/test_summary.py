@@ -135,6 +135,14 @@ def test_what_was_refused_is_no_run(tmp_path):
         describe_status(tmp_path / "run")
 
 
+def test_after_hours_it_is_more_hours_that_search_on(end):
+    directory, _ = end("finished", max_evaluations=None, budget_seconds=0.5)
+    run = load_run(directory)
+    assert run.complete and run.max_evaluations is None
+    lines = what_came_out(run, {}, write_front(run, {}), "4 images", 1.0, {"max_evaluations": None, "hours": 4})
+    assert lines[-1] == f"  `evoyolo resume {shlex.quote(str(directory))} --hours 4`: search on"
+
+
 def said(directory, files):
     run = load_run(directory)
     return what_came_out(run, files, write_front(run, files), "4 images", 1.0, {"max_evaluations": 8})
