@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,19 @@ class DetectorEvaluator(Evaluator):
             values = profile.predict(architectures, self.num_classes)
             known |= {metric_on(name, device): value for name, value in zip(names, values)}
         return known
+
+    def expected_seconds(self, architecture: Architecture) -> float:
+        """About how long an evaluation takes on this machine: its steps by a few that are timed now, its judging by single images.
+
+        Reading and varying images, and what a recipe does after training, come on top.
+        """
+        from .training.timing import step_seconds
+
+        b, data = self.bench, self.bench.dataset
+        step, look = step_seconds(
+            architecture, self.num_classes, b.batch, device=b.device, amp=b.amp, threads=b.threads
+        )
+        return b.epochs * math.ceil(len(data.train) * b.fraction / b.batch) * step + len(data.val) * look
 
     def _recipes(self, architectures: Sequence[Architecture]) -> list[Recipe]:
         """Those that make the networks of the architectures."""

@@ -53,6 +53,8 @@ class Algorithm:
     Attributes:
         name: of the algorithm, in settings; a module of this package with one in `ALGORITHM` is found by it.
         costed: candidates whose costs were estimated so far.
+        affordable: most seconds that the next evaluation may take, None where time is no matter; an algorithm may use it, and
+            what is expected to take longer is not evaluated.
     """
 
     name: ClassVar[str]
@@ -72,6 +74,7 @@ class Algorithm:
         self.constraints = list(constraints)
         self.seed = seed
         self.costed = 0
+        self.affordable: float | None = None
         self.has_estimates = estimate is not None
         self.prior = prior
         self._estimate: Estimate = nothing_known if estimate is None else estimate

@@ -97,8 +97,8 @@ def run_actors(session: Session, resources: Mapping[str, float], slots: Callable
 
 def _hand_out(session: Session, member: Member, most: int, slots: int) -> None:
     """Give a batch to an actor: smaller ones where little is left, which all actors are to share."""
-    batch = min(most, math.ceil(session.left / max(1, slots)) or 1)  # what is tried again is not in what is left
-    while len(member.jobs) < batch and (job := session.propose()) is not None:
+    batch = math.ceil(min(most, session.left / max(1, slots))) or 1  # what is tried again is not in what is left
+    while len(member.jobs) < batch and (job := session.propose(after=member.jobs)) is not None:
         member.jobs.append(job)
     if member.jobs:
         session.running(member.jobs[0], member.node)

@@ -25,7 +25,16 @@ TIMED_WITH = (
     "training_device",
 )
 # And how much is tried, how, when one is given up, and where the data is: that it holds the same images and labels is checked.
-RESUMABLE = (*TIMED_WITH, "max_evaluations", "max_minutes", "trial_minutes", "algorithm", "algorithm_options", "data")
+RESUMABLE = (
+    *TIMED_WITH,
+    "max_evaluations",
+    "hours",
+    "max_minutes",
+    "trial_minutes",
+    "algorithm",
+    "algorithm_options",
+    "data",
+)
 
 
 def _told(settings: Any) -> Any:
@@ -54,6 +63,16 @@ def data_begun_with(folder: RunFolder, before: Mapping[str, Any]) -> dict[str, A
     named, begun = read_settings(folder.config).get("data"), before.get("data")
     relative = isinstance(named, str) and named != "digits" and not os.path.isabs(expanded(named))
     return {"data": begun} if relative and isinstance(begun, str) and os.path.isabs(begun) else {}
+
+
+# What a run of a version that had not these fields was made with.
+EARLIER = {"within": None, "scalings": 0}
+
+
+def as_begun(folder: RunFolder, before: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that the run's search.yaml says nothing of, as the run was begun with: defaults may have changed since."""
+    said = {*read_settings(folder.config), "name", "directory", "device", "data"}
+    return {n: v for n, v in {**EARLIER, **before}.items() if n in SearchConfig.model_fields and n not in said}
 
 
 def changed(before: Mapping[str, Any], config: SearchConfig, free: Collection[str] = RESUMABLE) -> str | None:

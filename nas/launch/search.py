@@ -32,7 +32,7 @@ def search(
     evaluate: Evaluator | Callable[[Architecture], Mapping[str, float]],
     objectives: Sequence[Objective],
     *,
-    max_evaluations: int = 100,
+    max_evaluations: int | None = 100,
     algorithm: str = "surrogate",
     algorithm_options: Mapping[str, Any] | None = None,
     prior: Prior | None = None,
@@ -41,9 +41,12 @@ def search(
     seed: int = 0,
     directory: str | Path,
     constraints: Sequence[Constraint] = (),
+    first: Sequence[Architecture] = (),
     references: Sequence[Architecture] = (),
     start_from: str | Path | Run | None = None,
     max_seconds: float | None = None,
+    budget_seconds: float | None = None,
+    guess: tuple[Architecture, float] | None = None,
     time_limit: float | None = None,
     executor: Callable[[Session], None] = run_here,
     resume: bool = False,
@@ -55,7 +58,8 @@ def search(
     Args:
         evaluate: a function from an architecture to its metrics, or an `Evaluator`.
         max_evaluations: architectures to evaluate, failures included, those of an interrupted run counted in. Where the
-            evaluator has several fidelities, each costs its share: 10 architectures put aside after a tenth count as 1.
+            evaluator has several fidelities, each costs its share: 10 architectures put aside after a tenth count as 1. None, with
+            `budget_seconds`, is as many as there is time for.
         algorithm, algorithm_options: what decides which architecture is tried next: its name and what it may be told, such as
             ``{"initial": 12}``.
         prior: what is believed of the leading objective beforehand, see `Algorithm`; it is not kept, and whoever resumes the run
@@ -65,11 +69,16 @@ def search(
             that is resumed goes on with those it was begun with.
         directory: the run's folder; it must not hold a run unless `resume`.
         constraints: hard bounds; those on metrics that the evaluator can estimate are respected before evaluating.
-        references: architectures asked first, whatever is known in advance of the constraints on them.
+        first: architectures asked before all others. A run that is resumed goes on with those it was begun with.
+        references: architectures asked next, whatever is known in advance of the constraints on them; where there are several
+            fidelities, they go on to the last, whatever their results.
         start_from: another run, of this space or one that shares its choices, whatever its data and device: the architectures
             of its front are evaluated next where they lie in `space` and meet the constraints; its results are not taken
             over. A run that is resumed goes on with those it was begun with.
-        max_seconds: start no evaluation after so long.
+        max_seconds: start no evaluation after so long, of this time.
+        budget_seconds: that the search may take in all, those of an interrupted run counted in: nothing is started that is not
+            expected to end within them, by what the evaluations so far took. What runs is waited for.
+        guess: an architecture and the seconds that its evaluation is expected to take, which count until one has ended.
         time_limit: seconds after which an evaluation is stopped and recorded as failed.
         executor: what runs a session's evaluations: `run_here`, or `nas.executors.Cluster(...)` for Ray.
         settings: kept in the store, for the record.
@@ -82,9 +91,11 @@ def search(
         InputError: wrong arguments, constraints that nothing meets, a folder that already holds a run, or a run
             folder that another search is using.
     """
-    if isinstance(max_evaluations, bool) or not isinstance(max_evaluations, int) or max_evaluations < 1:
+    limited = max_evaluations is not None or budget_seconds is None
+    if limited and (isinstance(max_evaluations, bool) or not isinstance(max_evaluations, int) or max_evaluations < 1):
         raise InputError(f"max_evaluations must be a positive integer, not {max_evaluations!r}")
-    for name, seconds in (("time_limit", time_limit), ("max_seconds", max_seconds)):
+    times = {"time_limit": time_limit, "max_seconds": max_seconds, "budget_seconds": budget_seconds}
+    for name, seconds in times.items():
         number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
         if seconds is not None and not (number and 0 < seconds < math.inf):
             raise InputError(f"{name} must be a number of seconds above 0, not {seconds!r}")
@@ -110,8 +121,9 @@ def search(
         **(algorithm_options or {}),
     )
     scheduler, scheduler_options = scheduler or usual_scheduler(evaluator.fidelities), dict(scheduler_options or {})
-    first = [space.unrestricted.adopt(architecture) for architecture in references]
-    always = [architecture.key for architecture in first]
+    named = [space.unrestricted.adopt(architecture) for architecture in references]
+    always = [architecture.key for architecture in named]
+    begun = [space.unrestricted.adopt(architecture) for architecture in first]
     scheduled = make_scheduler(scheduler, decides, evaluator.fidelities, always=always, **scheduler_options)
     seeds = _front_of(start_from, space) if start_from is not None and not resume else []
     folder = RunFolder(directory)
@@ -126,6 +138,7 @@ def search(
         store = Store.open(folder.store, space)
     else:
         kept = {**(settings or {}), **sought, "start_from": [architecture.to_dict() for architecture in seeds]}
+        kept |= {"first": [architecture.to_dict() for architecture in begun]}
         store = _new_store(folder, space, kept)
     try:
         with store:
@@ -139,9 +152,11 @@ def search(
                 store,
                 folder,
                 max_evaluations=max_evaluations,
-                first=first,
+                first=[*(space.unrestricted.architecture(**values) for values in kept.get("first", [])), *named],
                 also=[space.architecture(**values) for values in kept.get("start_from", [])],
                 max_seconds=max_seconds,
+                budget_seconds=budget_seconds,
+                guess=guess,
                 time_limit=time_limit,
                 listener=progress or Progress(objectives, max_evaluations, constraints=constraints),
             )

@@ -79,8 +79,9 @@ def columns(run: Run, evaluations: Sequence[Evaluation]) -> list[str]:
 
 
 def labels(run: Run) -> dict[str, str]:
-    """Key -> name of the reference models among the run's evaluations."""
-    return {key: name for name, key in run.settings.get("references", {}).items()}
+    """Key -> name of the reference models, and of the plain scalings, among the run's evaluations."""
+    named = {**run.settings.get("scalings", {}), **run.settings.get("references", {})}
+    return {key: name for name, key in named.items()}
 
 
 def print_front(run: Run, console: Console) -> None:

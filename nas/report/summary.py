@@ -15,7 +15,9 @@ from ..storage.states import State
 Files = Mapping[str, Mapping[str, str]]
 
 
-def what_came_out(run: Run, files: Files, written: Sequence[Path], judged: str, elapsed: float, more: int) -> list[str]:
+def what_came_out(
+    run: Run, files: Files, written: Sequence[Path], judged: str, elapsed: float, more: Mapping[str, float | None]
+) -> list[str]:
     """The lines after the table of the front.
 
     Args:
@@ -23,7 +25,7 @@ def what_came_out(run: Run, files: Files, written: Sequence[Path], judged: str, 
         written: tables and pictures of the front.
         judged: what the accuracy was measured on.
         elapsed: seconds that the search took in this process; 0 if nothing was left to search.
-        more: evaluations to search on to.
+        more: settings to search on with, for what has ended the search: more evaluations, or hours.
     """
     failed = sum(e.status == State.FAILED for e in run.all_evaluations)
     took = f"; this command searched for {duration(elapsed)}" if elapsed else ""
@@ -44,7 +46,7 @@ def what_came_out(run: Run, files: Files, written: Sequence[Path], judged: str, 
     return [*lines, *_next(run, files, more)]
 
 
-def _next(run: Run, files: Files, more: int) -> list[str]:
+def _next(run: Run, files: Files, more: Mapping[str, float | None]) -> list[str]:
     lines = [*(_with_the_best(run, files) if run.front else ()), *_searching_on(run, more)]
     return ["next:", *(f"  {line}" for line in lines)] if lines else []
 
@@ -69,10 +71,11 @@ def _with_the_best(run: Run, files: Files) -> list[str]:
     return lines
 
 
-def _searching_on(run: Run, more: int) -> list[str]:
+def _searching_on(run: Run, more: Mapping[str, float | None]) -> list[str]:
     """How to search on, where there is anything left to try."""
     if not run.complete:
-        return [f"{command('resume', run.directory)}: search on to {run.max_evaluations} evaluations"]
-    if run.max_evaluations and run.spent < run.max_evaluations - 1e-9:
+        most = f" to {run.max_evaluations} evaluations" if run.max_evaluations else ""
+        return [f"{command('resume', run.directory)}: search on{most}"]
+    if run.max_evaluations and run.spent < run.max_evaluations - 1e-9 and not more.get("hours"):
         return []  # every architecture that meets the constraints was asked
-    return [f"{command('resume', run.directory, max_evaluations=more)}: search on"]
+    return [f"{command('resume', run.directory, **more)}: search on"]

@@ -53,6 +53,10 @@ class Scheduler:
         """What a job adds, as a share of a whole evaluation."""
         return share(self.fidelities, job.fidelity)
 
+    def share(self, fidelity: float | None) -> float:
+        """How much of a whole evaluation one is that has come to a fidelity."""
+        return fidelity / self.fidelities[-1] if self.fidelities and fidelity is not None else 1
+
     def restore(self, evaluations: Iterable[Evaluation], events: Iterable[Event]) -> None:
         """Tell a new scheduler what a store has, in the order in which one was told at the time."""
         known = {e.key: e for e in evaluations}

@@ -8,8 +8,9 @@ The store hears of a result before the scheduler does, and a session is rebuilt 
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,16 +21,20 @@ from ..algorithms import SpaceExhausted
 from ..schedulers import Job, Scheduler
 from ..storage.folder import RunFolder
 from ..storage.records import Evaluation, Event
+from ..storage.spending import searched_seconds
 from ..storage.states import RETRIED, UNFINISHED, State
 from ..storage.store import Store
 from .limits import FAILURES, Failures, Rejections, Starts, nothing_fits
 from .listener import Listener
 from .metrics import Wanted, check_measured, checked, estimates_of
 from .outcome import Ending, Outcome
+from .pace import Pace
 from .retries import Retries
 from .time_limits import hung
 
 STOPPED = "the search was stopped"  # why what was running is asked again on resume
+TRIES = 16  # asks in a row that are expected to last longer than the time that is left, until nothing is taken to fit
+SAID_EVERY = 0.5  # seconds; how long a search will last is worked out no more often
 OFTEN = 3  # stops at each of which an architecture was running, until it is named
 
 
@@ -44,8 +49,11 @@ class Session:
         folder: of the run.
         first: architectures of the store's space that are asked before anything else, whatever the constraints.
         also: architectures that are asked after those where they meet the constraints that can be estimated.
-        max_evaluations: whole evaluations to spend, failures included.
+        max_evaluations: whole evaluations to spend, failures included; None for as many as there is time for.
         max_seconds: after which none is started.
+        budget_seconds: that the search may take in all, those of earlier times included: nothing is started that is not expected to
+            end within them, and what runs is waited for.
+        guess: an architecture and the seconds that its evaluation is expected to take, which count until one has ended.
         time_limit: seconds that one may take.
         listener: who is told what happens.
         clock: what tells the time, in seconds.
@@ -66,27 +74,34 @@ class Session:
         store: Store,
         folder: RunFolder,
         *,
-        max_evaluations: int,
+        max_evaluations: int | None,
         first: Iterable[Architecture] = (),
         also: Iterable[Architecture] = (),
         max_seconds: float | None = None,
+        budget_seconds: float | None = None,
+        guess: tuple[Architecture, float] | None = None,
         time_limit: float | None = None,
         listener: Listener | None = None,
         clock: Callable[[], float] = time.time,
     ):
         self.evaluator, self.scheduler, self.store, self.folder = evaluator, scheduler, store, folder
         self.algorithm = scheduler.algorithm
-        self.max_evaluations, self.time_limit, self.clock = max_evaluations, time_limit, clock
-        self.deadline = clock() + max_seconds if max_seconds else None
+        self.max_evaluations = math.inf if max_evaluations is None else max_evaluations
+        self.time_limit, self.clock = time_limit, clock
+        self.deadline = clock() + max_seconds if max_seconds else math.inf
+        self.budget_seconds = budget_seconds
         self.listener = listener or Listener()
         self.error: Exception | None = None
         self.draining = False
         self.pending: dict[str, Job] = {}
         self._exhausted = False  # nothing new is left, and nothing has ended since that was found
+        self._nothing_fits = False  # what is left would take longer than the time that is, and nothing has ended since
         self._dry = False  # the last proposal was none, and nothing has ended since
         self._retries, self._starts = Retries(clock), Starts(clock)
         rejected = len(store.evaluations(State.REJECTED))
-        self._rejections, self._failures = Rejections(max_evaluations, rejected), Failures()
+        self._rejections, self._failures = Rejections(self.max_evaluations, rejected), Failures()
+        self._pace = Pace(evaluator.estimate, scheduler, clock, guess)
+        self._said_at = -math.inf
         self._wanted: Wanted = [*self.algorithm.objectives, *self.algorithm.constraints]
         check_measured(evaluator, self.algorithm.space, self._wanted)
         self.algorithm.check_feasible()
@@ -98,14 +113,20 @@ class Session:
         events = self.store.events()
         self.scheduler.restore(list(earlier.values()), events)
         self.listener.restore(list(earlier.values()), self.spent)
+        if self.budget_seconds is not None:
+            self._pace.ends = self.clock() + self.budget_seconds - searched_seconds(events)
         for e in earlier.values():
             if e.status == State.RUNNING:
                 self._restart(e, events)
             self._discard(e.key)
+            self._pace.learn(e)
         unfinished = [Job(e.architecture, e.fidelity) for e in earlier.values() if e.status in UNFINISHED]
         new = [a for a in {a.key: a for a in first}.values() if a.key not in earlier]
         also = self.algorithm.candidates(a for a in also if a.key not in earlier and a not in new)[0]
-        return [*unfinished, *map(self.scheduler.first_job, [*new, *also])]
+        waiting = [*unfinished, *map(self.scheduler.first_job, [*new, *also])]
+        within = {a.key for a in self.algorithm.candidates(job.architecture for job in waiting)[0]}
+        self._pace.awaits(job.architecture for job in waiting if job.key in within)
+        return waiting
 
     def _restart(self, evaluation: Evaluation, events: list[Event]) -> None:
         """What was running when the search was stopped is to be asked again."""
@@ -120,13 +141,17 @@ class Session:
 
     # -- what is next -------------------------------------------------------------------------------------------
 
-    def propose(self) -> Job | None:
-        """The next job, already in the store; None when there is none now. `over` tells whether there will be one."""
-        job = self._next()
+    def propose(self, after: Sequence[Job] = ()) -> Job | None:
+        """The next job, already in the store; None when there is none now. `over` tells whether there will be one.
+
+        Args:
+            after: jobs that have to end before it can begin.
+        """
+        job = self._next(self._pace.room(after))
         self._dry = job is None
         return job
 
-    def _next(self) -> Job | None:
+    def _next(self, room: float) -> Job | None:
         if self.ending:
             return None
         if (job := self._retries.take()) is not None:
@@ -136,14 +161,15 @@ class Session:
         if self._rejections.are_too_many:
             self._give_up_on_rejections()
             return None
-        if self._waiting:
-            job = self._waiting.pop(0)
-            self.scheduler.expect(job)
-            return self._begin(job)
-        if self._exhausted:
+        for job in self._waiting:
+            if self._pace.fits(job, room):
+                self._waiting.remove(job)
+                self.scheduler.expect(job)
+                return self._begin(job)
+        if self._exhausted or self._nothing_fits:
             return None
         try:
-            job = self.scheduler.ask()
+            asked = self._ask(room)
         except SpaceExhausted:
             self.listener.once("there is no architecture left that meets the constraints and was not asked yet")
             self._exhausted = True
@@ -151,7 +177,22 @@ class Session:
         except Exception as error:
             self.error = error
             return None
-        return None if self.ending else self._begin(job)  # an ask takes its time
+        if asked is None or self.ending or (job := self._begin(asked)) is None:  # an ask takes its time
+            return None
+        self._pace.awaits([job.architecture])
+        return job
+
+    def _ask(self, room: float) -> Job | None:
+        """What the scheduler asks that is expected to take no more than `room` seconds; None where that seems to be nothing."""
+        self.algorithm.affordable = room if room < math.inf else None
+        for _ in range(TRIES):
+            job = self.scheduler.ask()
+            if self._pace.fits(job, room):
+                return job
+            # for this time only: when the search goes on with more of it, the store knows nothing of this
+            self.scheduler.tell_failure(job, "it would take longer than there is time left")
+        self._nothing_fits = True
+        return None
 
     def _give_up_on_rejections(self) -> None:
         if not self.algorithm.feasible:
@@ -183,13 +224,31 @@ class Session:
     @property
     def ending(self) -> bool:
         """Whether nothing more is started, whatever is left to do."""
-        late = self.deadline is not None and self.clock() > self.deadline
+        late = self.clock() > min(self._pace.ends, self.deadline)
         return self.error is not None or self.draining or late
 
     @property
     def complete(self) -> bool:
-        """Whether the budget or the space is used up."""
-        return self.spent >= self.max_evaluations - 1e-9 or self._exhausted
+        """Whether the budget, of evaluations or of time, or the space is used up."""
+        late = self._nothing_fits or self.clock() > self._pace.ends
+        return self.spent >= self.max_evaluations - 1e-9 or self._exhausted or late
+
+    @property
+    def time_left(self) -> float | None:
+        """Seconds until the search is expected to be over; None where nothing tells how long evaluations take."""
+        next_ones, left = list(self._retries.jobs), self.left
+        for job in self._waiting:
+            if left <= 1e-9:
+                break
+            left -= self.scheduler.cost(job)
+            next_ones.append(job)
+        further = 0.0 if self._exhausted or self._nothing_fits else max(0.0, left)
+        ends = min(self._pace.ends, self.deadline) - self.clock()
+        expected = self._pace.left(list(self.pending.values()), next_ones, further)
+        if expected is None:
+            return ends if 0 <= ends < math.inf else None
+        under_way, everything = expected
+        return max(under_way, min(everything, ends))
 
     @property
     def next_retry(self) -> float | None:
@@ -198,19 +257,28 @@ class Session:
 
     def _begin(self, job: Job) -> Job | None:
         try:
-            self.store.asked(job.architecture, estimates_of(self.evaluator, job.architecture), fidelity=job.fidelity)
+            estimates = estimates_of(self.evaluator, job.architecture)
+            self.store.asked(job.architecture, estimates, fidelity=job.fidelity)
         except Exception as error:
             self.error = error
             return None
         self.pending[job.key] = job
+        self._pace.knows(job.architecture, estimates)
         self.listener.started(costed=self.algorithm.costed, pending=len(self.pending))
+        self._say_time_left()
         return job
+
+    def _say_time_left(self) -> None:
+        if abs(self.clock() - self._said_at) >= SAID_EVERY:
+            self._said_at = self.clock()
+            self.listener.lasts(self.time_left)
 
     # -- what has happened --------------------------------------------------------------------------------------
 
     def running(self, job: Job, node: str | None) -> None:
         """A job has started on a node."""
         self._starts.succeeded()
+        self._pace.began(job)
         try:
             self.store.running(job.architecture, node=node)
         except Exception as error:  # a full disk, say
@@ -228,7 +296,8 @@ class Session:
     def conclude(self, job: Job, outcome: Outcome) -> None:
         """Record how a job ended, then tell the scheduler; or see to it that it is tried again."""
         self.pending.pop(job.key, None)
-        self._dry = self._exhausted = False
+        self._pace.stopped(job)
+        self._dry = self._exhausted = self._nothing_fits = False
         if outcome.status == Ending.UNFINISHED:
             how = self.folder.how_to_resume()
             self.end_with(InputError(f"{outcome.reason}; every result is safe: free space, then {how}"))
@@ -280,7 +349,10 @@ class Session:
             if self._failures.add(reason):
                 self.end_with(InputError(self._all_failed(reason)))
         self._discard(job.key)
-        self.listener.concluded(self.store.evaluation(architecture), self.spent, len(self.pending))
+        ended = self.store.evaluation(architecture)
+        self._pace.learn(ended)
+        self._say_time_left()
+        self.listener.concluded(ended, self.spent, len(self.pending))
 
     def _all_failed(self, reason: str) -> str:
         return (
