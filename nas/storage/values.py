@@ -85,6 +85,8 @@ EVALUATION: Fields = {
     "attempts": COUNT,
     "fidelity": NUMBER_OR_NONE,
     "started_at": NUMBER_OR_NONE,
+    "repeat": COUNT,
+    "confirms": COUNT,
 }
 EVENT: Fields = {
     "at": NUMBER,
@@ -93,6 +95,7 @@ EVENT: Fields = {
     "fidelity": NUMBER_OR_NONE,
     "node": TEXT_OR_NONE,
     "detail": TEXT_OR_NONE,
+    "repeat": COUNT,
 }
 META: Fields = {
     "space": MAPPING,
