@@ -41,6 +41,8 @@ def search(
     constraints: Sequence[Constraint] = (),
     references: Sequence[Architecture] = (),
     start_from: str | Path | Run | None = None,
+    repeats: int = 1,
+    confirm: int = 0,
     max_seconds: float | None = None,
     time_limit: float | None = None,
     executor: Callable[[Session], None] = run_here,
@@ -65,6 +67,11 @@ def search(
         start_from: another run, of this space or one that shares its choices, whatever its data and device: the architectures
             of its front are evaluated next where they lie in `space` and meet the constraints; its results are not taken
             over. A run that is resumed goes on with those it was begun with.
+        repeats: how often the first reference (else the first architecture that finishes) is evaluated again with other random
+            numbers, as part of `max_evaluations` and before the algorithm's own asks, so that it is known how noisy results are.
+            None is where the evaluator has no random numbers: see `Evaluator.repeated`.
+        confirm: evaluations beyond `max_evaluations`, at the end, that repeat with other random numbers whatever may be wrongly
+            on the front, or off it; those of an interrupted run counted in.
         max_seconds: start no evaluation after so long.
         time_limit: seconds after which an evaluation is stopped and recorded as failed.
         executor: what runs a session's evaluations: `run_here`, or `nas.executors.Cluster(...)` for Ray.
@@ -80,6 +87,9 @@ def search(
     """
     if isinstance(max_evaluations, bool) or not isinstance(max_evaluations, int) or max_evaluations < 1:
         raise InputError(f"max_evaluations must be a positive integer, not {max_evaluations!r}")
+    for name, count in (("repeats", repeats), ("confirm", confirm)):
+        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+            raise InputError(f"{name} must be an integer of at least 0, not {count!r}")
     for name, seconds in (("time_limit", time_limit), ("max_seconds", max_seconds)):
         number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
         if seconds is not None and not (number and 0 < seconds < math.inf):
@@ -120,7 +130,13 @@ def search(
     if resume:
         store = Store.open(folder.store, space)
     else:
-        kept = {**(settings or {}), **sought, "start_from": [architecture.to_dict() for architecture in seeds]}
+        random = evaluator.repeated(1) is not None
+        kept = {
+            **(settings or {}),
+            **sought,
+            "random": random,
+            "start_from": [architecture.to_dict() for architecture in seeds],
+        }
         store = _new_store(folder, space, kept)
     try:
         with store:
@@ -136,6 +152,8 @@ def search(
                 max_evaluations=max_evaluations,
                 first=first,
                 also=[space.architecture(**values) for values in kept.get("start_from", [])],
+                repeats=repeats,
+                confirm=confirm,
                 max_seconds=max_seconds,
                 time_limit=time_limit,
                 listener=progress or Progress(objectives, max_evaluations, constraints=constraints),

@@ -20,12 +20,13 @@ from ..algorithms import SpaceExhausted
 from ..schedulers import Job, Scheduler
 from ..storage.folder import RunFolder
 from ..storage.records import Evaluation, Event
-from ..storage.states import RETRIED, UNFINISHED, State
+from ..storage.states import ENDED, RETRIED, UNFINISHED, State
 from ..storage.store import Store
 from .limits import FAILURES, Failures, Rejections, Starts, nothing_fits
 from .listener import Listener
 from .metrics import Wanted, check_measured, checked, estimates_of
 from .outcome import Ending, Outcome
+from .repeats import Repeats
 from .retries import Retries
 from .time_limits import hung
 
@@ -45,6 +46,9 @@ class Session:
         first: architectures of the store's space that are asked before anything else, whatever the constraints.
         also: architectures that are asked after those where they meet the constraints that can be estimated.
         max_evaluations: whole evaluations to spend, failures included.
+        repeats: how often the first of `first` is evaluated again with other random numbers, as part of these, before the
+            scheduler is asked, so that it is known how noisy results are; an evaluator without random numbers has none.
+        confirm: repeats beyond these, once they are spent, of whatever may be wrongly on the front, or off it.
         max_seconds: after which none is started.
         time_limit: seconds that one may take.
         listener: who is told what happens.
@@ -69,6 +73,8 @@ class Session:
         max_evaluations: int,
         first: Iterable[Architecture] = (),
         also: Iterable[Architecture] = (),
+        repeats: int = 0,
+        confirm: int = 0,
         max_seconds: float | None = None,
         time_limit: float | None = None,
         listener: Listener | None = None,
@@ -90,7 +96,9 @@ class Session:
         self._wanted: Wanted = [*self.algorithm.objectives, *self.algorithm.constraints]
         check_measured(evaluator, self.algorithm.space, self._wanted)
         self.algorithm.check_feasible()
-        self._waiting = self._restore(list(first), list(also))
+        first, can_repeat = list(first), evaluator.repeated(1) is not None
+        self._repeats = Repeats(scheduler, store, first, during=repeats, confirming=confirm, can_repeat=can_repeat)
+        self._waiting = self._restore(first, list(also))
 
     def _restore(self, first: list[Architecture], also: list[Architecture]) -> list[Job]:
         """Take up what the store has; returns what is to be asked before the scheduler is."""
@@ -98,23 +106,24 @@ class Session:
         events = self.store.events()
         self.scheduler.restore(list(earlier.values()), events)
         self.listener.restore(list(earlier.values()), self.spent)
-        for e in earlier.values():
+        for e in [*earlier.values(), *self.store.repeats()]:
             if e.status == State.RUNNING:
                 self._restart(e, events)
-            self._discard(e.key)
+            self._discard(Job(e.architecture, e.fidelity, e.repeat), ended=e.status in ENDED)
         unfinished = [Job(e.architecture, e.fidelity) for e in earlier.values() if e.status in UNFINISHED]
+        unfinished += self._repeats.unfinished
         new = [a for a in {a.key: a for a in first}.values() if a.key not in earlier]
         also = self.algorithm.candidates(a for a in also if a.key not in earlier and a not in new)[0]
         return [*unfinished, *map(self.scheduler.first_job, [*new, *also])]
 
     def _restart(self, evaluation: Evaluation, events: list[Event]) -> None:
         """What was running when the search was stopped is to be asked again."""
-        self.store.retried(evaluation.architecture, STOPPED, node=evaluation.node)
-        stops = [(event.key, event.state, event.detail) for event in events]
-        times = 1 + stops.count((evaluation.key, RETRIED, STOPPED))
+        self.store.retried(evaluation.architecture, STOPPED, node=evaluation.node, repeat=evaluation.repeat)
+        stops = [(event.key, event.repeat, event.state, event.detail) for event in events]
+        times = 1 + stops.count((evaluation.key, evaluation.repeat, RETRIED, STOPPED))
         if times >= OFTEN:
             self.listener.say(
-                f"{evaluation.key} was running each of the {times} times that the search was stopped; should it be what ends "
+                f"{evaluation.trial} was running each of the {times} times that the search was stopped; should it be what ends "
                 "the process, a worker of Ray's contains that"
             )
 
@@ -129,29 +138,46 @@ class Session:
     def _next(self) -> Job | None:
         if self.ending:
             return None
-        if (job := self._retries.take()) is not None:
-            return self._begin(job)
+        job = self._retries.take() or self._next_of_search() or self._next_confirming()
+        return None if job is None or self.ending else self._begin(job)  # an ask takes its time
+
+    def _next_of_search(self) -> Job | None:
+        """What the budget pays for."""
         if self.left <= 1e-9:
             return None
         if self._rejections.are_too_many:
             self._give_up_on_rejections()
             return None
-        if self._waiting:
-            job = self._waiting.pop(0)
-            self.scheduler.expect(job)
-            return self._begin(job)
+        if (job := self._take_waiting(confirms=False)) is not None:
+            if not job.repeat:
+                self.scheduler.expect(job)
+            return job
+        if (job := self._repeats.next_during()) is not None:
+            return job
         if self._exhausted:
             return None
         try:
-            job = self.scheduler.ask()
+            return self.scheduler.ask()
         except SpaceExhausted:
             self.listener.once("there is no architecture left that meets the constraints and was not asked yet")
             self._exhausted = True
             return None
         except Exception as error:
             self.error = error
+        return None
+
+    def _next_confirming(self) -> Job | None:
+        """What is beyond the budget, once nothing is left that it pays for."""
+        under_way = [*self.pending.values(), *self._retries.jobs]
+        if self.error or not self._is_searched or not all(job.confirms for job in under_way):
             return None
-        return None if self.ending else self._begin(job)  # an ask takes its time
+        return self._take_waiting(confirms=True) or self._repeats.next_confirming()
+
+    def _take_waiting(self, confirms: bool) -> Job | None:
+        job = next((job for job in self._waiting if job.confirms == confirms), None)
+        if job is not None:
+            self._waiting.remove(job)
+        return job
 
     def _give_up_on_rejections(self) -> None:
         if not self.algorithm.feasible:
@@ -188,7 +214,11 @@ class Session:
 
     @property
     def complete(self) -> bool:
-        """Whether the budget or the space is used up."""
+        """Whether the budget or the space is used up, and the front is confirmed where it is to be."""
+        return self._is_searched and self._repeats.is_settled
+
+    @property
+    def _is_searched(self) -> bool:
         return self.spent >= self.max_evaluations - 1e-9 or self._exhausted
 
     @property
@@ -198,7 +228,13 @@ class Session:
 
     def _begin(self, job: Job) -> Job | None:
         try:
-            self.store.asked(job.architecture, estimates_of(self.evaluator, job.architecture), fidelity=job.fidelity)
+            self.store.asked(
+                job.architecture,
+                estimates_of(self.evaluator, job.architecture),
+                fidelity=job.fidelity,
+                repeat=job.repeat,
+                confirms=job.confirms,
+            )
         except Exception as error:
             self.error = error
             return None
@@ -212,7 +248,7 @@ class Session:
         """A job has started on a node."""
         self._starts.succeeded()
         try:
-            self.store.running(job.architecture, node=node)
+            self.store.running(job.architecture, node=node, repeat=job.repeat)
         except Exception as error:  # a full disk, say
             self.end_with(error)
 
@@ -245,7 +281,7 @@ class Session:
                 late = hung(self.folder.trial(job.key), self.time_limit)
                 ended = replace(late, node=outcome.node) if late else self._try_again(job, outcome)
             if ended is not None:
-                known = self.store.evaluation(job.architecture).metrics
+                known = self.store.evaluation(job.architecture, job.repeat).metrics
                 self._record(job, checked(ended, known, self._wanted, self.listener))
         except Exception as error:  # a full disk, say; the outcome stays in the trial's folder
             self.end_with(error)
@@ -256,12 +292,29 @@ class Session:
         if attempt is None:
             times = self._retries.count(job, outcome.status)
             return Outcome(Ending.FAILED, reason=f"{outcome.reason} ({times} times)", node=outcome.node)
-        self.store.retried(job.architecture, outcome.reason or "", node=outcome.node)
+        self.store.retried(job.architecture, outcome.reason or "", node=outcome.node, repeat=job.repeat)
         when = "it is tried again on resume" if self.ending else str(attempt)
         self.listener.retried(job.key, f"{outcome.reason}; {when}", len(self.pending))
         return None
 
     def _record(self, job: Job, outcome: Outcome) -> None:
+        (self._record_repeat if job.repeat else self._record_first)(job, outcome)
+        self._discard(job, ended=True)
+        concluded = self.store.evaluation(job.architecture, job.repeat)
+        self.listener.concluded(concluded, self.spent, len(self.pending))
+
+    def _record_repeat(self, job: Job, outcome: Outcome) -> None:
+        """As `_record_first`. A repeat that fails says nothing against its architecture, which was evaluated before."""
+        what = {"seconds": outcome.seconds, "node": outcome.node, "repeat": job.repeat}
+        if outcome.status == Ending.FINISHED:
+            self.store.finished(job.architecture, outcome.metrics, **what)
+            self.scheduler.tell_repeat(job, outcome.metrics)
+        elif outcome.status == Ending.REJECTED:
+            self.store.rejected(job.architecture, outcome.metrics, outcome.reason, **what)
+        else:
+            self.store.failed(job.architecture, outcome.reason or "no reason is known", **what)
+
+    def _record_first(self, job: Job, outcome: Outcome) -> None:
         architecture, seconds, node = job.architecture, outcome.seconds, outcome.node
         if outcome.status == Ending.FINISHED:
             record = self.store.finished if self.scheduler.is_last(job) else self.store.paused
@@ -279,8 +332,6 @@ class Session:
             self.scheduler.tell_failure(job, reason)
             if self._failures.add(reason):
                 self.end_with(InputError(self._all_failed(reason)))
-        self._discard(job.key)
-        self.listener.concluded(self.store.evaluation(architecture), self.spent, len(self.pending))
 
     def _all_failed(self, reason: str) -> str:
         return (
@@ -288,10 +339,11 @@ class Session:
             f"{self.folder.trials} tells more; {self.folder.how_to_mend()}"
         )
 
-    def _discard(self, key: str) -> None:
-        """Let the evaluator remove what only going on with an architecture would need, once it never will."""
-        directory = self.folder.trial(key).path
-        if not self.scheduler.is_done(key) or not directory.exists():
+    def _discard(self, job: Job, ended: bool) -> None:
+        """Let the evaluator remove what only going on with an evaluation would need, once it never will."""
+        directory = self.folder.trial(job.key).path
+        is_done = ended if job.repeat else self.scheduler.is_done(job.key)
+        if not is_done or not directory.exists():
             return
         try:
             self.evaluator.discard(directory)
