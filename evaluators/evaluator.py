@@ -174,4 +174,5 @@ class FunctionEvaluator(Evaluator):
             arguments = inspect.signature(self.function).parameters
         except (TypeError, ValueError):  # some that are written in C have none that could be looked at
             return None
-        return FunctionEvaluator(partial(self.function, repeat=repeat)) if "repeat" in arguments else None
+        function: Callable[..., Mapping[str, float]] = self.function
+        return FunctionEvaluator(partial(function, repeat=repeat)) if "repeat" in arguments else None

@@ -25,7 +25,17 @@ TIMED_WITH = (
     "training_device",
 )
 # And how much is tried, how, when one is given up, and where the data is: that it holds the same images and labels is checked.
-RESUMABLE = (*TIMED_WITH, "max_evaluations", "max_minutes", "trial_minutes", "algorithm", "algorithm_options", "data")
+RESUMABLE = (
+    *TIMED_WITH,
+    "max_evaluations",
+    "repeats",
+    "confirm",
+    "max_minutes",
+    "trial_minutes",
+    "algorithm",
+    "algorithm_options",
+    "data",
+)
 
 
 def _told(settings: Any) -> Any:

@@ -164,6 +164,8 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
             constraints=constraints,
             references=list(first.values()),
             start_from=None if resume else config.start_from,
+            repeats=config.repeats,
+            confirm=config.confirm,
             max_seconds=config.max_minutes * 60 if config.max_minutes else None,
             time_limit=config.trial_minutes * 60 if config.trial_minutes else None,
             executor=_executor(config),

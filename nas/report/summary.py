@@ -35,6 +35,8 @@ def what_came_out(run: Run, files: Files, written: Sequence[Path], judged: str, 
     ]
     if run.settings.get("devices"):
         lines.append(f"latency: {run.protocol}")
+    if any(run.judged(e).trainings > 1 for e in run.front):
+        lines.append("models that were trained again have mean figures, and the checkpoint of their first training")
     delivered = [run.directory / files[e.key]["checkpoint"] for e in run.front if e.key in files]
     if delivered:
         lines.append("checkpoints of the front, each with its model.yaml and model.onnx beside it:")

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from evaluators.evaluator import Evaluator
 from search_spaces import Architecture, InputError
@@ -305,7 +306,7 @@ class Session:
 
     def _record_repeat(self, job: Job, outcome: Outcome) -> None:
         """As `_record_first`. A repeat that fails says nothing against its architecture, which was evaluated before."""
-        what = {"seconds": outcome.seconds, "node": outcome.node, "repeat": job.repeat}
+        what: dict[str, Any] = {"seconds": outcome.seconds, "node": outcome.node, "repeat": job.repeat}
         if outcome.status == Ending.FINISHED:
             self.store.finished(job.architecture, outcome.metrics, **what)
             self.scheduler.tell_repeat(job, outcome.metrics)
