@@ -105,8 +105,8 @@ def choose(directory: str | Path, device: str | Path | DeviceProfile | None = No
             at = ", ".join(known[other.key].text for known in figures.values() if other.key in known)
             has = _with_error(run, other)
             given_up.append(f"{number(first.metric, lost)} of {first.metric}: {other.key} has {has} and {what} ({at})")
-    within = {bound: known[chosen.key] for bound, known in figures.items()}
-    return Pick(chosen, within, given_up, run.judged(chosen), _alike(run, chosen, fitting))
+    held = {bound: known[chosen.key] for bound, known in figures.items()}
+    return Pick(chosen, held, given_up, run.judged(chosen), _alike(run, chosen, fitting))
 
 
 def _with_error(run: Run, evaluation: Evaluation) -> str:

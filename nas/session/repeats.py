@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from search_spaces import Architecture, InputError
 
 from ..schedulers import Job, Scheduler
-from ..storage.judged import Judgement
+from ..storage.judged import IN_DOUBT, Judgement
 from ..storage.records import Evaluation
 from ..storage.states import UNFINISHED, State
 from ..storage.store import Store
@@ -77,30 +77,36 @@ class Repeats:
         return None
 
     def next_confirming(self) -> Job | None:
-        """The repeat at the end that is expected to change the front most; None where there are enough, or nothing is in doubt.
+        """The next repeat at the end; None where there are enough, or everybody's place is sure.
 
-        It is of the model whose place, on the front or off it, is wrong with the highest probability; of several such, of the
-        one with the fewest trainings, then of the first.
+        The front's contenders are its members and what is off it and belongs on it with some probability. The one with the
+        fewest trainings is next, where those off the front count as trained once more: a member owes its place to luck more
+        often than another its want of one. Of several such it is the best in the first objective. (Compared with repeating
+        what is most probably in the wrong place, and others, in `benchmarks/confirm.py`.)
         """
         repeats = self.store.repeats()
         if sum(e.confirms for e in repeats) >= self.confirming:
             self.is_settled = self._has_enough(repeats)
             return None
+        algorithm, under_way = self.scheduler.algorithm, Counter(e.key for e in repeats if e.status in UNFINISHED)
+        judgement = Judgement(
+            self.store.evaluations(State.FINISHED), repeats, algorithm.objectives, algorithm.constraints, is_random=True
+        )
+        chances = judgement.wrong(under_way)
         failed = {e.key for e in repeats if e.status in (State.FAILED, State.REJECTED)}
-        under_way = Counter(e.key for e in repeats if e.status in UNFINISHED)
-        finished = self.store.evaluations(State.FINISHED)
-        algorithm = self.scheduler.algorithm
-        judgement = Judgement(finished, repeats, algorithm.objectives, algorithm.constraints, is_random=True)
-        open_ = [
-            (round(chance, 9), -each.trainings - under_way[each.evaluation.key], each.evaluation.architecture)
-            for each, chance in judgement.wrong(under_way)
-            if each.evaluation.key not in failed and chance >= SURE
+        members = [each.evaluation.key for each in judgement.front]
+        contenders = [
+            (each.trainings + under_way[key] + (key not in members), each)
+            for each, chance in chances
+            if (key := each.evaluation.key) not in failed and (key in members or chance > IN_DOUBT)
         ]
-        if not open_:
+        if not contenders or max(chance for _, chance in chances) < SURE:
             self.is_settled = not under_way
             return None
-        _, _, architecture = max(open_, key=lambda entry: entry[:2])  # the first of those that are equal
-        return self._job(architecture, repeats, confirms=True)
+        first = algorithm.objectives[0]
+        sign = -1 if first.direction == "max" else 1
+        _, chosen = min(contenders, key=lambda entry: (entry[0], sign * entry[1].metrics[first.metric]))
+        return self._job(chosen.evaluation.architecture, repeats, confirms=True)
 
     def _has_enough(self, repeats: Sequence[Evaluation]) -> bool:
         ended = [e for e in repeats if e.confirms and e.status not in UNFINISHED]
