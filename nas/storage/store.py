@@ -340,7 +340,7 @@ class Store:
 
     def repeats(self) -> list[Evaluation]:
         """All repeats of evaluations, in the order they were asked."""
-        return self._read("repeat > 0", ()) if self._has_repeats else []
+        return self._read("repeat != 0", ()) if self._has_repeats else []
 
     def events(self) -> list[Event]:
         """All changes of state, in order."""

@@ -48,10 +48,9 @@ def test_members_whose_place_is_doubtful_are_told():
     assert 0.3 < judgement.doubts[close.key] < 0.5
     wrong = {each.evaluation.key: chance for each, chance in judgement.wrong({})}
     assert wrong[close.key] == pytest.approx(wrong[beaten.key], abs=0.01) and wrong[sure.key] < 0.01
-    assert (
-        {e.evaluation.key: c for e, c in judgement.wrong({close.key: 3, beaten.key: 3})}[close.key]
-        < wrong[close.key]
-    )
+    assert {e.evaluation.key: c for e, c in judgement.wrong({close.key: 3, beaten.key: 3})}[close.key] < wrong[
+        close.key
+    ]
 
 
 def test_constraints_hold_for_means():
