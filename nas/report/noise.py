@@ -25,22 +25,23 @@ def describe_noise(run: Run) -> list[str]:
     if measured:
         noise = run.noise[measured[0]]
         by = all_of([f"{name} by {rounded(run.noise[name].deviation)}" for name in measured])
-        models = "one model" if noise.architectures == 1 else f"{noise.architectures} models"
         usual = " and what is usual" if measured[0] in USUAL else ""
         lines.append(
-            f"± is one standard error: from one training of a model to another {by} (by {noise.trainings} trainings of {models}{usual})"
+            f"± is one standard error: from one training of a model to another {by} (by {noise.trainings} trainings of {_models(noise.architectures)}{usual})"
         )
     if guessed := [name for name in names if name not in measured]:
         usually = all_of([f"{name} by {rounded(run.noise[name].deviation)}" for name in guessed])
         noise = run.noise[guessed[0]]
-        why = (
-            f"{noise.trainings} trainings of {'one model' if noise.architectures == 1 else 'the same models'} gave the same, which "
-            "tells nothing (more validation images or epochs would)"
-            if noise.architectures
-            else "no model was trained twice"
-        )
+        why = "no model was trained twice"
+        if noise.architectures:
+            agreed = f"{noise.trainings} trainings of {_models(noise.architectures)}"
+            why = f"{agreed} agree in each, which tells nothing (more validation images, or epochs, would)"
         lines.append(f"± is a guess, by what is usual from one training of a model to another, {usually}: {why}")
     return lines
+
+
+def _models(count: int) -> str:
+    return "one model" if count == 1 else f"{count} models"
 
 
 def describe_doubt(run: Run) -> list[str]:

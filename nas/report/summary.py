@@ -29,8 +29,10 @@ def what_came_out(run: Run, files: Files, written: Sequence[Path], judged: str, 
     took = f"; this command searched for {duration(elapsed)}" if elapsed else ""
     count = sum(e.status == State.PAUSED for e in run.all_evaluations)
     paused = f", {count} begun and put aside" if count else ""
+    again = sum(e.status == State.FINISHED for e in run.repeats)
+    repeated = f", {again} times one of them again" if again else ""
     lines = [
-        f"{run.costed:,} candidates costed, {len(run.evaluations)} models trained{paused}, {failed} failed{took}",
+        f"{run.costed:,} candidates costed, {len(run.evaluations)} models trained{repeated}{paused}, {failed} failed{took}",
         f"accuracy: COCO mAP by pycocotools on {judged}",
     ]
     if run.settings.get("devices"):

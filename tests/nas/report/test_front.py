@@ -180,7 +180,7 @@ def test_trainings_that_agree_tell_nothing_of_noise(tmp_path):
         algorithm="random",
         directory=tmp_path / "run",
     )
-    assert "map50_95 by 0.03: 2 trainings of one model gave the same, which tells nothing" in shown(run, 300)
+    assert "map50_95 by 0.03: 2 trainings of one model agree in each, which tells nothing" in shown(run, 300)
 
 
 def test_without_random_numbers_nothing_is_said_of_noise(run):
