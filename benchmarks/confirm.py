@@ -2,7 +2,7 @@
 
     python benchmarks/confirm.py TABLE.csv                      (a simulated evaluator over a table of trainings)
     python benchmarks/confirm.py                                (a stand-in: made-up accuracies, noise of 0.03)
-    python benchmarks/confirm.py --rules                        (compares rules of what is trained again)
+    python benchmarks/confirm.py --rules --seeds 300 --confirm 0 4 8 16 24     (rules of what is trained again)
 
 Each case is a search of `--evaluations` architectures, the first of which is trained twice, then N confirming trainings. The
 true accuracies of all that was evaluated are known, so of the front that the search reports: how often the most accurate model
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +60,12 @@ def stand_in(seed: int) -> tuple[SearchSpace, Any]:
     return SearchSpace("made up", choices), StandIn(seed)
 
 
-def from_table(path: str, seed: int) -> tuple[SearchSpace, Any]:
+@cache
+def from_table(path: str) -> tuple[SearchSpace, Any]:
+    """Fitted once: seeds of the search alone make its cases, of which each has other architectures, and so other noise."""
     from evaluators.ground_truth.simulated import SimulatedEvaluator
 
-    return YoloSpace(), SimulatedEvaluator(path, seed=seed)
+    return YoloSpace(), SimulatedEvaluator(path)
 
 
 def measures(
@@ -185,7 +188,7 @@ def main() -> None:
         print(f"{confirm:<12}{name:<26}" + "".join(f"{m:>12.4f} ±{s:6.4f}" for m, s in zip(means, spread)), flush=True)
 
     def make(seed: int) -> tuple[SearchSpace, Any]:
-        return from_table(args.table, seed) if args.table else stand_in(seed)
+        return from_table(args.table) if args.table else stand_in(seed)
 
     for confirm in args.confirm:
         if args.rules:
