@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,8 @@ from .recipe import Candidate, Recipe, run_steps, training_only
 from .steps import Bench, Workpiece
 from .training.settings import check_settings, effective
 from .training.train import discard_pauses
+
+SEEDS = 2**32  # how many there are
 
 
 class DetectorEvaluator(Evaluator):
@@ -166,6 +170,12 @@ class DetectorEvaluator(Evaluator):
         if not architectures or not any(is_of_recipe(choice.name) for choice in architectures[0].space.choices):
             return [self.recipe]
         return [Candidate.of(a, self.recipe).recipe for a in architectures]
+
+    def repeated(self, repeat: int) -> DetectorEvaluator:
+        """The same with the seed `seed + repeat` in every training."""
+        other = copy.copy(self)
+        other.bench, other._truth = replace(self.bench, seed=(self.bench.seed + repeat) % SEEDS), self._truth
+        return other
 
     def evaluate(self, architecture: Architecture, directory: Path, fidelity: float | None = None) -> dict[str, float]:
         until = None if fidelity is None else int(fidelity)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 import unicodedata
@@ -39,6 +40,19 @@ def number(name: str, value: float) -> str:
     if isinstance(value, int) or float(value).is_integer() and abs(value) >= 1000:
         return f"{int(value):,}"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3f}"
+
+
+def rounded(error: float) -> str:
+    """A standard error or deviation: one figure, for more are not known of it; whole above 1."""
+    if error >= 1 or not error:
+        return f"{error:,.0f}"
+    return f"{error:.{math.ceil(-math.log10(error))}f}"
+
+
+def with_error(name: str, value: float, errors: Mapping[str, float]) -> str:
+    """The value of metric `name` with its standard error, where it has one among `errors`: 0.512 ± 0.03."""
+    text = number(name, value)
+    return f"{text} ± {rounded(errors[name])}" if errors.get(name) else text
 
 
 def best(metrics: Sequence[Mapping[str, float]], objectives: Sequence[Objective]) -> str:

@@ -31,12 +31,12 @@ class BatchWorker:
         """The name of the node that it runs on."""
         return this_node()
 
-    def run(self, batch: Sequence[tuple[dict[str, Any], float | None]]) -> Iterator[dict[str, Any]]:
-        """Evaluate a batch of architectures, each given as its values and the fidelity."""
-        for values, fidelity in batch:
+    def run(self, batch: Sequence[tuple[dict[str, Any], float | None, int]]) -> Iterator[dict[str, Any]]:
+        """Evaluate a batch of architectures, each given as its values, the fidelity and which repeat it is."""
+        for values, fidelity, repeat in batch:
             if self.worker.is_broken:
                 return  # the driver lets it go and gives the rest to others
-            yield asdict(self.worker.run(values, fidelity, this_node()))
+            yield asdict(self.worker.run(values, fidelity, this_node(), repeat))
 
 
 @dataclass
@@ -102,7 +102,7 @@ def _hand_out(session: Session, member: Member, most: int, slots: int) -> None:
         member.jobs.append(job)
     if member.jobs:
         session.running(member.jobs[0], member.node)
-        plain = [(job.architecture.to_dict(), job.fidelity) for job in member.jobs]
+        plain = [(job.architecture.to_dict(), job.fidelity, job.repeat) for job in member.jobs]
         member.stream = member.actor.run.options(num_returns="streaming").remote(plain)
 
 

@@ -179,6 +179,17 @@ class SearchConfig(BaseModel):
         None, description="stop an evaluation that takes longer than so many minutes, as failed"
     )
 
+    repeats: Annotated[Whole, Field(ge=0)] = Field(
+        1,
+        description="how often the first reference is trained again with another seed, as part of max_evaluations, so that it is "
+        "known how noisy accuracies are; 0 takes what is usual",
+    )
+    confirm: Annotated[Whole, Field(ge=0)] = Field(
+        0,
+        description="trainings beyond max_evaluations, at the end, of models that may be wrongly on the front or off it, with "
+        "other seeds; a finished run is confirmed by `evoyolo resume RUN --confirm 6`",
+    )
+
     executor: Literal["ray", "here"] = Field("ray", description="ray, or here: one at a time in this process")
     address: str | None = Field(None, description="address of a Ray cluster to join; none starts a local one")
     cpus_per_trial: Above0 = Field(1, description="CPU cores reserved for each trial")

@@ -29,6 +29,8 @@ RESUMABLE = (
     *TIMED_WITH,
     "max_evaluations",
     "hours",
+    "repeats",
+    "confirm",
     "max_minutes",
     "trial_minutes",
     "algorithm",

@@ -44,6 +44,8 @@ def search(
     first: Sequence[Architecture] = (),
     references: Sequence[Architecture] = (),
     start_from: str | Path | Run | None = None,
+    repeats: int = 1,
+    confirm: int = 0,
     max_seconds: float | None = None,
     budget_seconds: float | None = None,
     guess: tuple[Architecture, float] | None = None,
@@ -75,9 +77,14 @@ def search(
         start_from: another run, of this space or one that shares its choices, whatever its data and device: the architectures
             of its front are evaluated next where they lie in `space` and meet the constraints; its results are not taken
             over. A run that is resumed goes on with those it was begun with.
+        repeats: how often the first reference (else the first architecture that finishes) is evaluated again with other random
+            numbers, as part of `max_evaluations` and before the algorithm's own asks, so that it is known how noisy results are.
+            None is where the evaluator has no random numbers: see `Evaluator.repeated`.
+        confirm: evaluations beyond `max_evaluations`, at the end, that repeat with other random numbers whatever may be wrongly
+            on the front, or off it; those of an interrupted run counted in.
         max_seconds: start no evaluation after so long, of this time.
         budget_seconds: that the search may take in all, those of an interrupted run counted in: nothing is started that is not
-            expected to end within them, by what the evaluations so far took. What runs is waited for.
+            expected to end within them, by what the evaluations so far took. What runs is waited for, and confirming is beyond it.
         guess: an architecture and the seconds that its evaluation is expected to take, which count until one has ended.
         time_limit: seconds after which an evaluation is stopped and recorded as failed.
         executor: what runs a session's evaluations: `run_here`, or `nas.executors.Cluster(...)` for Ray.
@@ -94,6 +101,9 @@ def search(
     limited = max_evaluations is not None or budget_seconds is None
     if limited and (isinstance(max_evaluations, bool) or not isinstance(max_evaluations, int) or max_evaluations < 1):
         raise InputError(f"max_evaluations must be a positive integer, not {max_evaluations!r}")
+    for name, count in (("repeats", repeats), ("confirm", confirm)):
+        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+            raise InputError(f"{name} must be an integer of at least 0, not {count!r}")
     times = {"time_limit": time_limit, "max_seconds": max_seconds, "budget_seconds": budget_seconds}
     for name, seconds in times.items():
         number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
@@ -137,8 +147,13 @@ def search(
     if resume:
         store = Store.open(folder.store, space)
     else:
-        kept = {**(settings or {}), **sought, "start_from": [architecture.to_dict() for architecture in seeds]}
-        kept |= {"first": [architecture.to_dict() for architecture in begun]}
+        kept = {
+            **(settings or {}),
+            **sought,
+            "random": evaluator.repeated(1) is not None,
+            "start_from": [architecture.to_dict() for architecture in seeds],
+            "first": [architecture.to_dict() for architecture in begun],
+        }
         store = _new_store(folder, space, kept)
     try:
         with store:
@@ -154,6 +169,8 @@ def search(
                 max_evaluations=max_evaluations,
                 first=[*(space.unrestricted.architecture(**values) for values in kept.get("first", [])), *named],
                 also=[space.architecture(**values) for values in kept.get("start_from", [])],
+                repeats=repeats,
+                confirm=confirm,
                 max_seconds=max_seconds,
                 budget_seconds=budget_seconds,
                 guess=guess,

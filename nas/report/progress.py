@@ -33,7 +33,7 @@ class Progress(Listener):
         self.max_evaluations = max_evaluations
         self.console = console or make_console()
         self.evaluations: dict[str, Evaluation] = {}  # by key, those that have ended or paused
-        self.pending = self.costed = 0
+        self.pending = self.costed = self.repeats = 0
         self.spent: float = 0  # whole evaluations
         self.ends_at: float | None = None  # by this process's clock, as far as can be told
         self.drained = False
@@ -87,15 +87,19 @@ class Progress(Listener):
 
     def concluded(self, evaluation: Evaluation, spent: float, pending: int) -> None:
         self.pending, self.spent = pending, spent
-        self.evaluations[evaluation.key] = evaluation
+        if evaluation.repeat:
+            self.repeats += 1
+        else:
+            self.evaluations[evaluation.key] = evaluation
         if evaluation.status in (State.FINISHED, State.PAUSED):
             what = ", ".join(f"{o.metric} {number(o.metric, evaluation.metrics[o.metric])}" for o in self.objectives)
             what += f" at {evaluation.fidelity:g}" if evaluation.fidelity is not None else ""
+            what += f", trained again{' to confirm' if evaluation.confirms else ''}" if evaluation.repeat else ""
         else:
             what = f"{evaluation.status}: {evaluation.reason}"
         # A terminal has the table for the state; a log has to say it on every line.
         state = "" if self._live else f" | {self._counted()}, {self.pending} running, {self._ends()}"
-        self.say(f"{evaluation.key}  {what}  ({duration(evaluation.seconds or 0)}){state}")
+        self.say(f"{evaluation.trial}  {what}  ({duration(evaluation.seconds or 0)}){state}")
 
     @property
     def elapsed(self) -> float:
@@ -111,6 +115,7 @@ class Progress(Listener):
         counts = Counter(e.status for e in self.evaluations.values())
         most = f"/{self.max_evaluations}" if self.max_evaluations else ""
         text = f"{budget(self.spent)}{most} evaluated, {counts[State.FAILED]} failed"
+        text += f", {self.repeats} again" if self.repeats else ""
         return text + "".join(f", {counts[state]} {state}" for state in (State.PAUSED, State.REJECTED) if counts[state])
 
     def _left(self) -> float | None:

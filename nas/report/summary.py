@@ -31,12 +31,16 @@ def what_came_out(
     took = f"; this command searched for {duration(elapsed)}" if elapsed else ""
     count = sum(e.status == State.PAUSED for e in run.all_evaluations)
     paused = f", {count} begun and put aside" if count else ""
+    again = sum(e.status == State.FINISHED for e in run.repeats)
+    repeated = f", {again} times one of them again" if again else ""
     lines = [
-        f"{run.costed:,} candidates costed, {len(run.evaluations)} models trained{paused}, {failed} failed{took}",
+        f"{run.costed:,} candidates costed, {len(run.evaluations)} models trained{repeated}{paused}, {failed} failed{took}",
         f"accuracy: COCO mAP by pycocotools on {judged}",
     ]
     if run.settings.get("devices"):
         lines.append(f"latency: {run.protocol}")
+    if any(run.judged(e).trainings > 1 for e in run.front):
+        lines.append("models that were trained again have mean figures, and the checkpoint of their first training")
     delivered = [run.directory / files[e.key]["checkpoint"] for e in run.front if e.key in files]
     if delivered:
         lines.append("checkpoints of the front, each with its model.yaml and model.onnx beside it:")

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from evaluators.evaluator import Evaluator
 from search_spaces import Architecture, InputError
@@ -22,13 +23,14 @@ from ..schedulers import Job, Scheduler
 from ..storage.folder import RunFolder
 from ..storage.records import Evaluation, Event
 from ..storage.spending import searched_seconds
-from ..storage.states import RETRIED, UNFINISHED, State
+from ..storage.states import ENDED, RETRIED, UNFINISHED, State
 from ..storage.store import Store
 from .limits import FAILURES, Failures, Rejections, Starts, nothing_fits
 from .listener import Listener
 from .metrics import Wanted, check_measured, checked, estimates_of
 from .outcome import Ending, Outcome
 from .pace import Pace
+from .repeats import Repeats
 from .retries import Retries
 from .time_limits import hung
 
@@ -50,6 +52,9 @@ class Session:
         first: architectures of the store's space that are asked before anything else, whatever the constraints.
         also: architectures that are asked after those where they meet the constraints that can be estimated.
         max_evaluations: whole evaluations to spend, failures included; None for as many as there is time for.
+        repeats: how often the first of `first` is evaluated again with other random numbers, as part of these, before the
+            scheduler is asked, so that it is known how noisy results are; an evaluator without random numbers has none.
+        confirm: repeats beyond these, once they are spent, of whatever may be wrongly on the front, or off it.
         max_seconds: after which none is started.
         budget_seconds: that the search may take in all, those of earlier times included: nothing is started that is not expected to
             end within them, and what runs is waited for.
@@ -77,6 +82,8 @@ class Session:
         max_evaluations: int | None,
         first: Iterable[Architecture] = (),
         also: Iterable[Architecture] = (),
+        repeats: int = 0,
+        confirm: int = 0,
         max_seconds: float | None = None,
         budget_seconds: float | None = None,
         guess: tuple[Architecture, float] | None = None,
@@ -105,7 +112,9 @@ class Session:
         self._wanted: Wanted = [*self.algorithm.objectives, *self.algorithm.constraints]
         check_measured(evaluator, self.algorithm.space, self._wanted)
         self.algorithm.check_feasible()
-        self._waiting = self._restore(list(first), list(also))
+        first, can_repeat = list(first), evaluator.repeated(1) is not None
+        self._repeats = Repeats(scheduler, store, first, during=repeats, confirming=confirm, can_repeat=can_repeat)
+        self._waiting = self._restore(first, list(also))
 
     def _restore(self, first: list[Architecture], also: list[Architecture]) -> list[Job]:
         """Take up what the store has; returns what is to be asked before the scheduler is."""
@@ -115,12 +124,13 @@ class Session:
         self.listener.restore(list(earlier.values()), self.spent)
         if self.budget_seconds is not None:
             self._pace.ends = self.clock() + self.budget_seconds - searched_seconds(events)
-        for e in earlier.values():
+        for e in [*earlier.values(), *self.store.repeats()]:
             if e.status == State.RUNNING:
                 self._restart(e, events)
-            self._discard(e.key)
+            self._discard(Job(e.architecture, e.fidelity, e.repeat), ended=e.status in ENDED)
             self._pace.learn(e)
         unfinished = [Job(e.architecture, e.fidelity) for e in earlier.values() if e.status in UNFINISHED]
+        unfinished += self._repeats.unfinished
         new = [a for a in {a.key: a for a in first}.values() if a.key not in earlier]
         also = self.algorithm.candidates(a for a in also if a.key not in earlier and a not in new)[0]
         waiting = [*unfinished, *map(self.scheduler.first_job, [*new, *also])]
@@ -130,12 +140,12 @@ class Session:
 
     def _restart(self, evaluation: Evaluation, events: list[Event]) -> None:
         """What was running when the search was stopped is to be asked again."""
-        self.store.retried(evaluation.architecture, STOPPED, node=evaluation.node)
-        stops = [(event.key, event.state, event.detail) for event in events]
-        times = 1 + stops.count((evaluation.key, RETRIED, STOPPED))
+        self.store.retried(evaluation.architecture, STOPPED, node=evaluation.node, repeat=evaluation.repeat)
+        stops = [(event.key, event.repeat, event.state, event.detail) for event in events]
+        times = 1 + stops.count((evaluation.key, evaluation.repeat, RETRIED, STOPPED))
         if times >= OFTEN:
             self.listener.say(
-                f"{evaluation.key} was running each of the {times} times that the search was stopped; should it be what ends "
+                f"{evaluation.trial} was running each of the {times} times that the search was stopped; should it be what ends "
                 "the process, a worker of Ray's contains that"
             )
 
@@ -154,32 +164,46 @@ class Session:
     def _next(self, room: float) -> Job | None:
         if self.ending:
             return None
-        if (job := self._retries.take()) is not None:
-            return self._begin(job)
-        if self.left <= 1e-9:
+        job = self._retries.take() or self._next_of_search(room) or self._next_confirming()
+        return None if job is None or self.ending else self._begin(job)  # an ask takes its time
+
+    def _next_of_search(self, room: float) -> Job | None:
+        """What the budget pays for and leaves `room`, in seconds, for."""
+        if self.left <= 1e-9 or self.clock() > self._pace.ends:
             return None
         if self._rejections.are_too_many:
             self._give_up_on_rejections()
             return None
-        for job in self._waiting:
-            if self._pace.fits(job, room):
-                self._waiting.remove(job)
+        if (job := self._take_waiting(confirms=False, room=room)) is not None:
+            if not job.repeat:
                 self.scheduler.expect(job)
-                return self._begin(job)
+            return job
+        if (job := self._repeats.next_during()) is not None:
+            return job
         if self._exhausted or self._nothing_fits:
             return None
         try:
-            asked = self._ask(room)
+            return self._ask(room)
         except SpaceExhausted:
             self.listener.once("there is no architecture left that meets the constraints and was not asked yet")
             self._exhausted = True
             return None
         except Exception as error:
             self.error = error
+        return None
+
+    def _next_confirming(self) -> Job | None:
+        """What is beyond the budget, once nothing is left that it pays for."""
+        under_way = [*self.pending.values(), *self._retries.jobs]
+        if self.error or not self._is_searched or not all(job.confirms for job in under_way):
             return None
-        if asked is None or self.ending or (job := self._begin(asked)) is None:  # an ask takes its time
-            return None
-        self._pace.awaits([job.architecture])
+        return self._take_waiting(confirms=True) or self._repeats.next_confirming()
+
+    def _take_waiting(self, confirms: bool, room: float = math.inf) -> Job | None:
+        waiting = (job for job in self._waiting if job.confirms == confirms and self._pace.fits(job, room))
+        job = next(waiting, None)
+        if job is not None:
+            self._waiting.remove(job)
         return job
 
     def _ask(self, room: float) -> Job | None:
@@ -188,6 +212,7 @@ class Session:
         for _ in range(TRIES):
             job = self.scheduler.ask()
             if self._pace.fits(job, room):
+                self._pace.awaits([job.architecture])
                 return job
             # for this time only: when the search goes on with more of it, the store knows nothing of this
             self.scheduler.tell_failure(job, "it would take longer than there is time left")
@@ -224,18 +249,21 @@ class Session:
     @property
     def ending(self) -> bool:
         """Whether nothing more is started, whatever is left to do."""
-        late = self.clock() > min(self._pace.ends, self.deadline)
-        return self.error is not None or self.draining or late
+        return self.error is not None or self.draining or self.clock() > self.deadline
 
     @property
     def complete(self) -> bool:
-        """Whether the budget, of evaluations or of time, or the space is used up."""
+        """Whether the budget, of evaluations or of time, or the space is used up, and the front is confirmed where it is to be."""
+        return self._is_searched and self._repeats.is_settled
+
+    @property
+    def _is_searched(self) -> bool:
         late = self._nothing_fits or self.clock() > self._pace.ends
         return self.spent >= self.max_evaluations - 1e-9 or self._exhausted or late
 
     @property
     def time_left(self) -> float | None:
-        """Seconds until the search is expected to be over; None where nothing tells how long evaluations take."""
+        """Seconds until the search is expected to be over, confirming apart; None where nothing tells how long evaluations take."""
         next_ones, left = list(self._retries.jobs), self.left
         for job in self._waiting:
             if left <= 1e-9:
@@ -258,7 +286,9 @@ class Session:
     def _begin(self, job: Job) -> Job | None:
         try:
             estimates = estimates_of(self.evaluator, job.architecture)
-            self.store.asked(job.architecture, estimates, fidelity=job.fidelity)
+            self.store.asked(
+                job.architecture, estimates, fidelity=job.fidelity, repeat=job.repeat, confirms=job.confirms
+            )
         except Exception as error:
             self.error = error
             return None
@@ -280,7 +310,7 @@ class Session:
         self._starts.succeeded()
         self._pace.began(job)
         try:
-            self.store.running(job.architecture, node=node)
+            self.store.running(job.architecture, node=node, repeat=job.repeat)
         except Exception as error:  # a full disk, say
             self.end_with(error)
 
@@ -314,7 +344,7 @@ class Session:
                 late = hung(self.folder.trial(job.key), self.time_limit)
                 ended = replace(late, node=outcome.node) if late else self._try_again(job, outcome)
             if ended is not None:
-                known = self.store.evaluation(job.architecture).metrics
+                known = self.store.evaluation(job.architecture, job.repeat).metrics
                 self._record(job, checked(ended, known, self._wanted, self.listener))
         except Exception as error:  # a full disk, say; the outcome stays in the trial's folder
             self.end_with(error)
@@ -325,12 +355,31 @@ class Session:
         if attempt is None:
             times = self._retries.count(job, outcome.status)
             return Outcome(Ending.FAILED, reason=f"{outcome.reason} ({times} times)", node=outcome.node)
-        self.store.retried(job.architecture, outcome.reason or "", node=outcome.node)
+        self.store.retried(job.architecture, outcome.reason or "", node=outcome.node, repeat=job.repeat)
         when = "it is tried again on resume" if self.ending else str(attempt)
         self.listener.retried(job.key, f"{outcome.reason}; {when}", len(self.pending))
         return None
 
     def _record(self, job: Job, outcome: Outcome) -> None:
+        (self._record_repeat if job.repeat else self._record_first)(job, outcome)
+        self._discard(job, ended=True)
+        concluded = self.store.evaluation(job.architecture, job.repeat)
+        self._pace.learn(concluded)
+        self._say_time_left()
+        self.listener.concluded(concluded, self.spent, len(self.pending))
+
+    def _record_repeat(self, job: Job, outcome: Outcome) -> None:
+        """As `_record_first`. A repeat that fails says nothing against its architecture, which was evaluated before."""
+        what: dict[str, Any] = {"seconds": outcome.seconds, "node": outcome.node, "repeat": job.repeat}
+        if outcome.status == Ending.FINISHED:
+            self.store.finished(job.architecture, outcome.metrics, **what)
+            self.scheduler.tell_repeat(job, outcome.metrics)
+        elif outcome.status == Ending.REJECTED:
+            self.store.rejected(job.architecture, outcome.metrics, outcome.reason, **what)
+        else:
+            self.store.failed(job.architecture, outcome.reason or "no reason is known", **what)
+
+    def _record_first(self, job: Job, outcome: Outcome) -> None:
         architecture, seconds, node = job.architecture, outcome.seconds, outcome.node
         if outcome.status == Ending.FINISHED:
             record = self.store.finished if self.scheduler.is_last(job) else self.store.paused
@@ -348,11 +397,6 @@ class Session:
             self.scheduler.tell_failure(job, reason)
             if self._failures.add(reason):
                 self.end_with(InputError(self._all_failed(reason)))
-        self._discard(job.key)
-        ended = self.store.evaluation(architecture)
-        self._pace.learn(ended)
-        self._say_time_left()
-        self.listener.concluded(ended, self.spent, len(self.pending))
 
     def _all_failed(self, reason: str) -> str:
         return (
@@ -360,10 +404,11 @@ class Session:
             f"{self.folder.trials} tells more; {self.folder.how_to_mend()}"
         )
 
-    def _discard(self, key: str) -> None:
-        """Let the evaluator remove what only going on with an architecture would need, once it never will."""
-        directory = self.folder.trial(key).path
-        if not self.scheduler.is_done(key) or not directory.exists():
+    def _discard(self, job: Job, ended: bool) -> None:
+        """Let the evaluator remove what only going on with an evaluation would need, once it never will."""
+        directory = self.folder.trial(job.key).path
+        is_done = ended if job.repeat else self.scheduler.is_done(job.key)
+        if not is_done or not directory.exists():
             return
         try:
             self.evaluator.discard(directory)

@@ -130,6 +130,12 @@ class RunFolder:
         more = f", max_evaluations={max_evaluations}" if max_evaluations else ""
         return f"call `search` again with directory={str(self.path)!r}{more} and resume=True"
 
+    def how_to_confirm(self, count: int) -> str:
+        """What trains contenders of the run's front again, so often in all, for a message: as `how_to_resume`."""
+        if self.config.exists():
+            return f"run {command('resume', self.path, confirm=count)}"
+        return f"call `search` again with directory={str(self.path)!r}, confirm={count} and resume=True"
+
     def how_to_mend(self, max_evaluations: int | None = None) -> str:
         """What is to be done where nothing but failures came of the run, for a message."""
         return (

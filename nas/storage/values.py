@@ -71,6 +71,7 @@ TEXT_OR_NONE = _none_or(_is_text), "text or nothing"
 NUMBER = is_number, "a finite number"
 NUMBER_OR_NONE = _none_or(is_number), "a finite number or nothing"
 COUNT = _is_count, "a whole number of at least 0"
+FLAG = (lambda value: isinstance(value, bool)), "true or false"
 MAPPING = _mapping_of(_anything), "a mapping"
 TEXTS = _mapping_of(_is_text), "a mapping of text"
 
@@ -85,6 +86,8 @@ EVALUATION: Fields = {
     "attempts": COUNT,
     "fidelity": NUMBER_OR_NONE,
     "started_at": NUMBER_OR_NONE,
+    "repeat": COUNT,
+    "confirms": COUNT,
 }
 EVENT: Fields = {
     "at": NUMBER,
@@ -93,6 +96,7 @@ EVENT: Fields = {
     "fidelity": NUMBER_OR_NONE,
     "node": TEXT_OR_NONE,
     "detail": TEXT_OR_NONE,
+    "repeat": COUNT,
 }
 META: Fields = {
     "space": MAPPING,
@@ -101,12 +105,13 @@ META: Fields = {
     "costed": NUMBER,
     "measured": TEXTS,
     "max_evaluations": (_none_or(_is_count), "a whole number of at least 0"),
-    "complete": (lambda value: isinstance(value, bool), "true or false"),
+    "complete": FLAG,
 }
 SETTINGS: Fields = {
     "objectives": (_list_of(_is_objective), "a list of [metric, min or max]"),
     "constraints": (_list_of(_is_constraint), "a list of [metric, most, least]"),
     "fidelities": (_ascend, "a list of ascending numbers above 0"),
+    "random": FLAG,
     "scheduler": TEXT,
     "scheduler_options": MAPPING,
     "start_from": (_list_of(_mapping_of(_anything)), "a list of architectures"),

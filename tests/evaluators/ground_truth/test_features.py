@@ -34,7 +34,9 @@ def test_what_is_known_of_presets():
     assert np.exp(plain["log_width_neck"]) == pytest.approx(64) and np.exp(light["log_width_neck"]) == pytest.approx(4)
     for name in ("share_CSPPC", "share_HWD", "is_afpn", "reads_p2"):
         assert plain[name] == 0 and light[name] == pytest.approx(1)
-    assert light["log_reduction"] == pytest.approx(np.log(8)) and np.exp([plain["log_depth_neck"], light["log_depth_neck"]]) == pytest.approx([5, 5])
+    assert light["log_reduction"] == pytest.approx(np.log(8)) and np.exp(
+        [plain["log_depth_neck"], light["log_depth_neck"]]
+    ) == pytest.approx([5, 5])
     # three convolutions of the box branch over P3: 64 channels in, between and out, at 20 x 20
     head = named(yolo.preset("yolov8n", image_size=160, head_reg_max=1))
     assert head["is_one_bin_head"] == 1 and head["log_width_boxes"] == pytest.approx(np.log(16))

@@ -8,6 +8,8 @@ from nas.launch.resuming import RESUMABLE, changed
 OTHER = {
     "max_evaluations": 99,
     "hours": 2.0,
+    "repeats": 3,
+    "confirm": 6,
     "max_minutes": 5.0,
     "trial_minutes": 5.0,
     "algorithm": "random",
