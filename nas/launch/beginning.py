@@ -178,7 +178,7 @@ def _count(config: SearchConfig, guess: tuple[Architecture, float] | None) -> in
 
 def how_long(config: SearchConfig) -> str:
     """What ends a search, as its first lines say it."""
-    text = f"evaluations of {config.epochs} epochs"
+    text = f"evaluations of {config.epochs} epoch{'s' if config.epochs > 1 else ''}"
     text = f"to {config.evaluations} {text}" if config.evaluations else text
     text += f", judged at {', '.join(map(str, config.rungs))}" if config.rungs else ""
     text += f", as many as are expected to end within {config.hours:g} h" if config.hours else ""
