@@ -178,14 +178,11 @@ def _count(config: SearchConfig, guess: tuple[Architecture, float] | None) -> in
 
 def how_long(config: SearchConfig) -> str:
     """What ends a search, as its first lines say it."""
-    limits = (
-        [f"to {config.evaluations} evaluations"]
-        if config.evaluations
-        else ["to as many evaluations as there is time for"]
-    )
-    limits += [f"in {config.hours:g} h, in which what is started is expected to end"] if config.hours else []
-    limits += [f"none started after {config.max_minutes:g} min"] if config.max_minutes else []
-    return ", ".join(limits)
+    text = f"evaluations of {config.epochs} epoch{'s' if config.epochs > 1 else ''}"
+    text = f"to {config.evaluations} {text}" if config.evaluations else text
+    text += f", judged at {', '.join(map(str, config.rungs))}" if config.rungs else ""
+    text += f", as many as are expected to end within {config.hours:g} h" if config.hours else ""
+    return text + (f", none started after {config.max_minutes:g} min" if config.max_minutes else "")
 
 
 def _first_lines(scalings: Sequence[str], inside: Sequence[str], outside: Sequence[str]) -> list[str]:

@@ -247,10 +247,7 @@ def _say_what_begins(
         )
         if profile.precision != recipe.precision:
             say(f"  accuracy is of {recipe.precision} models, whatever {profile.precision} may cost")
-    say(
-        f"space {space.name}: {space.size:.3g} architectures; {config.algorithm} {how_long(config)}, of {config.epochs} epochs"
-        + (f", judged at {', '.join(map(str, config.rungs))}" if config.rungs else "")
-    )
+    say(f"space {space.name}: {space.size:.3g} architectures; {config.algorithm}, {how_long(config)}")
     directory = config.run_directory
     say(
         f"run folder {directory}; how far it is: {command('status', directory)}; "

@@ -166,11 +166,15 @@ def test_a_run_goes_on_with_its_own_bounds(begin):
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        ({}, "to 14 evaluations"),
-        ({"hours": 2}, "to as many evaluations as there is time for, in 2 h"),
-        ({"hours": 0.5, "max_evaluations": 9}, "to 9 evaluations, in 0.5 h"),
-        ({"max_minutes": 5}, "to 14 evaluations, none started after 5 min"),
+        ({}, "to 14 evaluations of 6 epochs"),
+        ({"hours": 2}, "evaluations of 6 epochs, as many as are expected to end within 2 h"),
+        (
+            {"hours": 0.5, "max_evaluations": 9},
+            "to 9 evaluations of 6 epochs, as many as are expected to end within 0.5 h",
+        ),
+        ({"rungs": [2, 6]}, "to 14 evaluations of 6 epochs, judged at 2, 6"),
+        ({"max_minutes": 5}, "to 14 evaluations of 6 epochs, none started after 5 min"),
     ],
 )
 def test_what_ends_it_is_said(settings, text):
-    assert how_long(SearchConfig(**settings)).startswith(text)
+    assert how_long(SearchConfig(**settings)) == text
