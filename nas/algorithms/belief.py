@@ -2,9 +2,10 @@
 
     y(x) = constant + slope * t(x) + process(x),   a result = y(x) + noise,   a mean of n results = y(x) + noise / sqrt(n)
 
-with t what is known of the objective beforehand, the last of the inputs' numbers. The slope is normal about the usual one: its mean is
-taken off here, and how far it may be from that is the line in t that the process's kernel has (Rasmussen and Williams, Gaussian
-Processes for Machine Learning, 2006, section 2.7). What is known beforehand and worth nothing is so unlearnt within a few results.
+with t what is known of the objective beforehand, the first of the inputs' numbers. The slope is normal about the usual one: its mean is
+taken off here, and how far it may be from that is what the kernel has for values known from elsewhere (Rasmussen and Williams,
+Gaussian Processes for Machine Learning, 2006, section 2.7). What is known beforehand and worth nothing is so unlearnt within a few
+results.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ Map: TypeAlias = Callable[[np.ndarray], np.ndarray]
 FITTED = 150  # results, the latest, that tell the hyperparameters
 REFIT = 1.25  # hyperparameters are found anew when there are so many times more results
 WIDE = 8.0  # a positive objective whose values differ by more than this factor is modelled by its logarithm
+UNSURE = 2.0  # usual deviation of the slope from the usual one
 NOISE, DOUBT = (
     2 * np.log(0.1),
     2.0,
@@ -53,24 +55,27 @@ class Scale(NamedTuple):
     back: Map
 
 
+PLAIN = Scale("plain", lambda v: v, lambda u: u)
+
+
 def scale_of(values: np.ndarray) -> Scale:
     """The scale that an objective (to be minimised) of these values is modelled on."""
     sign = np.sign(values[0])
     size = np.abs(values)
     if (np.sign(values) == sign).all() and sign != 0 and size.max() > WIDE * size.min():
         return Scale("logarithm", lambda v: sign * np.log(sign * v), lambda u: sign * np.exp(sign * u))
-    return Scale("plain", lambda v: v, lambda u: u)
+    return PLAIN
 
 
 class Process:
     """The Gaussian process of one objective.
 
     Args:
-        slope: the usual one, of standardised values over t; 0 where nothing is known beforehand.
+        slope: the usual one, of standardised values over t; 0 where nothing is known beforehand, and there is no t.
     """
 
     def __init__(self, slope: float = 0.0) -> None:
-        self.slope = slope
+        self.slope, self.others = slope, int(slope != 0)
         self._parameters: dict[tuple[str, int, int], np.ndarray] = {}
 
     def believe(self, results: Sequence[np.ndarray], scale: Scale, seen: Seen, kept: np.ndarray, fewest: int) -> Belief:
@@ -93,21 +98,23 @@ class Process:
 
         left = (means - mean) / spread - trend(seen.told)
         parameters = self._hyperparameters(results, scale, seen.told, fewest)
-        process = GaussianProcess(seen.told.rows(kept), left[kept], parameters, counts=counts[kept])
+        process = GaussianProcess(seen.told.rows(kept), left[kept], parameters, self.others, counts[kept])
         told, pending = process.mean(seen.told) + trend(seen.told), np.empty(0)
         if seen.pending is not None:
             believed = process.mean(seen.pending)
             pending = believed + trend(seen.pending)
             both = process.inputs.joined(seen.pending)
             certain = np.concatenate([process.counts, np.full(len(believed), 1.0)])
-            process = GaussianProcess(both, np.concatenate([process.values, believed]), parameters, counts=certain)
+            process = GaussianProcess(
+                both, np.concatenate([process.values, believed]), parameters, self.others, certain
+            )
         value, deviation = process.predict(seen.new)
         deviation = np.sqrt(np.maximum(deviation**2 - np.exp(parameters[0]), 0))  # without the noise of measuring
         value = value + trend(seen.new)
         return Belief(mean + spread * told, mean + spread * pending, mean + spread * value, spread * deviation)
 
     def _trend(self, inputs: Inputs) -> np.ndarray:
-        return self.slope * inputs.numbers[:, -1] if self.slope else np.zeros(len(inputs))
+        return self.slope * inputs.numbers[:, 0] if self.others else np.zeros(len(inputs))
 
     def _hyperparameters(self, results: Sequence[np.ndarray], scale: Scale, inputs: Inputs, fewest: int) -> np.ndarray:
         """The process's hyperparameters; they depend on the first results, what they were repeated and the scale that all results
@@ -126,6 +133,8 @@ class Process:
             found = GaussianProcess.fit(
                 inputs.rows(first),
                 (means - means.mean()) / spread - trend + trend.mean(),
+                others=self.others,
+                spread=UNSURE,
                 noise=noise_prior(results, spread),
                 counts=np.array([len(values) for values in results[first]]),
             )

@@ -18,6 +18,7 @@ belief.py.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import moocore
@@ -40,7 +41,7 @@ FEW = 3  # results before the processes are asked where something is known befor
 DRAWS = 32  # of every candidate's objectives
 MOST = 300  # results that a process is conditioned on
 SAMPLE = 256  # architectures that tell how known metrics vary over the space
-SLOPE = 0.6  # the usual one, of the leading objective's standardised results over the prior's scores
+SLOPE = 0.4  # the usual one, of the leading objective's standardised results over the prior's scores
 
 
 class Surrogate(Algorithm):
@@ -137,15 +138,14 @@ class Surrogate(Algorithm):
 
     # -- what is known beforehand -------------------------------------------------------------------------------
 
-    def _inputs(self, architectures: Sequence[Architecture]) -> Inputs:
-        """Choices, then what is known in advance, then the prior, which is where a process looks for its trend."""
+    def _inputs(self, architectures: Sequence[Architecture], with_prior: bool = False) -> Inputs:
+        """The prior's scores, where a process looks for its trend, then choices, then what is known in advance."""
         choices = choice_inputs(architectures)
-        columns = [choices.numbers]
+        columns = [self._prior_scores(architectures)[:, None]] if with_prior else []
+        columns.append(choices.numbers)
         if self.has_estimates:
             mean, deviation, _ = self._surveyed()
             columns.append((self._logarithms(architectures) - mean) / deviation)
-        if self.prior is not None:
-            columns.append(self._prior_scores(architectures)[:, None])
         return Inputs(np.concatenate(columns, axis=1), choices.categories)
 
     def _prior_scores(self, architectures: Sequence[Architecture]) -> np.ndarray:
@@ -217,9 +217,6 @@ class Surrogate(Algorithm):
         pending = self.pending
         metrics = [self.told[key] for key in told]
         within = np.array([meets(m, self.constraints) for m in metrics], bool)
-        learnt = [key for key in self.learnt if key in self.inside]
-        lessons = self._inputs([self.inside[key] for key in learnt])
-        waiting, new = self._inputs(pending) if pending else None, self._inputs(found)
         half = rng.standard_normal((DRAWS // 2, 1, len(self.objectives)))
         draws = np.concatenate([half, -half])  # antithetic
         outcomes = np.empty((DRAWS, len(found), len(self.objectives)))
@@ -233,12 +230,14 @@ class Surrogate(Algorithm):
                 if pending:
                     believed[:, j] = sign * np.asarray(pending_estimates[objective.metric], float)
                 continue
-            rows = [i for i, key in enumerate(learnt) if objective.metric in self.learnt[key]]
-            keys = [learnt[i] for i in rows]
+            keys = [key for key in self.learnt if key in self.inside and objective.metric in self.learnt[key]]
             values = [sign * self._values(key, objective.metric) for key in keys]
             scale = scale_of(np.concatenate(values))
-            process = self._processes.setdefault(objective.metric, Process(self._slope(j)))
-            seen = Seen(lessons.rows(np.array(rows)), waiting, new)
+            # the prior is of the leading objective; all are to be minimised
+            slope = -SLOPE if j == 0 and self.prior is not None else 0.0
+            process = self._processes.setdefault(objective.metric, Process(slope))
+            see = partial(self._inputs, with_prior=slope != 0)
+            seen = Seen(see([self.inside[key] for key in keys]), see(pending) if pending else None, see(found))
             belief = process.believe([scale.to(v) for v in values], scale, seen, self._kept(keys), self._fewest)
             place = {key: i for i, key in enumerate(keys)}
             measured[:, j] = scale.back(belief.told[[place[key] for key in told]])
@@ -251,10 +250,6 @@ class Surrogate(Algorithm):
             score = outcomes.std(0).sum(1)
         seconds = self.expected_seconds(found)
         return int((score if seconds is None else score / seconds).argmax())
-
-    def _slope(self, objective: int) -> float:
-        """The usual slope of an objective, to be minimised, over the prior's scores, which are of the leading one."""
-        return -SLOPE if self.prior is not None and objective == 0 else 0.0
 
     def _values(self, key: str, metric: str) -> np.ndarray:
         """What the evaluations of an architecture gave."""
