@@ -14,6 +14,7 @@ from search_spaces.architecture import is_of_recipe
 
 from ..algorithms import make_algorithm
 from ..algorithms.algorithm import Prior
+from ..algorithms.elsewhere import prior_from
 from ..executors import draining_on_interrupt, run_here
 from ..objectives import Constraint, Objective
 from ..options import check_free
@@ -25,6 +26,8 @@ from ..session.time_limits import can_interrupt
 from ..storage.folder import RunFolder
 from ..storage.run import Run
 from ..storage.store import Store
+
+RESULTS = 300  # of another run that are kept with the one begun from it
 
 
 def search(
@@ -75,8 +78,8 @@ def search(
         references: architectures asked next, whatever is known in advance of the constraints on them; where there are several
             fidelities, they go on to the last, whatever their results.
         start_from: another run, of this space or one that shares its choices, whatever its data and device: the architectures
-            of its front are evaluated next where they lie in `space` and meet the constraints; its results are not taken
-            over. A run that is resumed goes on with those it was begun with.
+            of its front are evaluated next where they lie in `space` and meet the constraints; what it found of the first
+            objective is this run's prior, which algorithms may use. A run that is resumed goes on with what it was begun with.
         repeats: how often the first reference (else the first architecture that finishes) is evaluated again with other random
             numbers, as part of `max_evaluations` and before the algorithm's own asks, so that it is known how noisy results are.
             None is where the evaluator has no random numbers: see `Evaluator.repeated`.
@@ -135,7 +138,9 @@ def search(
     always = [architecture.key for architecture in named]
     begun = [space.unrestricted.adopt(architecture) for architecture in first]
     scheduled = make_scheduler(scheduler, decides, evaluator.fidelities, always=always, **scheduler_options)
-    seeds = _front_of(start_from, space) if start_from is not None and not resume else []
+    other = None if start_from is None or resume else start_from if isinstance(start_from, Run) else Run(start_from)
+    seeds = _front_of(other, space) if other else []
+    results = _results_of(other, space, objectives[0]) if other else []
     folder = RunFolder(directory)
     sought = {
         "objectives": [[o.metric, o.direction] for o in objectives],
@@ -152,6 +157,7 @@ def search(
             **sought,
             "random": evaluator.repeated(1) is not None,
             "start_from": [architecture.to_dict() for architecture in seeds],
+            "start_results": [[architecture.to_dict(), value] for architecture, value in results],
             "first": [architecture.to_dict() for architecture in begun],
         }
         store = _new_store(folder, space, kept)
@@ -159,6 +165,7 @@ def search(
         with store:
             kept = store.get_meta("settings")
             _check_same(folder, kept, sought)
+            decides.prior = _told_by_another(kept, space, decides.prior)
             evaluator.prepare(folder.path)
             _keep_subject(store, evaluator)
             session = Session(
@@ -230,18 +237,43 @@ def _keep_subject(store: Store, evaluator: Evaluator) -> None:
         raise InputError(f"{type(evaluator).__name__}.subject must give what JSON holds ({error})") from None
 
 
-def _front_of(source: str | Path | Run, space: SearchSpace) -> list[Architecture]:
+def _front_of(run: Run, space: SearchSpace) -> list[Architecture]:
     """The architectures of a run's front that `space` holds. Raises InputError when it holds none of them."""
-    run = source if isinstance(source, Run) else Run(source)
-    # of a recipe, which the other run may not have had, the first values
-    extra = {choice.name: choice.values[0] for choice in space.choices if is_of_recipe(choice.name)}
-    held = []
-    for evaluation in run.front:
-        known = {name: value for name, value in evaluation.architecture.items() if name in extra}
-        with contextlib.suppress(InputError):
-            held.append(space.architecture(**{**evaluation.architecture.network_values(), **extra, **known}))
+    held = [found for e in run.front if (found := _adopted(e.architecture, space)) is not None]
     if not held:
         raise InputError(
             f"{run.directory}: none of the {len(run.front)} architectures of its front lies in space {space.name!r}"
         )
     return held
+
+
+def _results_of(run: Run, space: SearchSpace, objective: Objective) -> list[tuple[Architecture, float]]:
+    """What a run found of an objective, more is better, in the order asked; of many, some from the best to the worst."""
+    sign = 1.0 if objective.direction == "max" else -1.0
+    found = [
+        (architecture, sign * e.metrics[objective.metric])
+        for e in run.evaluations
+        if objective.metric in e.metrics and (architecture := _adopted(e.architecture, space.unrestricted)) is not None
+    ]
+    if len(found) <= RESULTS:
+        return found
+    ranked = sorted(range(len(found)), key=lambda i: -found[i][1])
+    return [found[i] for i in sorted(ranked[len(found) * k // RESULTS] for k in range(RESULTS))]
+
+
+def _told_by_another(kept: Mapping[str, Any], space: SearchSpace, below: Prior | None) -> Prior | None:
+    """The prior of a run, from the results of another that it was begun with and keeps, and from what there is without."""
+    results = []
+    for values, value in kept.get("start_results", []):
+        with contextlib.suppress(InputError):
+            results.append((space.unrestricted.architecture(**values), value))
+    return prior_from(results, space, below) if results else below
+
+
+def _adopted(architecture: Architecture, space: SearchSpace) -> Architecture | None:
+    """A run's architecture in another space, or None; of a recipe, which that run may not have had, the first values."""
+    extra = {choice.name: choice.values[0] for choice in space.choices if is_of_recipe(choice.name)}
+    known = {name: value for name, value in architecture.items() if name in extra}
+    with contextlib.suppress(InputError):
+        return space.architecture(**{**architecture.network_values(), **extra, **known})
+    return None

@@ -60,6 +60,10 @@ def _ascend(value: Any) -> bool:
     return _list_of(is_number)(value) and all(a < b for a, b in zip([0, *value], value))
 
 
+def _is_result(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and _mapping_of(_anything)(value[0]) and is_number(value[1])
+
+
 def _by_file_names(value: Any) -> bool:
     return _mapping_of(_is_text)(value) and all(
         re.fullmatch(r"[^/\\\0]{1,200}", n) and n not in (".", "..") for n in value
@@ -116,6 +120,7 @@ SETTINGS: Fields = {
     "scheduler_options": MAPPING,
     "start_from": (_list_of(_mapping_of(_anything)), "a list of architectures"),
     "first": (_list_of(_mapping_of(_anything)), "a list of architectures"),
+    "start_results": (_list_of(_is_result), "a list of [architecture, number]"),
     "config": MAPPING,
     "references": TEXTS,
     "scalings": TEXTS,

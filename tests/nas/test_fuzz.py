@@ -56,6 +56,7 @@ def store(tmp_path_factory):
         "num_classes": 3,
         "random": True,
         "start_from": [{"a": 1, "b": "y"}],
+        "start_results": [[{"a": 1, "b": "y"}, 0.5]],
     }
     with Store.create(path, space=SPACE.restrict({"b": ["y"]}), settings=settings) as store:
         for i in range(12):
