@@ -18,7 +18,7 @@ from typing import Any
 from evaluators.evaluator import Evaluator
 from search_spaces import Architecture, InputError
 
-from ..algorithms import SpaceExhausted
+from ..algorithms import SpaceExhausted, Unaffordable
 from ..schedulers import Job, Scheduler
 from ..storage.folder import RunFolder
 from ..storage.records import Evaluation, Event
@@ -184,6 +184,9 @@ class Session:
             return None
         try:
             return self._ask(room)
+        except Unaffordable:
+            self._nothing_fits = True
+            return None
         except SpaceExhausted:
             self.listener.once("there is no architecture left that meets the constraints and was not asked yet")
             self._exhausted = True
