@@ -5,13 +5,15 @@ names and values of the choices and nothing else.
 
     python benchmarks/search_yolobench.py ../shared/data/yolobench/yolobench_voc_scratch.csv --plot yolobench.png
 
-Optuna's Gaussian processes take seconds an ask and therefore get `--slow-seeds`.
+The Gaussian processes of Optuna and BoTorch take seconds an ask and therefore get `--slow-seeds`. Libraries that are not installed
+are left out.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import importlib.util
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -22,7 +24,13 @@ from yolobench import EVALUATIONS, read, run
 from nas.algorithms import ALGORITHMS, Peer
 
 SHOWN = (20, 40, 60, 100)
-SLOW = ("optuna-gp",)
+SLOW = ("optuna-gp", "botorch-qlognehvi")
+
+
+def installed(name: str) -> bool:
+    """Whether an algorithm is ours or its library is there."""
+    algorithm = ALGORITHMS[name]
+    return not isinstance(algorithm, Peer) or importlib.util.find_spec(algorithm.library.lower()) is not None
 
 
 def main() -> None:
@@ -30,7 +38,7 @@ def main() -> None:
     parser.add_argument("table")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--slow-seeds", type=int, default=5)
-    parser.add_argument("--algorithms", nargs="+", default=list(ALGORITHMS))
+    parser.add_argument("--algorithms", nargs="+", default=[name for name in ALGORITHMS if installed(name)])
     parser.add_argument("--plot", type=Path)
     args = parser.parse_args()
     table, devices = read(args.table)
