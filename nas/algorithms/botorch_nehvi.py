@@ -6,7 +6,8 @@
 
 What differs from BoTorch's own loop:
     - Candidates are a pool, as the space has rules and architectures that were asked before; nothing is optimised by gradients.
-    - Metrics that are known in advance are exact: the models of such objectives and bounds are their values.
+    - Metrics that are known in advance are exact: the model of such an objective is its values, a bound on one holds for all candidates,
+      and what breaks it is no part of the front.
     - Every ask fits its processes from nothing but what was told, so that a search rebuilt from its record goes on as if it had never
       stopped. A fit ends when a step gains less than a millionth; BoTorch's default takes some ten times as long.
     - Objectives are standardised together with the reference point, which is ours (`default_reference`).
@@ -22,7 +23,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import botorch.acquisition.logei as logei
@@ -43,7 +44,7 @@ from torch import Tensor
 from evaluators.inputs import choice_inputs
 from search_spaces import Architecture, InputError
 
-from ..objectives import default_reference
+from ..objectives import default_reference, meets
 from .algorithm import Algorithm, signed_logarithm
 
 ENUMERATED = 3000  # architectures of a space that are all candidates
@@ -156,7 +157,7 @@ class BoTorchNEHVI(Algorithm):
         columns = self._columns([*(self.inside[key] for key in learnt), *pending, *found])
         seen, waiting, new = columns.x.split([len(learnt), len(pending), len(found)])
         outcomes, models = [], []
-        for metric, sign in self._wanted():
+        for metric, sign in self._wanted(columns.known):
             rows = [i for i, key in enumerate(learnt) for _ in self._values(key, metric)]
             values = [value for key in learnt for value in self._values(key, metric)]
             if metric in columns.known:
@@ -168,28 +169,42 @@ class BoTorchNEHVI(Algorithm):
             else:  # a bounded metric of which nothing was told yet
                 continue
             outcomes.append(outcome)
-        learnt_alone = all(isinstance(model, SingleTaskGP) for model in models)
-        model = ModelListGP(*models) if learnt_alone else ModelList(*models)
-        baseline = seen[[i for i, key in enumerate(learnt) if key in self.told]]
+        only_processes = all(isinstance(model, SingleTaskGP) for model in models)
+        model = ModelListGP(*models) if only_processes else ModelList(*models)
+        exact = [c for c in self.constraints if c.metric in columns.known]
+        told = [i for i, key in enumerate(learnt) if key in self.told]
+        within = [i for i in told if meets(self.learnt[learnt[i]], exact)]
         with torch.no_grad():
-            acquisition = self._acquisition(model, outcomes, baseline, waiting, seed)
+            acquisition = self._acquisition(model, outcomes, set(columns.known), seen[within or told], waiting, seed)
             score = torch.cat([acquisition(part[:, None]) for part in new.split(BATCH)])
         return int(score.argmax())
 
-    def _wanted(self) -> Iterator[tuple[str, float]]:
-        """(metric, sign) of the objectives, to be maximised, then of what else is bounded."""
+    def _wanted(self, known: Container[str]) -> Iterator[tuple[str, float]]:
+        """(metric, sign) of the objectives, to be maximised, then of what else only evaluations tell to be within a bound."""
         objectives = {o.metric: 1.0 if o.direction == "max" else -1.0 for o in self.objectives}
-        yield from objectives.items()
-        yield from {c.metric: 1.0 for c in self.constraints if c.metric not in objectives}.items()
+        bounded = {c.metric: 1.0 for c in self.constraints if c.metric not in objectives and c.metric not in known}
+        yield from [*objectives.items(), *bounded.items()]
 
     def _values(self, key: str, metric: str) -> list[float]:
         """What the evaluations of an architecture gave."""
         return [m[metric] for m in (self.learnt[key], *self.repeats.get(key, ())) if metric in m]
 
     def _acquisition(
-        self, model: Model, outcomes: Sequence[Outcome], baseline: Tensor, waiting: Tensor, seed: int
+        self,
+        model: Model,
+        outcomes: Sequence[Outcome],
+        known: Container[str],
+        baseline: Tensor,
+        waiting: Tensor,
+        seed: int,
     ) -> Callable[[Tensor], Tensor]:
-        bounds = list(self._bounds(outcomes))
+        """BoTorch's, of (n, 1, d) candidates."""
+        bounds = [
+            bound
+            for i, outcome in enumerate(outcomes)
+            if outcome.metric not in known
+            for bound in self._bounds(i, outcome)
+        ]
         count = len(self.objectives)
         sampler = get_sampler(model.posterior(baseline[:1]), torch.Size([SAMPLES]), seed=seed)
         options: dict[str, Any] = {
@@ -210,16 +225,13 @@ class BoTorchNEHVI(Algorithm):
             **options,
         )
 
-    def _bounds(self, outcomes: Sequence[Outcome]) -> Iterator[Callable[[Tensor], Tensor]]:
-        """What is at most 0 where samples of the outcomes (..., m) meet a bound."""
-        place = {outcome.metric: i for i, outcome in enumerate(outcomes)}
+    def _bounds(self, place: int, outcome: Outcome) -> Iterator[Callable[[Tensor], Tensor]]:
+        """What is at most 0 where samples of the outcomes (..., m) meet a bound on the one at `place`."""
         for constraint in self.constraints:
-            if constraint.metric not in place:
-                continue
-            i = place[constraint.metric]
-            for side, bound in ((1.0, constraint.upper), (-1.0, constraint.lower)):
-                if bound is not None:
-                    yield _bound(i, outcomes[i], side, bound)
+            if constraint.metric == outcome.metric:
+                for side, bound in ((1.0, constraint.upper), (-1.0, constraint.lower)):
+                    if bound is not None:
+                        yield _bound(place, outcome, side, bound)
 
 
 def _outcome(metric: str, sign: float, values: np.ndarray) -> Outcome:
