@@ -9,6 +9,7 @@ from pydantic import Field
 from search_spaces.json_text import short_digest
 from search_spaces.validation import Whole
 
+from ..evaluator import EvaluationError
 from .step import Step, Workpiece
 
 
@@ -35,6 +36,8 @@ class TrainOut(Step):
         from ..training import Fidelity, Judging, train_long
 
         bench = piece.bench
+        if piece.until is not None and piece.until < bench.epochs:
+            raise EvaluationError("train_out trains to the end, and is not judged on rungs; `train` is")
         result = train_long(
             piece.architecture,
             bench.dataset,

@@ -15,7 +15,7 @@ COUNTERS = "num_batches_tracked"  # of every normalisation, which no network is 
 
 @dataclass(frozen=True)
 class Taken:
-    """How much of a network was taken over: tensors and parameters (running statistics among them), of how many."""
+    """How much of a network was taken over: tensors (running statistics among them) and parameters, of how many."""
 
     tensors: int
     all_tensors: int
@@ -56,14 +56,14 @@ def take_over(model: nn.Module, source: nn.Module, what: str) -> Taken:
     with torch.no_grad():
         for name in taken:
             mine[name].copy_(theirs[name])
-    params = {name for name, _ in model.named_parameters()}
-    if not params.intersection(taken):
+    params = {name: parameter.numel() for name, parameter in model.named_parameters()}
+    if not params.keys() & set(taken):
         raise InputError(
             f"weights: none of the {len(theirs)} tensors of {what} has the name and the shape of one of this model's; "
             "leave them out to train it from scratch"
         )
-    sizes = {name: tensor.numel() for name, tensor in mine.items()}
-    return Taken(len(taken), len(mine), sum(sizes[name] for name in taken), sum(sizes.values()), others)
+    fitting = sum(params.get(name, 0) for name in taken)
+    return Taken(len(taken), len(mine), fitting, sum(params.values()), others)
 
 
 def _tensors(model: nn.Module) -> dict[str, torch.Tensor]:

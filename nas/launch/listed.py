@@ -34,7 +34,7 @@ class Listed(BaseModel):
     Attributes:
         name: in tables.
         values: of the choices of its network, in the space named `space`.
-        run, key, metrics: of the search that it comes from, as it was evaluated there.
+        run, key, data, metrics: of the search that it comes from, as it was evaluated there.
         weights: the checkpoint that it begins with, and the digest of that file; None begins from scratch.
         compared: whether it is there for comparison.
     """
@@ -46,6 +46,7 @@ class Listed(BaseModel):
     values: dict[str, Any]
     run: str | None = None
     key: str | None = None
+    data: str | None = None
     metrics: dict[str, Real] = Field(default_factory=dict)
     weights: str | None = None
     weights_digest: str | None = None
@@ -180,8 +181,17 @@ def _evaluated(run: Run, evaluation: Evaluation) -> Listed:
             f"{run.directory}: its space {name!r} is of no model family, so that its architectures are no networks"
         )
     name = labels(run).get(evaluation.key) or f"{run.directory.resolve().name}:{evaluation.key[:6]}"
-    origin = {"run": str(run.directory.absolute()), "key": evaluation.key, "metrics": dict(evaluation.metrics)}
-    return _listed(name, evaluation.architecture, **origin)
+    return _listed(name, evaluation.architecture, **_origin(run, evaluation))
+
+
+def _origin(run: Run, evaluation: Evaluation) -> dict[str, Any]:
+    data = run.settings.get("config", {}).get("data")
+    return {
+        "run": str(run.directory.absolute()),
+        "key": evaluation.key,
+        "data": data if isinstance(data, str) else None,
+        "metrics": dict(evaluation.metrics),
+    }
 
 
 def _listed(name: str, architecture: Architecture, **origin: Any) -> Listed:
@@ -191,7 +201,8 @@ def _listed(name: str, architecture: Architecture, **origin: Any) -> Listed:
 def _sized(found: list[tuple[Listed, Path | None]], image_size: int | None) -> list[tuple[Listed, Path | None]]:
     """The models at the image size that is asked for; presets without one at the largest of the others."""
     presets = families_presets()
-    others = [model.values["image_size"] for model, _ in found if model.name not in presets or model.run]
+    known = [model for model, _ in found if model.name not in presets or model.run]  # those whose size is said
+    others = [m.values["image_size"] for m in [m for m in known if not m.compared] or known]
     sized = []
     for model, own in found:
         is_open = model.name in presets and not model.run
@@ -251,8 +262,7 @@ def _known(model: Listed, runs: Iterable[Run]) -> Listed:
     for run in runs:
         for evaluation in run.evaluations:
             if evaluation.architecture.network_values() == model.values:
-                origin = {"run": str(run.directory.absolute()), "key": evaluation.key}
-                return model.model_copy(update={**origin, "metrics": dict(evaluation.metrics)})
+                return model.model_copy(update=_origin(run, evaluation))
     return model
 
 

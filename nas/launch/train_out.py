@@ -120,7 +120,7 @@ def resume(directory: str | Path, console: Console, **changes: object) -> Run | 
     for name in changes:
         if name not in RESUMABLE:
             raise InputError(
-                f"{folder.path} trains out {len(models)} models that were given; {name} is nothing that it can go on with"
+                f"{folder.path} trains the {len(models)} models that it was given; {name} is nothing that may change then"
             )
     wanted = make_train_config({**config.to_dict(), **changes}, str(folder.path))
     wanted = wanted.model_copy(update={"data": absolute_source(wanted.data or "digits")})
@@ -289,6 +289,8 @@ def _say_what_begins(
     if config.mirrored is False and config.data == "digits":
         mirrors += " (a mirrored digit is none)"
     mosaic = f"mosaic {told['mosaic']:g}, not in the last {told['close_mosaic']}" if told["mosaic"] else "no mosaic"
+    for data in sorted({model.data for model in models if model.data} - {config.data}):
+        say(f"  what their search says of some of them was found on {data}")
     seeds = f", {config.seeds} seeds each" if config.seeds > 1 else ""
     say(f"{len(models)} models{seeds}, {config.epochs} epochs, batch {config.batch}: {_names(models)}")
     say(

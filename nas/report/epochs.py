@@ -66,9 +66,8 @@ class EpochProgress(Progress):
             for key, found in self._running().items():
                 self.say(f"{self.names[key]}  goes on after {in_words(found)}")
 
-    def concluded(self, evaluation: Evaluation, spent: float, pending: int) -> None:
-        self.say(f"{evaluation.key} is {self.names.get(evaluation.key, 'none of the models')}")
-        super().concluded(evaluation, spent, pending)
+    def _called(self, key: str) -> str:
+        return f"{self.names[key]}  {key}" if key in self.names else key
 
     def _running(self) -> dict[str, Epochs]:
         """Key -> how far it is, of the trainings that have begun and not ended."""

@@ -92,7 +92,7 @@ class Progress(Listener):
             what = f"{evaluation.status}: {evaluation.reason}"
         # A terminal has the table for the state; a log has to say it on every line.
         state = "" if self._live else f" | {self._counted()}, {self.pending} running, {self._ends()}"
-        self.say(f"{evaluation.key}  {what}  ({duration(evaluation.seconds or 0)}){state}")
+        self.say(f"{self._called(evaluation.key)}  {what}  ({duration(evaluation.seconds or 0)}){state}")
 
     @property
     def elapsed(self) -> float:
@@ -102,6 +102,10 @@ class Progress(Listener):
         return (self.ended_at or time.monotonic()) - self.started_at
 
     # -- what is said --------------------------------------------------------------------------------------------
+
+    def _called(self, key: str) -> str:
+        """What an evaluation is called in lines."""
+        return key
 
     def _counted(self) -> str:
         """Of the budget; with several fidelities it is spent in parts."""

@@ -114,12 +114,12 @@ def print_trained(run: Run, rows: Sequence[Row], console: Console) -> None:
     """The table: every model, best first, with its rank and accuracy in the search beside those after the training."""
     table = [
         Column("rank", True),
-        Column("in search", True, 1),
+        Column("rank in search", True, 1),
         Column("model"),
         Column("mAP50-95", True),
-        Column("in search", True, 2),
+        Column("mAP50-95 in search", True, 2),
         Column("mAP50", True, 3),
-        Column("in search", True, 7),
+        Column("mAP50 in search", True, 7),
     ]
     for device in _devices(run):
         named = f" {device}" if device else ""
