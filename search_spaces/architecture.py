@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .space import SearchSpace
 
 
+NO_DEFAULT = ...  # None may be one
 MOST_VALUES = 2**15 - 1  # of a choice: architectures hold positions of 16 bits
 
 
@@ -26,9 +27,13 @@ class Choice:
         values: the values it may take, in order (text, numbers, booleans or None; no two equal).
         when: the choice exists only where every named earlier choice has one of the given values,
             for example ``when={"neck": ["PAN"]}``.
+        default: the value of architectures that say nothing of the choice: those from before a space had it. Their keys stay as
+            they were, for this value is no part of a key.
     """
 
-    def __init__(self, name: str, values: Iterable[Any], when: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, name: str, values: Iterable[Any], when: Mapping[str, Any] | None = None, default: Any = NO_DEFAULT
+    ) -> None:
         if not isinstance(name, str) or not name:
             raise InputError(f"a choice needs a name, not {name!r}")
         self.values = tuple(value.item() if isinstance(value, np.generic) else value for value in values)
@@ -42,6 +47,7 @@ class Choice:
         if len(set(self.values)) < len(self.values):
             raise InputError(f"choice {name!r} has equal values: {list(self.values)}")
         self.name = name
+        self.default = default  # which a restriction may have taken from the values
         self.when = {
             parent: tuple(allowed) if isinstance(allowed, (list, tuple, set, range)) else (allowed,)
             for parent, allowed in (when or {}).items()
@@ -104,9 +110,12 @@ class Architecture(Mapping[str, Any]):
 
     @property
     def key(self) -> str:
-        """Twelve hexadecimal digits that depend on the space's name and the values only."""
+        """Twelve hexadecimal digits that depend on the space's name and the values only, those that are a choice's default left out."""
         if self._key is None:
-            text = json.dumps([self.space.name, sorted(self.to_dict().items())])
+            codes = np.frombuffer(self.codes, "<i2").tolist()
+            chosen = [(choice, choice.values[code]) for choice, code in zip(self.space.choices, codes) if code >= 0]
+            said = sorted((choice.name, value) for choice, value in chosen if value != choice.default)
+            text = json.dumps([self.space.name, said])
             self._key = hashlib.sha256(text.encode()).hexdigest()[:12]
         return self._key
 

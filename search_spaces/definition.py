@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from .architecture import NO_DEFAULT
 from .errors import InputError, one_of
 from .families import families
 from .space import Choice, SearchSpace
@@ -37,16 +38,21 @@ def define(space: SearchSpace) -> dict[str, Any]:
     """Name, choices and class, ready for JSON. Code (a `valid` rule, a lowering) is named by the class and not part of it."""
     choices = [
         {"name": c.name, "values": list(c.values), "when": {k: list(v) for k, v in c.when.items()}}
+        | ({} if c.default is NO_DEFAULT else {"default": c.default})
         for c in space.choices
     ]
     kind = type(space)
     return {"name": space.name, "choices": choices, "class": f"{kind.__module__}:{kind.__qualname__}"}
 
 
+def _choice(defined: Mapping[str, Any]) -> Choice:
+    return Choice(defined["name"], defined["values"], defined["when"], defined.get("default", NO_DEFAULT))
+
+
 def check_definition(definition: Any) -> None:
     """Raise InputError unless it is what `define` makes, of whatever space."""
     try:
-        made = [Choice(c["name"], c["values"], c["when"]) for c in definition["choices"]]
+        made = [_choice(c) for c in definition["choices"]]
         SearchSpace(definition["name"], made)
         conditions = [allowed for c in definition["choices"] for allowed in c["when"].values()]
         lists = [c["values"] for c in definition["choices"]] + conditions
@@ -72,7 +78,7 @@ def recall(definition: Mapping[str, Any]) -> SearchSpace:
     """
     check_definition(definition)
     name = definition["name"]
-    choices = [Choice(c["name"], c["values"], c["when"]) for c in definition["choices"]]
+    choices = [_choice(c) for c in definition["choices"]]
     if name in space_names():
         space = space_named(name).holding({choice.name: choice.values for choice in choices})
     else:
@@ -115,6 +121,6 @@ def check_holds(definition: Mapping[str, Any], space: SearchSpace) -> None:
         if {k: set(v) for k, v in choice["when"].items()} != {k: set(v) for k, v in held.when.items()}:
             raise InputError(f"choice {held.name!r} of space {space.name!r} depends on others than it was made with")
     known = {choice["name"] for choice in definition["choices"]}
-    gained = [choice.name for choice in space.choices if choice.name not in known]
+    gained = [c.name for c in space.choices if c.name not in known and c.default is NO_DEFAULT]
     if gained:
         raise InputError(f"space {space.name!r} has the choice {gained[0]!r}, which it was not made with")

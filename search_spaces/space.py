@@ -119,9 +119,10 @@ class SearchSpace:
         codes: list[int] = []
         for position, choice in enumerate(self.choices):
             if self._is_active(position, codes):
-                if choice.name not in values:
+                value = values.get(choice.name, choice.default)
+                if choice.name not in values and value not in choice.values:
                     raise InputError(f"choice {choice.name!r} has no value; it can be {one_of(choice.values)}")
-                codes.append(choice.index(values[choice.name]))
+                codes.append(choice.index(value))
             elif choice.name in values:
                 needs = " and ".join(f"{parent} = {one_of(allowed)}" for parent, allowed in choice.when.items())
                 raise InputError(f"choice {choice.name!r} has no effect here; it needs {needs}")
@@ -297,7 +298,8 @@ class SearchSpace:
             for value in allowed:
                 whole[name].index(value)
         restricted = whole._with(
-            Choice(c.name, [v for v in c.values if v in values.get(c.name, c.values)], c.when) for c in whole.choices
+            Choice(c.name, [v for v in c.values if v in values.get(c.name, c.values)], c.when, c.default)
+            for c in whole.choices
         )
         restricted._origin = whole.unrestricted
         return restricted
@@ -317,7 +319,8 @@ class SearchSpace:
         if not new:
             return self
         made = self._with(
-            Choice(c.name, sorted({*c.values, *new[c.name]}), c.when) if c.name in new else c for c in self.choices
+            Choice(c.name, sorted({*c.values, *new[c.name]}), c.when, c.default) if c.name in new else c
+            for c in self.choices
         )
         if self._origin is not None:
             made._origin = self._origin.holding(values)

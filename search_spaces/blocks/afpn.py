@@ -21,8 +21,7 @@ from .base import Block
 from .detect import DetectBlock, class_branch
 
 SCORE_CHANNELS = 8  # channels to which every input of a fusion is compressed to score it
-RESIDUAL_BLOCKS = 4  # after every fusion
-INITIAL_GAIN = 0.02  # of the Xavier initialisation, as published ports have it
+RESIDUAL_BLOCKS = 4  # after every fusion, as published
 
 
 class BiasConv(Conv):
@@ -34,13 +33,19 @@ class BiasConv(Conv):
 
 
 class ResidualBlock(nn.Module):
-    """ResNet's basic block without the last activation folded away. Shape in and out: (B, C, H, W)."""
+    """ResNet's basic block without the last activation folded away. Shape in and out: (B, C, H, W).
+
+    It begins as the identity, its last normalisation scaling by zero: dozens of them stand one after another in an AFPN, and each
+    would drown a part of what the backbone says in noise (P. Goyal et al., "Accurate, Large Minibatch SGD", arXiv 1706.02677,
+    section 5.1).
+    """
 
     def __init__(self, channels: int):
         super().__init__()
         self.cv1 = BiasConv(channels, channels, relu=True)
         self.cv2 = BiasConv(channels, channels, relu=False)
         self.act = nn.ReLU()
+        nn.init.zeros_(self.cv2.bn.weight)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.act(x + self.cv2(self.cv1(x)))
@@ -77,14 +82,14 @@ class Fusion(nn.Module):
 class Round(nn.Module):
     """One round of AFPN: the first `count` levels exchange their features, each then passes its residual blocks."""
 
-    def __init__(self, channels: Sequence[int], count: int):
+    def __init__(self, channels: Sequence[int], count: int, depth: int):
         super().__init__()
         self.resize = nn.ModuleList(
             nn.ModuleList(resize(source, target, channels) for source in range(count)) for target in range(count)
         )
         self.fuse = nn.ModuleList(Fusion(channels[target], count) for target in range(count))
         self.blocks = nn.ModuleList(
-            nn.Sequential(*(ResidualBlock(channels[target]) for _ in range(RESIDUAL_BLOCKS))) for target in range(count)
+            nn.Sequential(*(ResidualBlock(channels[target]) for _ in range(depth))) for target in range(count)
         )
 
     def forward(self, features: Sequence[torch.Tensor]) -> list[torch.Tensor]:
@@ -99,17 +104,22 @@ class AFPN(nn.Module):
         channels: of each level in, finest first; shapes (B, channels[i], H / 2**i, W / 2**i).
         width: channels of every level out.
         reduction: inside, level i has channels[i] // reduction channels.
+        depth: residual blocks of every level after every round.
+
+    Its convolutions begin by He's rule (K. He et al., arXiv 1502.01852). Published ports begin them by Xavier's with a gain of 0.02,
+    which makes the variance of what they give far smaller than the epsilon that Ultralytics adds to it in every normalisation, 1e-3,
+    so that signals fade to nothing.
     """
 
-    def __init__(self, channels: Sequence[int], width: int, reduction: int):
+    def __init__(self, channels: Sequence[int], width: int, reduction: int, depth: int = RESIDUAL_BLOCKS):
         super().__init__()
         inner = [c // reduction for c in channels]
         self.squeeze = nn.ModuleList(nn.Sequential(Conv(c, i, 1), Conv(i, i, 1)) for c, i in zip(channels, inner))
-        self.rounds = nn.ModuleList(Round(inner, count) for count in range(2, len(inner) + 1))
+        self.rounds = nn.ModuleList(Round(inner, count, depth) for count in range(2, len(inner) + 1))
         self.out = nn.ModuleList(Conv(i, width, 1) for i in inner)
         for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.xavier_normal_(module.weight, gain=INITIAL_GAIN)
+            if isinstance(module, Conv):
+                nn.init.kaiming_normal_(module.conv.weight, nonlinearity="relu")
 
     def forward(self, features: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         features = [squeeze(x) for squeeze, x in zip(self.squeeze, features)]
@@ -124,7 +134,7 @@ class AFPNDetect(Detect):
     The widths of the branches follow the backbone's finest level, as they do without an AFPN.
     """
 
-    def __init__(self, nc: int, reg_max: int, width: int, reduction: int, ch: Sequence[int]):
+    def __init__(self, nc: int, reg_max: int, width: int, reduction: int, depth: int, ch: Sequence[int]):
         super().__init__(nc, reg_max, ch=tuple(ch))
         for branches in (self.cv2, self.cv3):
             for branch in branches:
@@ -135,13 +145,13 @@ class AFPNDetect(Detect):
                     branch[0] = nn.Sequential(
                         type(first[0])(width, width, 3), Conv(width, first[1].conv.out_channels, 1)
                     )
-        self.afpn = AFPN(ch, width, reduction)
+        self.afpn = AFPN(ch, width, reduction, depth)
 
     def forward(self, x: list[torch.Tensor]) -> Any:
         return super().forward(self.afpn(x))
 
 
-def trace_afpn(tape: Tape, levels: Sequence[Tensor], width: Number, reduction: Number) -> list[Tensor]:
+def trace_afpn(tape: Tape, levels: Sequence[Tensor], width: Number, reduction: Number, depth: int) -> list[Tensor]:
     """Trace `AFPN` over the levels; returns as many of `width` channels."""
 
     def move(x: Tensor, source: int, target: int, channels: Number) -> Tensor:
@@ -177,7 +187,7 @@ def trace_afpn(tape: Tape, levels: Sequence[Tensor], width: Number, reduction: N
             fuse([move(features[j], j, i, channels[i]) for j in range(count)], channels[i]) for i in range(count)
         ]
         for i in range(count):
-            for _ in range(RESIDUAL_BLOCKS):
+            for _ in range(depth):
                 features[i] = residual(features[i], channels[i])
     return [tape.conv(x, width) for x in features]
 
@@ -193,14 +203,17 @@ class AFPNDetectBlock(Block):
         given = layer.arguments
         channels = [shape.channels for shape in layer.in_shapes]
         with class_branch(given["class_branch"]):
-            return AFPNDetect(given["num_classes"], given["reg_max"], given["width"], given["reduction"], channels)
+            return AFPNDetect(
+                given["num_classes"], given["reg_max"], given["width"], given["reduction"], given["depth"], channels
+            )
 
     def row(self, layer: Layer) -> list[Any]:
         given = layer.arguments
-        return [1, self.name, ["nc", given["reg_max"], given["width"], given["reduction"]]]
+        return [1, self.name, ["nc", given["reg_max"], given["width"], given["reduction"], given["depth"]]]
 
     def trace(self, tape: Tape, *inputs: Tensor, **arguments: Any) -> Sequence[Tensor]:
-        levels = trace_afpn(tape, inputs, arguments.pop("width"), arguments.pop("reduction"))
+        neck = {name: arguments.pop(name) for name in ("width", "reduction", "depth")}
+        levels = trace_afpn(tape, inputs, **neck)
         return DetectBlock.branches(tape, levels, **arguments)
 
     def axes(self, layer: Layer) -> Axes:
@@ -216,18 +229,18 @@ class AFPNDetectBlock(Block):
             DetectBlock.branch_axes(axes, layer, i, f"out{i}")
         for step in range(count - 1):
             for i in range(step + 2):
-                self._round_axes(axes, f"afpn.rounds.{step}", i, step + 2)
+                self._round_axes(axes, f"afpn.rounds.{step}", i, step + 2, layer.arguments["depth"])
         return axes
 
     @staticmethod
-    def _round_axes(axes: Axes, path: str, level: int, count: int) -> None:
+    def _round_axes(axes: Axes, path: str, level: int, count: int, depth: int) -> None:
         here = f"level{level}"
         for source in range(count):
             if source != level:  # up: a convolution and a resizing, down: the convolution alone
                 axes.unit(f"{path}.resize.{level}.{source}{'.0' if source > level else ''}", f"level{source}", here)
             axes.unit_reads(f"{path}.fuse.{level}.score.{source}", here)
         axes.unit(f"{path}.fuse.{level}.out", here, here)
-        for residual in range(RESIDUAL_BLOCKS):
+        for residual in range(depth):
             for conv in ("cv1", "cv2"):
                 axes.unit(f"{path}.blocks.{level}.{residual}.{conv}", here, here)
 

@@ -24,7 +24,9 @@ PARTS = 4  # FasterNet's n_div: the first 1/4 of the channels is convolved
 class PartialBottleneck(nn.Module):
     """Two 3x3 convolutions on the first quarter of the channels; the rest passes through.
 
-    Nothing stands between the two, so the rest is joined once, after the second. Shape in and out: (B, C, H, W).
+    Nothing stands between the two, so the rest is joined once, after the second. Shape in and out: (B, C, H, W). Their weights begin
+    with the variance 1/inputs, which keeps that of what they read: there is no normalisation that would mend PyTorch's 1/(3 inputs), and
+    bottlenecks follow one another.
     """
 
     def __init__(self, channels: int):
@@ -32,6 +34,8 @@ class PartialBottleneck(nn.Module):
         self.quarter = channels // PARTS
         self.cv1 = nn.Conv2d(self.quarter, self.quarter, 3, padding=1, bias=False)
         self.cv2 = nn.Conv2d(self.quarter, self.quarter, 3, padding=1, bias=False)
+        for conv in (self.cv1, self.cv2):
+            nn.init.kaiming_normal_(conv.weight, nonlinearity="linear")
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         first, rest = x.split((self.quarter, x.shape[1] - self.quarter), 1)

@@ -52,7 +52,8 @@ def _choices() -> list[Choice]:
     choices += [
         Choice("afpn_levels", ("P3-P5", "P2-P5"), when=afpn),
         Choice("afpn_width", (32, 64, 96, 128), when=afpn),
-        Choice("afpn_reduction", (4, 8), when=afpn),
+        Choice("afpn_reduction", (1, 2, 4, 8), when=afpn),
+        Choice("afpn_depth", (1, 2, 4), when=afpn, default=4),
         Choice("head_class_branch", ("full", "depthwise")),
         Choice("head_reg_max", (1, 16)),
     ]
@@ -193,7 +194,7 @@ class YoloSpace(SearchSpace):
             sources: tuple[int, ...] = (p3, n4, n5)
         else:
             sources = tuple(levels[level] for level in LEVELS[1 if values["afpn_levels"] == "P3-P5" else 0 :])
-            neck = {"width": values["afpn_width"], "reduction": values["afpn_reduction"]}
+            neck = {name: values[f"afpn_{name}"] for name in ("width", "reduction", "depth")}
             module = "AFPNDetect"
 
         # Ultralytics' rule for the widths inside the head, from the channels of the finest level
@@ -201,7 +202,7 @@ class YoloSpace(SearchSpace):
         graph.add_head(
             module,
             sources,
-            structure=("reg_max", "class_branch"),
+            structure=("reg_max", "class_branch", "depth") if neck else ("reg_max", "class_branch"),
             reg_max=reg_max,
             class_branch=values["head_class_branch"],
             box_width=_largest(16, finest // 4, 4 * reg_max),

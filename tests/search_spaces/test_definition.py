@@ -122,3 +122,21 @@ def test_values_that_this_version_does_not_have_are_named():
     definition["choices"][1]["values"].append(7)
     with pytest.raises(InputError, match="choice 'stem_width' of space 'yolo' lacks 7"):
         recall(definition)
+
+
+def test_a_choice_with_a_default_may_be_gained_and_is_written_down():
+    before = SearchSpace("growing", [Choice("depth", [1, 2])])
+    after = SearchSpace("growing", [Choice("depth", [1, 2]), Choice("width", [8, 16], default=16)])
+    check_holds(define(before), after)
+    with pytest.raises(InputError, match="which it was not made with"):
+        check_holds(define(before), SearchSpace("growing", [Choice("depth", [1, 2]), Choice("width", [8, 16])]))
+    again = recall(json.loads(json.dumps(define(after))))
+    assert again.architecture(depth=1).key == before.architecture(depth=1).key
+
+
+def test_records_of_afpn_from_before_it_had_a_depth_are_read():
+    space = recall(define(YoloSpace()))
+    values = YoloSpace().preset("light-recipe").to_dict()
+    key = YoloSpace().preset("light-recipe").key
+    assert values.pop("afpn_depth") == 4
+    assert space.architecture(**values).key == key == "0574433450c7"  # as version 0.1.0 had it

@@ -71,7 +71,8 @@ def test_stock_architectures_equal_ultralytics_own():
     ours.load_state_dict(theirs.state_dict())
     image = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
-        assert torch.equal(ours.eval()(image)[0], theirs.eval()(image)[0])
+        # memory is aligned otherwise now and then, and sums are then rounded otherwise
+        torch.testing.assert_close(ours.eval()(image)[0], theirs.eval()(image)[0], rtol=1e-5, atol=1e-5)
     assert torch.equal(ours.stride, theirs.stride) and ours.save == theirs.save
 
 

@@ -187,3 +187,19 @@ def test_image_sizes_that_cannot_be_are_refused(value):
         YoloSpace().restrict({"image_size": [value]})
     with pytest.raises(InputError, match="image_size"):  # what was restricted away stays so
         YoloSpace().restrict({"image_size": [64, 96]}).restrict({"image_size": [128]})
+
+
+def test_a_choice_with_a_default_joins_a_space_and_keys_stay():
+    before = SearchSpace("growing", [Choice("depth", [1, 2])])
+    after = SearchSpace("growing", [Choice("depth", [1, 2]), Choice("width", [8, 16], default=16)])
+    silent = after.architecture(depth=1)
+    assert silent["width"] == 16 and silent.to_dict() == {"depth": 1, "width": 16}
+    assert silent.key == before.architecture(depth=1).key == after.architecture(depth=1, width=16).key
+    assert after.architecture(depth=1, width=8).key != silent.key
+    assert after.adopt(before.architecture(depth=2)).key == before.architecture(depth=2).key
+    narrow = after.restrict({"width": [8]})  # the default is gone, so a value has to be said
+    with pytest.raises(InputError, match="choice 'width' has no value; it can be 8"):
+        narrow.architecture(depth=1)
+    assert narrow.architecture(depth=1, width=8).key == after.architecture(depth=1, width=8).key
+    wide = after.restrict({"width": [16]})
+    assert wide.architecture(depth=1).key == silent.key
