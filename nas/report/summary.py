@@ -67,10 +67,10 @@ def _with_the_best(run: Run, files: Files) -> list[str]:
     if best.key in files and best.architecture.space.name in space_names():
         several = len(run.front) > 1
         what = {"front": True} if several else {}
-        model: object = run.directory if several else f"{run.directory}:{best.key}"
+        trained: object = run.directory if several else f"{run.directory}:{best.key}"
         reference = family_of(best.architecture.space).reference[0]
         output = run.directory.with_name(f"{run.directory.resolve().name}-trained")
-        trains = command("train", model, **what, compare=reference, epochs=100, output=output)
+        trains = command("train", trained, **what, compare=reference, epochs=100, output=output)
         lines.append(f"{trains}: {'the front' if several else 'this model'} trained for long, beside {reference}")
     if latency is not None:
         device = run.folder.device(name) if name else None

@@ -178,11 +178,7 @@ def test_models_are_trained_ranked_and_delivered_as_a_run(small_data, tiny, prof
     with open(run.directory / "trained.csv") as file:
         assert [row["key"] for row in csv.DictReader(file)] == [model["key"] for model in document["models"]]
     assert (run.directory / "trained.png").read_bytes().startswith(b"\x89PNG")
-    assert (
-        "2 models trained out, best first" in said
-        and "epoch 2 of 2" in "\n".join(said.splitlines())
-        or "epoch 1 of 2" in said
-    )
+    assert "2 models trained out, best first" in said and "epochs, batch 8: " in said
     assert pick(run.directory, max_latency_ms=1e4).key in {e.key for e in run.front}
     lines, alive = describe_status(run.directory)
     assert not alive and "2 of 2 evaluated" in lines[0] and not any("exported" in line for line in lines)
@@ -216,7 +212,7 @@ def test_seeds_are_trainings_of_their_own_and_weights_are_begun_with(small_data,
         load_checkpoint(run.directory / "models" / e.key / "best.pt").state_dict() for e in run.evaluations
     )
     assert not all(torch.equal(first[name], second[name]) for name in first)
-    assert f"begins with {checkpoint}: " in said and " of 298 tensors" not in said and "±" in said
+    assert f"begins with {checkpoint}: " in said and "±" in said
     records = json.loads((run.directory / "trained.json").read_text())["models"]
     assert [(record["rank"], record["model"]) for record in records] == [(1, "best"), (1, "best")]
     checkpoint_elsewhere = shutil.copy(checkpoint, tmp_path / "mine.pt")
