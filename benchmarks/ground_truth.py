@@ -41,7 +41,7 @@ WIDTHS = {  # of YOLOv8, times a factor: stem, P2 to P5
     "3/8": (24, 48, 96, 192, 384),
 }
 REPEATED, SEEDS = 15, 3
-PER_BAND = 7
+PER_BAND = 8
 PRESETS = ("csppc", "csppc-adown", "hwd-backbone", "adown", "afpn-p3-p5", "csppc-adown-afpn", "light-recipe")
 
 
@@ -74,31 +74,30 @@ STICKS = {
         rungs=(1, 3, 6, 12),
         batch=8,
         image_sizes=(64, 96, 128),
-        bands=(8e6, 16e6, 30e6, 50e6, 80e6, 120e6, 180e6),
+        bands=(6e6, 12e6, 22e6, 36e6, 55e6, 80e6, 120e6),
         scalings=(
-            *((width, N, 96) for width in WIDTHS),
-            *((width, N, 64) for width in ("1/8", "1/4", "3/8")),
-            *((width, N, 128) for width in ("1/8", "3/16", "1/4")),
+            *((width, N, 96) for width in ("1/16", "1/8", "3/16", "1/4")),
+            *((width, N, 64) for width in ("1/8", "3/16", "1/4", "3/8")),
+            *((width, N, 128) for width in ("1/16", "1/8", "3/16")),
             ("1/8", DEEP, 96),
             ("1/4", SHALLOW, 96),
         ),
         preset_size=96,
     ),
     "bccd": Stick(
-        epochs=30,
-        rungs=(2, 8, 15, 30),
+        epochs=25,
+        rungs=(2, 6, 12, 25),
         batch=8,
-        image_sizes=(96, 128, 160, 192),
-        bands=(15e6, 30e6, 55e6, 90e6, 140e6, 200e6, 280e6),
+        image_sizes=(96, 128, 160),
+        bands=(8e6, 16e6, 28e6, 45e6, 65e6, 90e6, 130e6),
         scalings=(
-            *((width, N, 160) for width in ("1/16", "1/8", "3/16", "1/4")),
-            *((width, N, 128) for width in ("1/8", "1/4", "3/8")),
-            *((width, N, 96) for width in ("1/8", "1/4")),
-            *((width, N, 192) for width in ("1/16", "1/8", "3/16")),
-            ("1/8", DEEP, 160),
-            ("1/4", SHALLOW, 128),
+            *((width, N, 128) for width in ("1/16", "1/8", "3/16")),
+            *((width, N, 96) for width in ("1/16", "1/8", "3/16", "1/4")),
+            *((width, N, 160) for width in ("1/16", "1/8")),
+            ("1/8", DEEP, 128),
+            ("1/4", SHALLOW, 96),
         ),
-        preset_size=128,
+        preset_size=96,
         data="bccd",
     ),
 }
