@@ -36,7 +36,7 @@ class DetectorEvaluator(Evaluator):
 
     Args:
         data: what `load_dataset` takes, or a dataset.
-        epochs, fraction, batch, seed, settings: of every training, see `Bench`.
+        epochs, fraction, batch, seed, settings, weights: of every training, see `Bench`.
         device, amp: of training ("cpu", "0"), and its precision.
         threads: of PyTorch in training, and of the runtime that what was exported is judged with.
         profiles: of the devices whose latency is predicted: `latency_ms` and the ends of its interval, `latency_low_ms` and
@@ -63,9 +63,11 @@ class DetectorEvaluator(Evaluator):
         settings: Mapping[str, Any] | None = None,
         recipe: Recipe | None = None,
         rungs: Sequence[int] = (),
+        weights: Mapping[str, str] | None = None,
     ) -> None:
         dataset = data if isinstance(data, Dataset) else load_dataset(data)
-        self.bench = Bench(dataset, epochs, fraction, batch, device, amp, threads, seed, effective(settings or {}))
+        told = effective(settings or {})
+        self.bench = Bench(dataset, epochs, fraction, batch, device, amp, threads, seed, told, dict(weights or {}))
         self.profiles = tuple(profiles)
         self.recipe = recipe or training_only()
         self.fidelities = tuple(rungs)

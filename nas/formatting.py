@@ -64,7 +64,10 @@ def best(metrics: Sequence[Mapping[str, float]], objectives: Sequence[Objective]
 
 
 def command(*words: object, **options: object) -> str:
-    """An `evoyolo` command for a message: `command("resume", path, max_minutes=5)`; an option that is None is not given."""
+    """An `evoyolo` command for a message: `command("resume", path, max_minutes=5)`.
+
+    An option that is None is not given, and one that is True has no value.
+    """
     return shell_command("evoyolo", *words, **options)
 
 
@@ -72,7 +75,8 @@ def shell_command(*words: object, **options: object) -> str:
     """A command for a message: in backticks, each word quoted for a shell, also a file name that begins with a hyphen."""
     program, *rest = map(_quoted, words)
     for name, value in options.items():
-        rest += [f"--{name.replace('_', '-')}", _quoted(value)] if value is not None else []
+        flag = [f"--{name.replace('_', '-')}"]
+        rest += flag if value is True else [*flag, _quoted(value)] if value is not None else []
     return f"`{' '.join([program, *rest])}`"
 
 

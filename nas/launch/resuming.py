@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evaluators.evaluator import metric_and_device
 from search_spaces.files import expanded
@@ -13,6 +13,9 @@ from search_spaces.files import expanded
 from ..objectives import is_number
 from ..storage.folder import RunFolder
 from .config import SearchConfig, read_settings
+
+if TYPE_CHECKING:
+    from .train_config import TrainConfig
 
 # By what, where, and how many at once: what seconds of training depend on, beside the machine; they are compared within one run.
 TIMED_WITH = (
@@ -77,7 +80,9 @@ def as_begun(folder: RunFolder, before: Mapping[str, Any]) -> dict[str, Any]:
     return {n: v for n, v in {**EARLIER, **before}.items() if n in SearchConfig.model_fields and n not in said}
 
 
-def changed(before: Mapping[str, Any], config: SearchConfig, free: Collection[str] = RESUMABLE) -> str | None:
+def changed(
+    before: Mapping[str, Any], config: SearchConfig | TrainConfig, free: Collection[str] = RESUMABLE
+) -> str | None:
     """The first field on which figures of the run depend and which is not what it was; None where there is none.
 
     Args:

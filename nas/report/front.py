@@ -62,6 +62,7 @@ IMPORTANT = (
     "peak_activation_bytes",
     "train_seconds",
 )
+Files = Mapping[str, Mapping[str, str]]  # key -> kind -> path in the run's folder
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what text begins with that a spreadsheet would evaluate
 
 
@@ -221,17 +222,16 @@ def _write_table(run: Run, records: Sequence[Mapping], file: Path) -> None:
     choices = [choice.name for choice in run.space.choices]
     with open(file, "w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
         writer = csv.writer(stream)
-        writer.writerow(
-            map(_no_formula, ["key", "name", *names, *(f"{n}_error" for n in errors), *trainings, *choices])
-        )
+        writer.writerow(map(no_formula, ["key", "name", *names, *(f"{n}_error" for n in errors), *trainings, *choices]))
         for record in records:
             metrics = [record["metrics"].get(name, "") for name in names]
             metrics += [record["errors"].get(name, "") for name in errors] + [record[name] for name in trainings]
             values = [record["architecture"].get(choice, "") for choice in choices]
-            writer.writerow(map(_no_formula, [record["key"], record["name"] or "", *metrics, *values]))
+            writer.writerow(map(no_formula, [record["key"], record["name"] or "", *metrics, *values]))
 
 
-def _no_formula(cell: object) -> object:
+def no_formula(cell: object) -> object:
+    """A cell of a table that a spreadsheet takes for no formula."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
 
 

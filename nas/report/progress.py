@@ -99,7 +99,7 @@ class Progress(Listener):
             what = f"{evaluation.status}: {evaluation.reason}"
         # A terminal has the table for the state; a log has to say it on every line.
         state = "" if self._live else f" | {self._counted()}, {self.pending} running, {self._ends()}"
-        self.say(f"{evaluation.trial}  {what}  ({duration(evaluation.seconds or 0)}){state}")
+        self.say(f"{self._called(evaluation.key, evaluation.trial)}  {what}  ({duration(evaluation.seconds or 0)}){state}")
 
     @property
     def elapsed(self) -> float:
@@ -109,6 +109,10 @@ class Progress(Listener):
         return (self.ended_at or time.monotonic()) - self.started_at
 
     # -- what is said --------------------------------------------------------------------------------------------
+
+    def _called(self, key: str, trial: str) -> str:
+        """What an evaluation of an architecture is called in lines."""
+        return trial
 
     def _counted(self) -> str:
         """Of the budget; with several fidelities it is spent in parts."""

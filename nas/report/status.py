@@ -14,6 +14,7 @@ from ..objectives import own_hypervolume
 from ..storage.locks import is_in_use
 from ..storage.run import Run
 from ..storage.states import RETRIED, State
+from .how_far import how_far
 from .noise import describe_noise
 
 SHOWN = 20  # jobs that run, and reasons of failures
@@ -55,7 +56,7 @@ def _next(run: Run) -> list[str]:
             return ["nothing that was tried meets the constraints: start anew in another folder, with wider ones"]
     if not run.complete:
         return [f"to go on, {folder.how_to_resume()}"]
-    if run.evaluations and folder.config.exists() and not _is_exported(run):
+    if run.evaluations and folder.is_of_a_command and not _is_exported(run):
         return [f"its front is not exported yet: {folder.how_to_resume()}"]
     return []
 
@@ -78,7 +79,9 @@ def _running(run: Run, now: float, alive: bool) -> list[str]:
         at = f" at fidelity {e.fidelity:g}" if e.fidelity is not None else ""
         again = f", attempt {e.attempts}" if e.attempts > 1 else ""
         where = f" on {e.node}" if e.node else ""
-        lines.append(f"  {e.trial} runs{where} for {duration(now - (e.started_at or now))}{at}{again}")
+        training = how_far(run.folder.trial(e.trial).path)
+        far = f"; {training}" if training else ""
+        lines.append(f"  {e.trial} runs{where} for {duration(now - (e.started_at or now))}{at}{again}{far}")
     nodes = Counter(e.node for e in running)
     if len(running) > SHOWN:
         lines.append(f"  and {len(running) - SHOWN} more, on {len(nodes)} nodes in all")

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from evaluators.evaluator import metric_on
+from search_spaces.definition import space_names
 from search_spaces.errors import all_of
+from search_spaces.families import family_of
 
 from ..formatting import command, duration, shell_command
 from ..storage.run import Run
@@ -68,6 +70,14 @@ def _with_the_best(run: Run, files: Files) -> list[str]:
     name = devices[0] if len(devices) > 1 else None
     held = ("latency_measured_ms", "latency_high_ms", "latency_ms")  # what `pick` holds against a bound, if it is there
     latency = next((best.metrics[m] for m in (metric_on(each, name) for each in held) if m in best.metrics), None)
+    if best.key in files and best.architecture.space.name in space_names():
+        several = len(run.front) > 1
+        what = {"front": True} if several else {}
+        trained: object = run.directory if several else f"{run.directory}:{best.key}"
+        reference = family_of(best.architecture.space).reference[0]
+        output = run.directory.with_name(f"{run.directory.resolve().name}-trained")
+        trains = command("train", trained, **what, compare=reference, epochs=100, output=output)
+        lines.append(f"{trains}: {'the front' if several else 'this model'} trained for long, beside {reference}")
     if latency is not None:
         device = run.folder.device(name) if name else None
         bound = f"{latency * 1.005:.3g}"

@@ -187,3 +187,22 @@ def test_the_bound_that_is_suggested_is_one_that_the_best_model_meets(tmp_path):
     (line,) = [line for line in what_came_out(run, {}, [tmp_path], "", 1.0, {"max_evaluations": 8}) if "pick" in line]
     bound = float(shlex.split(line.strip(" `"))[-1])
     assert pick(tmp_path / "run", max_latency_ms=bound) == run.front[0]
+
+
+def test_what_a_search_found_is_to_be_trained_for_long_next(tmp_path):
+    from search_spaces import YoloSpace
+
+    space = YoloSpace().restrict({"image_size": [64]})
+
+    def evaluate(architecture):
+        depth = architecture["p3_depth"]
+        return {"map50_95": depth / 10, "latency_ms": float(depth)}
+
+    run = search(space, evaluate, OBJECTIVES, max_evaluations=6, directory=tmp_path / "my run", algorithm="random")
+    files = {e.key: {"checkpoint": "x.pt"} for e in run.front}
+    (line,) = [line for line in what_came_out(run, files, [], "", 1.0, 8) if "evoyolo train" in line]
+    command, _, _ = line.strip().removeprefix("`").partition("`")
+    output = f"{tmp_path}/my run-trained"
+    options = ["--compare", "yolov8n", "--epochs", "100", "--output", output]
+    assert shlex.split(command) == ["evoyolo", "train", str(tmp_path / "my run"), "--front", *options]
+    assert not any("evoyolo train" in line for line in what_came_out(run, {}, [], "", 1.0, 8))
