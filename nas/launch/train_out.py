@@ -226,6 +226,7 @@ def _run(config: TrainConfig, models: list[Listed], console: Console, resume: bo
             evaluator,
             objectives,
             max_evaluations=len(listed),
+            repeats=0,  # that a model is trained with several seeds is said by the models
             algorithm="random",  # which has nothing to ask: the budget is the models
             scheduler="fifo",
             seed=config.seed,

@@ -40,6 +40,7 @@ class EpochProgress(Progress):
         names: Mapping[str, str],
     ) -> None:
         super().__init__(objectives, max_evaluations, console)
+        self.trainings = max_evaluations
         self.folder, self.names = folder, dict(names)
         self._told: dict[str, int] = {}  # key -> the part of its epochs that the log has
         self._over = threading.Event()
@@ -62,7 +63,7 @@ class EpochProgress(Progress):
 
     def restore(self, evaluations: Sequence[Evaluation], spent: float) -> None:
         super().restore(evaluations, spent)
-        if len(self.evaluations) < self.max_evaluations:
+        if len(self.evaluations) < self.trainings:
             for key, found in self._running().items():
                 self.say(f"{self.names[key]}  goes on after {in_words(found)}")
 
@@ -92,7 +93,7 @@ class EpochProgress(Progress):
         whole += [found.epoch_seconds * found.epochs for found in running]
         if not whole:
             return None
-        waiting = max(0, self.max_evaluations - len(self.evaluations) - len(running))
+        waiting = max(0, self.trainings - len(self.evaluations) - len(running))
         seconds = sum(found.seconds_left for found in running) + waiting * sum(whole) / len(whole)
         return seconds / max(1, self.pending)
 
