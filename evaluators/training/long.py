@@ -24,7 +24,7 @@ from search_spaces.writing import move, replacing, write_text
 from ..data import Dataset
 from ..epochs import Epochs
 from ..evaluator import EvaluationError
-from .settings import Fidelity, check_settings, effective, long_settings
+from .settings import Fidelity, check_settings, effective, long_settings, steps_of
 from .train import (
     BEST,
     CHECKPOINT,
@@ -107,7 +107,8 @@ def train_long(
     """
     directory = Path(directory)
     check_settings(settings or {}, fidelity.epochs)
-    told = {**long_settings(fidelity.epochs, mirrored), **effective(settings or {})}
+    steps = steps_of(max(1, round(len(dataset.train) * fidelity.fraction)), fidelity.epochs, batch)
+    told = {**long_settings(fidelity.epochs, mirrored, steps), **effective(settings or {})}
     directory.mkdir(parents=True, exist_ok=True)
     _tidy(directory)
     overrides = overriding(told, architecture, dataset, fidelity, directory, seed, device, amp, batch)

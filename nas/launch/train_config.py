@@ -44,7 +44,9 @@ class TrainConfig(BaseModel):
         description="pixels of all models, a multiple of 32; none is each model's own, and a preset's the largest of the others",
     )
     fraction: Annotated[Real, Field(gt=0, le=1)] = _as_searched("fraction")
-    batch: Positive = Field(16, description="images per training step")
+    batch: Positive | None = Field(
+        None, description="images per training step; none is 16, or 8 or 4 where that leaves fewer than 5,000 steps"
+    )
     training: dict[str, Any] = Field(
         default_factory=dict,
         description="Ultralytics training settings that replace ours for long training, such as {lr0: 0.002, mosaic: 0.5}",
@@ -117,12 +119,15 @@ class TrainConfig(BaseModel):
             options["validate_every"] = self.validate_every
         return [{"train_out": options}]
 
-    def settled(self, trainings: int, data: str) -> TrainConfig:
-        """With everything that was left open decided: where so many trainings run, and on what."""
+    def settled(self, trainings: int, data: str, images: int) -> TrainConfig:
+        """With everything that was left open decided: where so many trainings run, and on what, of so many training images."""
+        from evaluators.training import long_batch  # loads frameworks, which the options of a command do without
+
         executor = self.executor or ("here" if trainings == 1 else "ray")
         cpus = self.cpus_per_trial or (default_threads() if executor == "here" else 1)
         mirrored = data != "digits" if self.mirrored is None else self.mirrored
-        changes = {"executor": executor, "cpus_per_trial": cpus, "mirrored": mirrored, "data": data}
+        batch = self.batch or long_batch(max(1, round(images * self.fraction)), self.epochs)
+        changes = {"executor": executor, "cpus_per_trial": cpus, "mirrored": mirrored, "data": data, "batch": batch}
         return self.model_copy(update=changes)
 
     def make_recipe(self) -> Recipe:

@@ -7,17 +7,19 @@ models, settings -> dataset, device profiles (given, of their run, or measured h
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
-from evaluators.data import Dataset, absolute_source
+from evaluators.data import Dataset, absolute_source, load_dataset
 from evaluators.detector import DetectorEvaluator
 from evaluators.latency.profile import DeviceProfile
-from evaluators.training import check_settings, long_settings, take_over
+from evaluators.training import check_settings, long_settings, steps_of, take_over
 from evaluators.training.checkpoint import load_checkpoint
+from evaluators.training.settings import BATCHES, ENOUGH_STEPS
 from search_spaces import Architecture, Choice, InputError, SearchSpace, build_model
 
 from ..delivery.export import deliver
@@ -96,7 +98,7 @@ def start(
     check_settings(config.training, config.epochs)
     models, runs = find_models(subjects, front=front, compare=compare, image_size=config.image_size, weights=weights)
     data = absolute_source(config.data or _data_of(runs))
-    config = config.settled(len(models) * config.seeds, data)
+    config = config.settled(len(models) * config.seeds, data, len(load_dataset(data).train))
     if not config.device:
         config = config.model_copy(update={"device": _profiles_of(runs)})
     if folder.exists:
@@ -206,7 +208,7 @@ def _run(config: TrainConfig, models: list[Listed], console: Console, resume: bo
         dataset,
         config.epochs,
         fraction=config.fraction,
-        batch=config.batch,
+        batch=config.batch or BATCHES[0],
         device=config.training_device,
         amp=config.amp,
         seed=config.seed,
@@ -218,7 +220,7 @@ def _run(config: TrainConfig, models: list[Listed], console: Console, resume: bo
     )
     names = {architecture.key: name for name, _, architecture in listed}
     objectives = _objectives(profiles)
-    _say_what_begins(config, models, profiles, say)
+    _say_what_begins(config, models, profiles, len(dataset.train), say)
     progress = EpochProgress(objectives, len(listed), console, folder=folder, names=names)
     with _kept_beside(config, models, profiles):
         search(
@@ -281,11 +283,12 @@ def _check_weights(models: Sequence[Listed], dataset: Dataset, say: Say) -> None
 
 
 def _say_what_begins(
-    config: TrainConfig, models: Sequence[Listed], profiles: Sequence[DeviceProfile], say: Say
+    config: TrainConfig, models: Sequence[Listed], profiles: Sequence[DeviceProfile], images: int, say: Say
 ) -> None:
     for profile in profiles:
         say(f"latency is predicted for {profile.name}: {profile.protocol}")
-    told = long_settings(config.epochs, config.mirrored is not False) | dict(config.training)
+    steps = steps_of(max(1, round(images * config.fraction)), config.epochs, config.batch or BATCHES[0])
+    told = long_settings(config.epochs, config.mirrored is not False, steps) | dict(config.training)
     mirrors = f"{100 * told['fliplr']:.0f}% of the images mirrored" if told["fliplr"] else "no image mirrored"
     if config.mirrored is False and config.data == "digits":
         mirrors += " (a mirrored digit is none)"
@@ -293,11 +296,18 @@ def _say_what_begins(
     for data in sorted({model.data for model in models if model.data} - {config.data}):
         say(f"  what their search says of some of them was found on {data}")
     seeds = f", {config.seeds} seeds each" if config.seeds > 1 else ""
-    say(f"{len(models)} models{seeds}, {config.epochs} epochs, batch {config.batch}: {_names(models)}")
+    say(
+        f"{len(models)} models{seeds}, {config.epochs} epochs, batch {config.batch}, {steps:,} steps each: {_names(models)}"
+    )
     say(
         f"  {told['optimizer']}, warm-up {told['warmup_epochs']:g} epochs, {mosaic}, {mirrors}; "
         + (f"ends after {config.patience} epochs without a better mAP" if config.patience else "every epoch is trained")
     )
+    if steps < ENOUGH_STEPS:
+        more = math.ceil(ENOUGH_STEPS / steps * config.epochs)
+        say(
+            f"  images are varied as mildly as in a search: so few steps learn little from more ({more} epochs have {ENOUGH_STEPS:,})"
+        )
     say(
         f"run folder {config.output}; how far it is: {command('status', config.output)}; Ctrl-C twice stops at once, and costs the "
         f"epoch under way: {command('train', resume=config.output)} goes on"

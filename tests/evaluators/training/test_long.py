@@ -14,13 +14,13 @@ import torch
 from evaluators import EvaluationError
 from evaluators.data import load_dataset
 from evaluators.epochs import Epochs, epochs_of
-from evaluators.training import Fidelity, Judging, load_checkpoint, long_settings, train_long
+from evaluators.training import Fidelity, Judging, load_checkpoint, long_batch, long_settings, steps_of, train_long
 from evaluators.training import long as module
 from evaluators.training.settings import ALLOWED, check_settings
 from search_spaces import InputError
 
 ROOT = Path(__file__).parents[3]
-EPOCHS, CLOSING = 6, {"close_mosaic": 3}
+EPOCHS, CLOSING = 6, {"close_mosaic": 3, "mosaic": 1.0}
 
 
 def weights(path):
@@ -70,7 +70,13 @@ def test_its_settings_are_such_as_may_be_given(epochs, mirrored):
     settings = long_settings(epochs, mirrored)
     check_settings(settings, epochs)
     assert settings.keys() <= ALLOWED.keys() and settings["fliplr"] == (0.5 if mirrored else 0.0)
+    assert settings["mosaic"] == 1.0 and long_settings(epochs, mirrored, 4_999)["mosaic"] == 0.0
     assert settings["close_mosaic"] == {1: 0, 2: 1, 10: 1, 100: 10, 300: 30}[epochs] and settings["warmup_epochs"] <= 3
+
+
+def test_a_batch_leaves_steps_enough_where_it_can():
+    assert [long_batch(images, 100) for images in (10_000, 800, 784, 400, 50)] == [16, 16, 8, 8, 4]
+    assert steps_of(33, 10, 16) == 30
 
 
 def test_the_last_tenth_is_judged_after_every_epoch_and_the_rest_now_and_then():
@@ -105,7 +111,7 @@ def test_one_whose_process_is_killed_ends_like_one_that_was_not(whole, small_dat
     code = f"""
 import os, signal, sys
 from evaluators.data import load_dataset
-from evaluators.training import DetectorTraining, Fidelity, train_long
+from evaluators.training import long_batch, steps_of, DetectorTraining, Fidelity, train_long
 from search_spaces import YoloSpace
 step = DetectorTraining.optimizer_step
 def dying(self):

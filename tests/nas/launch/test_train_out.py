@@ -138,10 +138,14 @@ def test_wrong_settings_are_named(fields, message):
 
 
 def test_where_it_runs_and_whether_digits_are_mirrored_is_settled():
-    alone, several = TrainConfig().settled(1, "digits"), TrainConfig(cpus_per_trial=2).settled(3, "/d/data.yaml")
+    alone, several = (
+        TrainConfig().settled(1, "digits", 400),
+        TrainConfig(cpus_per_trial=2).settled(3, "/d/data.yaml", 10_000),
+    )
     assert (alone.executor, alone.mirrored) == ("here", False) and alone.cpus_per_trial >= 1
     assert (several.executor, several.mirrored, several.cpus_per_trial) == ("ray", True, 2)
-    assert TrainConfig(mirrored=True).settled(1, "digits").mirrored
+    assert (several.batch, alone.batch, TrainConfig(batch=2).settled(1, "digits", 400).batch) == (16, 8, 2)
+    assert TrainConfig(mirrored=True).settled(1, "digits", 400).mirrored
 
 
 # -- from start to end -------------------------------------------------------------------------------------------
@@ -178,7 +182,7 @@ def test_models_are_trained_ranked_and_delivered_as_a_run(small_data, tiny, prof
     with open(run.directory / "trained.csv") as file:
         assert [row["key"] for row in csv.DictReader(file)] == [model["key"] for model in document["models"]]
     assert (run.directory / "trained.png").read_bytes().startswith(b"\x89PNG")
-    assert "2 models trained out, best first" in said and "epochs, batch 8: " in said
+    assert "2 models trained out, best first" in said and "2 epochs, batch 8, 4 steps each: " in said
     assert pick(run.directory, max_latency_ms=1e4).key in {e.key for e in run.front}
     lines, alive = describe_status(run.directory)
     assert not alive and "2 of 2 evaluated" in lines[0] and not any("exported" in line for line in lines)
@@ -244,7 +248,7 @@ def test_weights_that_are_gone_are_named_before_anything_is_trained(small_data, 
     with pytest.raises(
         InputError, match="mine: .*mine.pt, which it begins with, is not there any more, or was changed"
     ):
-        _run(config.settled(1, str(small_data)), models, Console(quiet=True), resume=False)
+        _run(config.settled(1, str(small_data), 16), models, Console(quiet=True), resume=False)
     assert not (tmp_path / "out").exists()
 
 
