@@ -284,8 +284,10 @@ class TableEvaluator(Evaluator):
     def subject(self) -> dict[str, Any]:
         return {"table": self.table.path.name, "about": self.table.about.model_dump()}
 
-    def repeated(self, repeat: int) -> TableEvaluator:
-        """The same table, looked up at another training of every architecture; 0 is the first."""
+    def repeated(self, repeat: int) -> TableEvaluator | None:
+        """The same table, looked up at another training of every architecture; 0 is the first. None where some have not so many."""
+        if any(repeat >= len(self.table.rows_of(key)) for key in self.table.positions):
+            return None
         made = copy.copy(self)
         made.repeat = repeat
         return made

@@ -30,7 +30,7 @@ def test_it_answers_means_and_single_trainings_at_every_epoch(table_file, archit
     evaluator = TableEvaluator(table_file)
     assert evaluator.fidelities == (*RUNGS, EPOCHS)
     first = architectures[0]
-    single = [evaluator.repeated(i).evaluate(first) for i in range(3)]
+    single = [TableEvaluator(table_file, repeat=i).evaluate(first) for i in range(3)]
     assert len({s["map50_95"] for s in single}) == 3
     mean = evaluator.evaluate(first)
     assert mean["map50_95"] == pytest.approx(np.mean([s["map50_95"] for s in single]))
@@ -38,8 +38,9 @@ def test_it_answers_means_and_single_trainings_at_every_epoch(table_file, archit
     early = evaluator.evaluate(first, None, 2)
     assert early["map50_95"] == pytest.approx(mean["map50_95"] / 4, abs=1e-4)
     assert early["train_seconds"] == pytest.approx(mean["train_seconds"] / 4) and "map50" not in early
+    assert evaluator.repeated(0) is not None and evaluator.repeated(1) is None  # most were trained once
     with pytest.raises(EvaluationError, match="3 training"):
-        evaluator.repeated(3).evaluate(first)
+        TableEvaluator(table_file, repeat=3).evaluate(first)
     with pytest.raises(EvaluationError, match="no architecture"):
         evaluator.evaluate(YoloSpace().preset("yolov8n"))
     assert (evaluator.estimate(architectures)["macs"] == complexity(architectures, 3).macs).all()
@@ -66,6 +67,7 @@ def test_it_can_be_searched(table_file, tmp_path, algorithm):
     run = search(
         evaluator.space, evaluator, objectives, max_evaluations=14, algorithm=algorithm, directory=tmp_path / "run"
     )
+    assert len(run.all_evaluations) == 14 and not run.repeats  # only some architectures were trained twice
     assert len({e.key for e in run.evaluations}) == 14
     asked = make_algorithm(algorithm, evaluator.space.restrict({"image_size": [96]}), objectives).ask()
     assert asked["image_size"] == 96
