@@ -99,7 +99,9 @@ class Progress(Listener):
             what = f"{evaluation.status}: {evaluation.reason}"
         # A terminal has the table for the state; a log has to say it on every line.
         state = "" if self._live else f" | {self._counted()}, {self.pending} running, {self._ends()}"
-        self.say(f"{self._called(evaluation.key, evaluation.trial)}  {what}  ({duration(evaluation.seconds or 0)}){state}")
+        self.say(
+            f"{self._called(evaluation.key, evaluation.trial)}  {what}  ({duration(evaluation.seconds or 0)}){state}"
+        )
 
     @property
     def elapsed(self) -> float:

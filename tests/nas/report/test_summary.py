@@ -200,7 +200,9 @@ def test_what_a_search_found_is_to_be_trained_for_long_next(tmp_path):
 
     run = search(space, evaluate, OBJECTIVES, max_evaluations=6, directory=tmp_path / "my run", algorithm="random")
     files = {e.key: {"checkpoint": "x.pt"} for e in run.front}
-    (line,) = [line for line in what_came_out(run, files, [], "", 1.0, {"max_evaluations": 8}) if "evoyolo train" in line]
+    (line,) = [
+        line for line in what_came_out(run, files, [], "", 1.0, {"max_evaluations": 8}) if "evoyolo train" in line
+    ]
     command, _, _ = line.strip().removeprefix("`").partition("`")
     output = f"{tmp_path}/my run-trained"
     options = ["--compare", "yolov8n", "--epochs", "100", "--output", output]
