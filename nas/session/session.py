@@ -18,14 +18,14 @@ from typing import Any
 from evaluators.evaluator import Evaluator
 from search_spaces import Architecture, InputError
 
-from ..algorithms import SpaceExhausted, Unaffordable
 from ..schedulers import Job, Scheduler
 from ..storage.folder import RunFolder
 from ..storage.records import Evaluation, Event
 from ..storage.spending import searched_seconds
 from ..storage.states import ENDED, RETRIED, UNFINISHED, State
 from ..storage.store import Store
-from .limits import FAILURES, Failures, Rejections, Starts, nothing_fits
+from .agenda import Agenda
+from .limits import FAILURES, Failures, Rejections, Starts
 from .listener import Listener
 from .metrics import Wanted, check_measured, checked, estimates_of
 from .outcome import Ending, Outcome
@@ -35,7 +35,6 @@ from .retries import Retries
 from .time_limits import hung
 
 STOPPED = "the search was stopped"  # why what was running is asked again on resume
-TRIES = 16  # asks in a row that are expected to last longer than the time that is left, until nothing is taken to fit
 SAID_EVERY = 0.5  # seconds; how long a search will last is worked out no more often
 OFTEN = 3  # stops at each of which an architecture was running, until it is named
 
@@ -101,23 +100,22 @@ class Session:
         self.error: Exception | None = None
         self.draining = False
         self.pending: dict[str, Job] = {}
-        self._exhausted = False  # nothing new is left, and nothing has ended since that was found
-        self._nothing_fits = False  # what is left would take longer than the time that is, and nothing has ended since
         self._dry = False  # the last proposal was none, and nothing has ended since
         self._retries, self._starts = Retries(clock), Starts(clock)
-        rejected = len(store.evaluations(State.REJECTED))
-        self._rejections, self._failures = Rejections(self.max_evaluations, rejected), Failures()
+        self._failures = Failures()
         self._pace = Pace(evaluator.estimate, scheduler, clock, guess)
         self._said_at = -math.inf
         self._wanted: Wanted = [*self.algorithm.objectives, *self.algorithm.constraints]
         check_measured(evaluator, self.algorithm.space, self._wanted)
         self.algorithm.check_feasible()
         first, can_repeat = list(first), evaluator.repeated(1) is not None
-        self._repeats = Repeats(scheduler, store, first, during=repeats, confirming=confirm, can_repeat=can_repeat)
-        self._waiting = self._restore(first, list(also))
+        again = Repeats(scheduler, store, first, during=repeats, confirming=confirm, can_repeat=can_repeat)
+        rejections = Rejections(self.max_evaluations, len(store.evaluations(State.REJECTED)))
+        self._agenda = Agenda(scheduler, self._pace, again, rejections, store, self.listener)
+        self._restore(first, list(also))
 
-    def _restore(self, first: list[Architecture], also: list[Architecture]) -> list[Job]:
-        """Take up what the store has; returns what is to be asked before the scheduler is."""
+    def _restore(self, first: list[Architecture], also: list[Architecture]) -> None:
+        """Take up what the store has, and put down what is to be asked before the scheduler is."""
         earlier = {e.key: e for e in self.store.evaluations()}
         events = self.store.events()
         self.scheduler.restore(list(earlier.values()), events)
@@ -130,13 +128,13 @@ class Session:
             self._discard(Job(e.architecture, e.fidelity, e.repeat), ended=e.status in ENDED)
             self._pace.learn(e)
         unfinished = [Job(e.architecture, e.fidelity) for e in earlier.values() if e.status in UNFINISHED]
-        unfinished += self._repeats.unfinished
+        unfinished += self._agenda.repeats.unfinished
         new = [a for a in {a.key: a for a in first}.values() if a.key not in earlier]
         also = self.algorithm.candidates(a for a in also if a.key not in earlier and a not in new)[0]
         waiting = [*unfinished, *map(self.scheduler.first_job, [*new, *also])]
         within = {a.key for a in self.algorithm.candidates(job.architecture for job in waiting)[0]}
         self._pace.awaits(job.architecture for job in waiting if job.key in within)
-        return waiting
+        self._agenda.waiting = waiting
 
     def _restart(self, evaluation: Evaluation, events: list[Event]) -> None:
         """What was running when the search was stopped is to be asked again."""
@@ -164,74 +162,20 @@ class Session:
     def _next(self, room: float) -> Job | None:
         if self.ending:
             return None
-        job = self._retries.take() or self._next_of_search(room) or self._next_confirming()
-        return None if job is None or self.ending else self._begin(job)  # an ask takes its time
-
-    def _next_of_search(self, room: float) -> Job | None:
-        """What the budget pays for and leaves `room`, in seconds, for."""
-        if self.left <= 1e-9 or self.clock() > self._pace.ends:
-            return None
-        if self._rejections.are_too_many:
-            self._give_up_on_rejections()
-            return None
-        if (job := self._take_waiting(confirms=False, room=room)) is not None:
-            if not job.repeat:
-                self.scheduler.expect(job)
-            return job
-        if (job := self._repeats.next_during()) is not None:
-            return job
-        if self._exhausted or self._nothing_fits:
-            return None
         try:
-            return self._ask(room)
-        except Unaffordable:
-            self._nothing_fits = True
-            return None
-        except SpaceExhausted:
-            self.listener.once("there is no architecture left that meets the constraints and was not asked yet")
-            self._exhausted = True
-            return None
+            job = self._retries.take()
+            if job is None and self.left > 1e-9 and self.clock() <= self._pace.ends:
+                job = self._agenda.next_of_search(room)
+            if job is None and self._is_searched and all(job.confirms for job in self._under_way):
+                job = self._agenda.next_confirming()
         except Exception as error:
             self.error = error
-        return None
-
-    def _next_confirming(self) -> Job | None:
-        """What is beyond the budget, once nothing is left that it pays for."""
-        under_way = [*self.pending.values(), *self._retries.jobs]
-        if self.error or not self._is_searched or not all(job.confirms for job in under_way):
             return None
-        return self._take_waiting(confirms=True) or self._repeats.next_confirming()
+        return None if job is None or self.ending else self._begin(job)  # an ask takes its time
 
-    def _take_waiting(self, confirms: bool, room: float = math.inf) -> Job | None:
-        waiting = (job for job in self._waiting if job.confirms == confirms and self._pace.fits(job, room))
-        job = next(waiting, None)
-        if job is not None:
-            self._waiting.remove(job)
-        return job
-
-    def _ask(self, room: float) -> Job | None:
-        """What the scheduler asks that is expected to take no more than `room` seconds; None where that seems to be nothing."""
-        self.algorithm.affordable = room if room < math.inf else None
-        for _ in range(TRIES):
-            job = self.scheduler.ask()
-            if self._pace.fits(job, room):
-                self._pace.awaits([job.architecture])
-                return job
-            # for this time only: when the search goes on with more of it, the store knows nothing of this
-            self.scheduler.tell_failure(job, "it would take longer than there is time left")
-        self._nothing_fits = True
-        return None
-
-    def _give_up_on_rejections(self) -> None:
-        if not self.algorithm.feasible:
-            rejected = self.store.evaluations(State.REJECTED)
-            self.error = InputError(nothing_fits(rejected, self.algorithm.constraints))
-            return
-        count = self._rejections.count
-        self.listener.once(
-            f"{count} architectures were rejected: the search ends with what it has", about="the end of the search"
-        )
-        self._exhausted = True
+    @property
+    def _under_way(self) -> list[Job]:
+        return [*self.pending.values(), *self._retries.jobs]
 
     @property
     def spent(self) -> float:
@@ -241,8 +185,7 @@ class Session:
     @property
     def left(self) -> float:
         """Whole evaluations that are neither spent nor under way."""
-        under_way = [*self.pending.values(), *self._retries.jobs]
-        return max(0, self.max_evaluations - self.spent - sum(map(self.scheduler.cost, under_way)))
+        return max(0, self.max_evaluations - self.spent - sum(map(self.scheduler.cost, self._under_way)))
 
     @property
     def over(self) -> bool:
@@ -257,23 +200,18 @@ class Session:
     @property
     def complete(self) -> bool:
         """Whether the budget, of evaluations or of time, or the space is used up, and the front is confirmed where it is to be."""
-        return self._is_searched and self._repeats.is_settled
+        return self._is_searched and self._agenda.repeats.is_settled
 
     @property
     def _is_searched(self) -> bool:
-        late = self._nothing_fits or self.clock() > self._pace.ends
-        return self.spent >= self.max_evaluations - 1e-9 or self._exhausted or late
+        late = self.clock() > self._pace.ends
+        return self.spent >= self.max_evaluations - 1e-9 or self._agenda.is_empty or late
 
     @property
     def time_left(self) -> float | None:
         """Seconds until the search is expected to be over, confirming apart; None where nothing tells how long evaluations take."""
-        next_ones, left = list(self._retries.jobs), self.left
-        for job in self._waiting:
-            if left <= 1e-9:
-                break
-            left -= self.scheduler.cost(job)
-            next_ones.append(job)
-        further = 0.0 if self._exhausted or self._nothing_fits else max(0.0, left)
+        waiting, further = self._agenda.ahead(self.left)
+        next_ones = [*self._retries.jobs, *waiting]
         ends = min(self._pace.ends, self.deadline) - self.clock()
         expected = self._pace.left(list(self.pending.values()), next_ones, further)
         if expected is None:
@@ -330,7 +268,8 @@ class Session:
         """Record how a job ended, then tell the scheduler; or see to it that it is tried again."""
         self.pending.pop(job.key, None)
         self._pace.stopped(job)
-        self._dry = self._exhausted = self._nothing_fits = False
+        self._dry = False
+        self._agenda.reopen()
         if outcome.status == Ending.UNFINISHED:
             how = self.folder.how_to_resume()
             self.end_with(InputError(f"{outcome.reason}; every result is safe: free space, then {how}"))
@@ -392,7 +331,7 @@ class Session:
         elif outcome.status == Ending.REJECTED:
             self.store.rejected(architecture, outcome.metrics, outcome.reason, seconds=seconds, node=node)
             self.scheduler.tell_rejected(job, outcome.metrics)
-            self._rejections.add()
+            self._agenda.rejections.add()
             self._failures.otherwise()
         else:
             reason = outcome.reason or "no reason is known"
