@@ -41,6 +41,7 @@ WIDTHS = {  # of YOLOv8, times a factor: stem, P2 to P5
     "3/8": (24, 48, 96, 192, 384),
 }
 REPEATED, SEEDS = 15, 3
+FIRST = 5  # of the repeated ones, which are trained twice before all others
 PER_BAND = 8
 PRESETS = ("csppc", "csppc-adown", "hwd-backbone", "adown", "afpn-p3-p5", "csppc-adown-afpn", "light-recipe")
 
@@ -156,7 +157,7 @@ def scaled(space: YoloSpace, width: str, depths: tuple[int, int, int, int], size
 
 
 def plan(stick: Stick, num_classes: int) -> list[tuple[str, Architecture, int]]:
-    """(name, architecture, seed) in the order of training: the repeated ones first, so that the noise is known early."""
+    """(name, architecture, seed) in the order of training: a few twice, so that the noise is known early, then all once."""
     space = YoloSpace()
     if stick.variants:
         given = [(name, *VARIANTS[name]) for name in stick.variants]
@@ -174,10 +175,10 @@ def plan(stick: Stick, num_classes: int) -> list[tuple[str, Architecture, int]]:
         chosen += [("", pool[i]) for i in found]
     order = np.random.default_rng(1).permutation(len(chosen))
     chosen = [chosen[i] for i in order]
-    few = [(*each, seed) for each in chosen[:REPEATED] for seed in range(SEEDS)]
-    first = [each for each in few if each[2] < SEEDS - 1]
-    rest = [(*each, 0) for each in chosen[REPEATED:]]
-    return [*first, *rest, *(each for each in few if each[2] == SEEDS - 1)]
+    first = [(*each, seed) for each in chosen[:FIRST] for seed in range(2)]
+    every = [(*each, 0) for each in chosen[FIRST:]]
+    again = [(*each, seed) for seed in range(1, SEEDS) for each in chosen[:REPEATED]]
+    return [*first, *every, *(each for each in again if each not in first)]
 
 
 def evaluate(name: str, data: str, values: dict, seed: int) -> dict:

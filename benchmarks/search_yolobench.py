@@ -5,15 +5,16 @@ names and values of the choices and nothing else.
 
     python benchmarks/search_yolobench.py ../shared/data/yolobench/yolobench_voc_scratch.csv --plot yolobench.png
 
-Optuna's Gaussian processes take seconds an ask and therefore get `--slow-seeds`. With `--costs-known` the second table, of the
-share after as much training, is of searches that are told what each training took; the table has neither MACs nor training times,
-and the latency on another device stands in for both.
+The Gaussian processes of Optuna and BoTorch take seconds an ask and therefore get `--slow-seeds`. Libraries that are not installed
+are left out. With `--costs-known` the second table, of the share after as much training, is of searches that are told what each
+training took; the table has neither MACs nor training times, and the latency on another device stands in for both.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import importlib.util
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -25,7 +26,13 @@ from nas.algorithms import ALGORITHMS, Peer
 
 SHOWN = (20, 40, 60, 100)
 COSTS = (2, 5, 10, 20)
-SLOW = ("optuna-gp",)
+SLOW = ("optuna-gp", "botorch-qlognehvi")
+
+
+def installed(name: str) -> bool:
+    """Whether an algorithm is ours or its library is there."""
+    algorithm = ALGORITHMS[name]
+    return not isinstance(algorithm, Peer) or importlib.util.find_spec(algorithm.library.lower()) is not None
 
 
 def main() -> None:
@@ -33,7 +40,7 @@ def main() -> None:
     parser.add_argument("table")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--slow-seeds", type=int, default=5)
-    parser.add_argument("--algorithms", nargs="+", default=list(ALGORITHMS))
+    parser.add_argument("--algorithms", nargs="+", default=[name for name in ALGORITHMS if installed(name)])
     parser.add_argument("--latency-known", action="store_true", help="the algorithms may estimate the latency")
     parser.add_argument("--costs-known", action="store_true", help="they may estimate what a training takes")
     parser.add_argument("--plot", type=Path)

@@ -43,6 +43,7 @@ PEERS = {
     "optuna-tpe": Peer("Optuna", "optuna_samplers", "OptunaTPE"),
     "optuna-nsga2": Peer("Optuna", "optuna_samplers", "OptunaNSGA2"),
     "optuna-gp": Peer("Optuna", "optuna_samplers", "OptunaGP"),
+    "botorch-qlognehvi": Peer("BoTorch", "botorch_nehvi", "BoTorchNEHVI"),
     "pymoo-nsga2": Peer("pymoo", "pymoo_nsga2", "PymooNSGA2"),
     "nni-tpe": Peer("NNI", "nni_tuners", "NNITPE"),
     "nni-evolution": Peer("NNI", "nni_tuners", "NNIEvolution"),

@@ -57,8 +57,8 @@ class Algorithm:
     Attributes:
         name: of the algorithm, in settings; a module of this package with one in `ALGORITHM` is found by it.
         costed: candidates whose costs were estimated so far.
-        affordable: most seconds that what is asked next may be expected to take, None for any; it counts where the algorithm
-            expects seconds.
+        affordable: most seconds that what is asked next may be expected to take, None for any: what is expected to take longer is
+            not evaluated. It counts where the algorithm expects seconds.
     """
 
     name: ClassVar[str]

@@ -8,8 +8,10 @@ What differs from `study.optimize`:
       is active (TPE models it there; the other two draw it at random, as always where trials differ in parameters).
     - Pending asks are running trials, which TPE and the Gaussian processes keep away from; so are the draws of an ask that
       were repeats or not allowed, until the ask ends.
-    - Failed and rejected architectures are left out, as Optuna leaves out failed trials. Results that break a
-      constraint go in with how much they break it, which is what all three samplers handle themselves.
+    - Failed and rejected architectures are left out, as Optuna leaves out failed trials. All others go in with how far they
+      are from every bound, on either side of it: TPE and NSGA-II see what is beyond, the Gaussian processes model both.
+    - Optuna 5 has the defaults that are used here: TPE, also for several objectives and for trials that run beside each other,
+      and logEHVI with constraints.
 
 Sources: T. Akiba et al., "Optuna: a next-generation hyperparameter optimization framework", KDD 2019; Y. Ozaki et al.,
 "Multiobjective tree-structured Parzen estimator", JAIR 73, 2022; K. Deb et al., "A fast and elitist multiobjective
@@ -20,6 +22,7 @@ hypervolume improvement for parallel multi-objective Bayesian optimization", Neu
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -30,7 +33,7 @@ from optuna.trial import TrialState, create_trial
 
 from search_spaces import Architecture, InputError
 
-from ..objectives import points, violation
+from ..objectives import points
 from .algorithm import Algorithm
 
 
@@ -83,12 +86,23 @@ class OptunaSampler(Algorithm):
             metrics = self.told[told[position]]
             trial = create_trial(
                 values=points([metrics], self.objectives)[0].tolist(),
-                constraints={"violation": float(violation(metrics, self.constraints))} if self.constraints else None,
+                constraints=self._distances(metrics),
                 system_attrs=self._attributes(position),
                 **self._parameters(self.inside[told[position]]),
             )
             self._study.add_trial(trial)
         self._finished = len(told)
+
+    def _distances(self, metrics: Mapping[str, float]) -> dict[str, float]:
+        """How far the metrics are beyond every bound, as a share of it; below 0 within it, 0 where they do not tell."""
+        beyond = {}
+        for constraint in self.constraints:
+            value = metrics.get(constraint.metric)
+            for side, bound in ((1, constraint.upper), (-1, constraint.lower)):
+                if bound is not None:
+                    name = f"{constraint.metric} {'<=' if side > 0 else '>='} {bound}"
+                    beyond[name] = 0.0 if value is None else side * (value - bound) / (abs(bound) or 1)
+        return beyond
 
     def _parameters(self, architecture: Architecture) -> dict[str, Any]:
         return {

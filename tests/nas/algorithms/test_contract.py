@@ -52,6 +52,9 @@ def make(request, monkeypatch):
         pytest.importorskip(ALGORITHMS[request.param].library.lower())
     if request.param == "optuna-gp":  # a suggestion takes a fraction of a second, and hundreds are asked here
         monkeypatch.setattr("nas.algorithms.optuna_samplers.OptunaGP.draws", 1)
+    if request.param == "botorch-qlognehvi":
+        monkeypatch.setattr("nas.algorithms.botorch_nehvi.TOLERANCE", 1.0)
+        monkeypatch.setattr("nas.algorithms.botorch_nehvi.SAMPLES", 8)
 
     def make(space=None, **options):
         return make_algorithm(request.param, space or small_space(), OBJECTIVES, **options)
