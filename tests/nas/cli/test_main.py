@@ -397,5 +397,9 @@ def test_a_latency_that_nothing_reaches_names_the_fastest(board, small_data, tmp
     command = ["search", "--data", str(small_data), "--device", "board.json", "--max-latency-ms", "0.001", *SMALL]
     assert main(command) == 1
     error = capsys.readouterr().err
-    assert "has latency_ms <= 0.001" in error and "the nearest found has latency_ms " in error and "'image_size': 64" in error
+    assert (
+        "has latency_ms <= 0.001" in error
+        and "the nearest found has latency_ms " in error
+        and "'image_size': 64" in error
+    )
     assert not (tmp_path / "results").exists()
