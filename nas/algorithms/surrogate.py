@@ -2,7 +2,7 @@
 
     told, and what rejected ones cost -> processes over (choices, logarithms of what is known in advance, prior)
         -> value and deviation of every candidate
-    front (what was told, without its noise, and pending asks, as they are believed) -> offspring and random draws = candidates
+    front (what was told, without its noise, and pending asks, as they are believed) -> offspring = candidates
     known objectives exactly + believed ones with their doubt -> expected hypervolume improvement, over the seconds that the
         candidate is expected to take -> the best is asked
 
@@ -34,8 +34,10 @@ from .belief import Process, Seen, scale_of
 from .improvement import expected_improvement
 
 ENUMERATED = 3000  # architectures of a space that are all candidates
-BRED, PARENTS, CROSSOVER = 128, 16, 0.5
-DRAWN = 32  # candidates drawn at random
+# No candidate is drawn at random where there are parents: of a large space, what is unlike anything told is believed to be anything, so
+# that such draws are asked one after another, and most architectures are poor.
+BRED, PARENTS, CROSSOVER = 160, 16, 0.5
+CHANGES = (1.5, 1.5, 4.0)  # of a child's choices, on average
 TELLING = 400  # candidates for the first asks
 FEW = 3  # results before the processes are asked where something is known beforehand
 DRAWS = 32  # of every candidate's objectives
@@ -95,12 +97,12 @@ class Surrogate(Algorithm):
         if self._everything:
             return self.candidates(self._everything)
         parents = self.best(PARENTS)
-        pool = [self.space.sample(rng) for _ in range(DRAWN)]
+        pool = [] if parents else [self.space.sample(rng) for _ in range(BRED)]
         for _ in range(BRED if parents else 0):
             child = parents[int(rng.integers(len(parents)))]
             if rng.random() < CROSSOVER:
                 child = self.space.crossover(child, parents[int(rng.integers(len(parents)))], rng)
-            pool.append(self.space.mutate(child, rng))
+            pool.append(self.space.mutate(child, rng, changes=CHANGES[int(rng.integers(len(CHANGES)))]))
         found, estimates = self.candidates(pool)
         return (found, estimates) if found else self.random_candidates(rng, many=True)
 
