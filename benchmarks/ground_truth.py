@@ -41,7 +41,8 @@ WIDTHS = {  # of YOLOv8, times a factor: stem, P2 to P5
     "3/8": (24, 48, 96, 192, 384),
 }
 REPEATED, SEEDS = 15, 3
-PER_BAND = 7
+FIRST = 5  # of the repeated ones, which are trained twice before all others
+PER_BAND = 8
 PRESETS = ("csppc", "csppc-adown", "hwd-backbone", "adown", "afpn-p3-p5", "csppc-adown-afpn", "light-recipe")
 
 
@@ -74,31 +75,30 @@ STICKS = {
         rungs=(1, 3, 6, 12),
         batch=8,
         image_sizes=(64, 96, 128),
-        bands=(8e6, 16e6, 30e6, 50e6, 80e6, 120e6, 180e6),
+        bands=(6e6, 12e6, 22e6, 36e6, 55e6, 80e6, 120e6),
         scalings=(
-            *((width, N, 96) for width in WIDTHS),
-            *((width, N, 64) for width in ("1/8", "1/4", "3/8")),
-            *((width, N, 128) for width in ("1/8", "3/16", "1/4")),
+            *((width, N, 96) for width in ("1/16", "1/8", "3/16", "1/4")),
+            *((width, N, 64) for width in ("1/8", "3/16", "1/4", "3/8")),
+            *((width, N, 128) for width in ("1/16", "1/8", "3/16")),
             ("1/8", DEEP, 96),
             ("1/4", SHALLOW, 96),
         ),
         preset_size=96,
     ),
     "bccd": Stick(
-        epochs=30,
-        rungs=(2, 8, 15, 30),
+        epochs=25,
+        rungs=(2, 6, 12, 25),
         batch=8,
-        image_sizes=(96, 128, 160, 192),
-        bands=(15e6, 30e6, 55e6, 90e6, 140e6, 200e6, 280e6),
+        image_sizes=(96, 128, 160),
+        bands=(8e6, 16e6, 28e6, 45e6, 65e6, 90e6, 130e6),
         scalings=(
-            *((width, N, 160) for width in ("1/16", "1/8", "3/16", "1/4")),
-            *((width, N, 128) for width in ("1/8", "1/4", "3/8")),
-            *((width, N, 96) for width in ("1/8", "1/4")),
-            *((width, N, 192) for width in ("1/16", "1/8", "3/16")),
-            ("1/8", DEEP, 160),
-            ("1/4", SHALLOW, 128),
+            *((width, N, 128) for width in ("1/16", "1/8", "3/16")),
+            *((width, N, 96) for width in ("1/16", "1/8", "3/16", "1/4")),
+            *((width, N, 160) for width in ("1/16", "1/8")),
+            ("1/8", DEEP, 128),
+            ("1/4", SHALLOW, 96),
         ),
-        preset_size=128,
+        preset_size=96,
         data="bccd",
     ),
 }
@@ -157,7 +157,7 @@ def scaled(space: YoloSpace, width: str, depths: tuple[int, int, int, int], size
 
 
 def plan(stick: Stick, num_classes: int) -> list[tuple[str, Architecture, int]]:
-    """(name, architecture, seed) in the order of training: the repeated ones first, so that the noise is known early."""
+    """(name, architecture, seed) in the order of training: a few twice, so that the noise is known early, then all once."""
     space = YoloSpace()
     if stick.variants:
         given = [(name, *VARIANTS[name]) for name in stick.variants]
@@ -175,10 +175,10 @@ def plan(stick: Stick, num_classes: int) -> list[tuple[str, Architecture, int]]:
         chosen += [("", pool[i]) for i in found]
     order = np.random.default_rng(1).permutation(len(chosen))
     chosen = [chosen[i] for i in order]
-    few = [(*each, seed) for each in chosen[:REPEATED] for seed in range(SEEDS)]
-    first = [each for each in few if each[2] < SEEDS - 1]
-    rest = [(*each, 0) for each in chosen[REPEATED:]]
-    return [*first, *rest, *(each for each in few if each[2] == SEEDS - 1)]
+    first = [(*each, seed) for each in chosen[:FIRST] for seed in range(2)]
+    every = [(*each, 0) for each in chosen[FIRST:]]
+    again = [(*each, seed) for seed in range(1, SEEDS) for each in chosen[:REPEATED]]
+    return [*first, *every, *(each for each in again if each not in first)]
 
 
 def evaluate(name: str, data: str, values: dict, seed: int) -> dict:

@@ -6,7 +6,8 @@ names and values of the choices and nothing else.
     python benchmarks/search_yolobench.py ../shared/data/yolobench/yolobench_voc_scratch.csv --plot yolobench.png
 
 The Gaussian processes of Optuna and BoTorch take seconds an ask and therefore get `--slow-seeds`. Libraries that are not installed
-are left out.
+are left out. With `--costs-known` the second table, of the share after as much training, is of searches that are told what each
+training took; the table has neither MACs nor training times, and the latency on another device stands in for both.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from pathlib import Path
 
 import numpy as np
 from machine import describe
-from yolobench import EVALUATIONS, read, run
+from yolobench import EVALUATIONS, Searched, read, run
 
 from nas.algorithms import ALGORITHMS, Peer
 
 SHOWN = (20, 40, 60, 100)
+COSTS = (2, 5, 10, 20)
 SLOW = ("optuna-gp", "botorch-qlognehvi")
 
 
@@ -39,6 +41,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--slow-seeds", type=int, default=5)
     parser.add_argument("--algorithms", nargs="+", default=[name for name in ALGORITHMS if installed(name)])
+    parser.add_argument("--latency-known", action="store_true", help="the algorithms may estimate the latency")
+    parser.add_argument("--costs-known", action="store_true", help="they may estimate what a training takes")
     parser.add_argument("--plot", type=Path)
     args = parser.parse_args()
     table, devices = read(args.table)
@@ -50,23 +54,38 @@ def main() -> None:
         f"{len(table)} trained detectors, {len(devices)} devices, {args.seeds} seeds ({args.slow_seeds} of {', '.join(SLOW)}); "
         "mean share of the table's hypervolume "
         "(in brackets: 10% of the runs are below)"
+        f"{'; latency known in advance' * args.latency_known}{'; costs of training known' * args.costs_known}"
     )
     print(f"{'evaluations':<16}" + "".join(f"{n:>18}" for n in SHOWN) + f"{'ms an ask and tell':>22}")
-    curves = {}
+    curves, by_cost = {}, {}
     with ProcessPoolExecutor(2) as pool:
         for algorithm in args.algorithms:
             seeds = args.slow_seeds if algorithm in SLOW else args.seeds
-            jobs = [(args.table, algorithm, device, seed) for device in devices for seed in range(seeds)]
+            known = args.latency_known, args.costs_known
+            jobs = [(args.table, algorithm, device, seed, *known) for device in devices for seed in range(seeds)]
             results = list(pool.map(run, *zip(*jobs)))
-            curves[algorithm] = np.array([shares for shares, _ in results])
+            curves[algorithm] = np.array([result.shares for result in results])
+            by_cost[algorithm] = [np.array([after(result, cost) for result in results]) for cost in COSTS]
             cells = "".join(
                 f"{f'{at.mean():.4f} ({np.quantile(at, 0.1):.4f})':>18}"
                 for at in (curves[algorithm][:, n - 1] for n in SHOWN)
             )
-            spent = 1000 * np.mean([seconds for _, seconds in results]) / EVALUATIONS
+            spent = 1000 * np.mean([result.seconds for result in results]) / EVALUATIONS
             print(f"{algorithm:<16}{cells}{spent:>22.1f}", flush=True)
+    print(
+        "\nshare of the hypervolume after as much training as of N mean architectures (mean, and 10% of the runs are below)"
+    )
+    print(f"{'trainings':<16}" + "".join(f"{cost:>18}" for cost in COSTS))
+    for algorithm, shares in by_cost.items():
+        print(f"{algorithm:<16}" + "".join(f"{f'{at.mean():.4f} ({np.quantile(at, 0.1):.4f})':>18}" for at in shares))
     if args.plot:
         draw(curves, args.plot)
+
+
+def after(result: Searched, cost: float) -> float:
+    """The share once trainings have cost so much; the one that is under way does not count yet."""
+    ended = int(np.searchsorted(result.costs, cost, side="right"))
+    return result.shares[ended - 1] if ended else 0.0
 
 
 def draw(curves, path: Path) -> None:

@@ -10,6 +10,7 @@ import csv
 import math
 import time
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -36,37 +37,68 @@ def make_space(table) -> SearchSpace:
     return SearchSpace("yolobench", choices, valid=lambda values: tuple(values[name] for name in NAMES) in table)
 
 
-def run(path: str, algorithm: str, device: str, seed: int, latency_known: bool = False) -> tuple[list[float], float]:
-    """(share of the table's hypervolume after every evaluation, seconds spent in ask and tell).
+class Searched(NamedTuple):
+    """A search: share of the table's hypervolume, and what training has cost (1 is the table's mean), after every evaluation; seconds
+    spent in ask and tell."""
 
-    Log latency against map50_95, reference point at the largest latency and mAP 0. Latency counts as expensive unless
-    `latency_known`: then it is what the algorithm may estimate.
+    shares: list[float]
+    costs: list[float]
+    seconds: float
+
+
+def run(
+    path: str,
+    algorithm: str,
+    device: str,
+    seed: int,
+    latency_known: bool = False,
+    costs_known: bool = False,
+    **options: object,
+) -> Searched:
+    """Log latency against map50_95, reference point at the largest latency and mAP 0.
+
+    Args:
+        latency_known: the algorithm may estimate the latency; otherwise it counts as expensive.
+        costs_known: the algorithm is told what each training took and may estimate MACs. The table has neither: the latency on the
+            next device stands in for both.
+        options: of the algorithm.
     """
     import torch
 
     torch.set_num_threads(1)  # runs share the machine
-    table, _ = read(path)
+    table, devices = read(path)
+    elsewhere = devices[(devices.index(device) + 1) % len(devices)]
 
     def metrics(row):
         return {"map50_95": float(row["map50_95"]), "log_latency": math.log(float(row[device]))}
 
-    def measure(architecture):
-        return metrics(table[tuple(architecture[name] for name in NAMES)])
+    def row(architecture):
+        return table[tuple(architecture[name] for name in NAMES)]
 
     def estimate(architectures):
-        return {"log_latency": np.array([measure(a)["log_latency"] for a in architectures])}
+        rows = [row(a) for a in architectures]
+        known = {}
+        if latency_known:
+            known["log_latency"] = np.array([metrics(r)["log_latency"] for r in rows])
+        if costs_known:
+            known["macs"] = np.array([float(r[elsewhere]) for r in rows])
+        return known
 
-    everything = [metrics(row) for row in table.values()]
+    everything = [metrics(r) for r in table.values()]
+    mean_cost = np.mean([float(r[elsewhere]) for r in table.values()])
     reference = {"map50_95": 0.0, "log_latency": max(m["log_latency"] for m in everything)}
     whole = hypervolume(everything, OBJECTIVES, reference)
-    options = {"estimate": estimate} if latency_known else {}
+    if latency_known or costs_known:
+        options["estimate"] = estimate
     search = make_algorithm(algorithm, make_space(table), OBJECTIVES, seed=seed, **options)
-    told, shares, spent = [], [], 0.0
+    told, shares, costs, spent = [], [], [], 0.0
     for _ in range(EVALUATIONS):
         start = time.perf_counter()
         architecture = search.ask()
-        told.append(measure(architecture))
-        search.tell(architecture, told[-1])
+        told.append(metrics(row(architecture)))
+        cost = float(row(architecture)[elsewhere]) / mean_cost
+        search.tell(architecture, {**told[-1], "train_seconds": cost} if costs_known else told[-1])
         spent += time.perf_counter() - start
         shares.append(hypervolume(told, OBJECTIVES, reference) / whole)
-    return shares, spent
+        costs.append(cost + (costs[-1] if costs else 0.0))
+    return Searched(shares, costs, spent)

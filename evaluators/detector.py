@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +28,15 @@ from .steps import Bench, Workpiece
 from .training.settings import check_settings, effective
 from .training.train import discard_pauses
 
+SEEDS = 2**32  # how many there are
+
 
 class DetectorEvaluator(Evaluator):
     """Carries out a recipe on a detector, and judges what comes out.
 
     Args:
         data: what `load_dataset` takes, or a dataset.
-        epochs, fraction, batch, seed, settings: of every training, see `Bench`.
+        epochs, fraction, batch, seed, settings, weights: of every training, see `Bench`.
         device, amp: of training ("cpu", "0"), and its precision.
         threads: of PyTorch in training, and of the runtime that what was exported is judged with.
         profiles: of the devices whose latency is predicted: `latency_ms` and the ends of its interval, `latency_low_ms` and
@@ -58,9 +63,11 @@ class DetectorEvaluator(Evaluator):
         settings: Mapping[str, Any] | None = None,
         recipe: Recipe | None = None,
         rungs: Sequence[int] = (),
+        weights: Mapping[str, str] | None = None,
     ) -> None:
         dataset = data if isinstance(data, Dataset) else load_dataset(data)
-        self.bench = Bench(dataset, epochs, fraction, batch, device, amp, threads, seed, effective(settings or {}))
+        told = effective(settings or {})
+        self.bench = Bench(dataset, epochs, fraction, batch, device, amp, threads, seed, told, dict(weights or {}))
         self.profiles = tuple(profiles)
         self.recipe = recipe or training_only()
         self.fidelities = tuple(rungs)
@@ -147,11 +154,30 @@ class DetectorEvaluator(Evaluator):
             known |= {metric_on(name, device): value for name, value in zip(names, values)}
         return known
 
+    def expected_seconds(self, architecture: Architecture) -> float:
+        """About how long an evaluation takes on this machine: its steps by a few that are timed now, its judging by single images.
+
+        Reading and varying images, and what a recipe does after training, come on top.
+        """
+        from .training.timing import step_seconds
+
+        b, data = self.bench, self.bench.dataset
+        step, look = step_seconds(
+            architecture, self.num_classes, b.batch, device=b.device, amp=b.amp, threads=b.threads
+        )
+        return b.epochs * math.ceil(len(data.train) * b.fraction / b.batch) * step + len(data.val) * look
+
     def _recipes(self, architectures: Sequence[Architecture]) -> list[Recipe]:
         """Those that make the networks of the architectures."""
         if not architectures or not any(is_of_recipe(choice.name) for choice in architectures[0].space.choices):
             return [self.recipe]
         return [Candidate.of(a, self.recipe).recipe for a in architectures]
+
+    def repeated(self, repeat: int) -> DetectorEvaluator:
+        """The same with the seed `seed + repeat` in every training."""
+        other = copy.copy(self)
+        other.bench, other._truth = replace(self.bench, seed=(self.bench.seed + repeat) % SEEDS), self._truth
+        return other
 
     def evaluate(self, architecture: Architecture, directory: Path, fidelity: float | None = None) -> dict[str, float]:
         until = None if fidelity is None else int(fidelity)

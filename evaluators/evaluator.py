@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -138,9 +140,26 @@ class Evaluator:
         """
         raise NotImplementedError
 
+    def repeated(self, repeat: int) -> Evaluator | None:
+        """An evaluator that does the same with other random numbers: a training with another seed, say.
+
+        Of one that was set up it is set up. Same `repeat`, same random numbers, in whatever process.
+
+        Args:
+            repeat: which of them, from 1 on.
+
+        Returns:
+            None where there are no random numbers to change, as here: a repeat would tell nothing.
+        """
+        return None
+
 
 class FunctionEvaluator(Evaluator):
-    """A plain function `Architecture -> dict of metrics` as an Evaluator."""
+    """A plain function `Architecture -> dict of metrics` as an Evaluator.
+
+    One that has an argument `repeat` draws random numbers: it is called without it first, and with 1, 2, ... where an
+    architecture is evaluated again.
+    """
 
     def __init__(self, function: Callable[[Architecture], Mapping[str, float]]) -> None:
         self.function = function
@@ -149,3 +168,11 @@ class FunctionEvaluator(Evaluator):
         self, architecture: Architecture, directory: Path, fidelity: float | None = None
     ) -> Mapping[str, float]:
         return self.function(architecture)
+
+    def repeated(self, repeat: int) -> FunctionEvaluator | None:
+        try:
+            arguments = inspect.signature(self.function).parameters
+        except (TypeError, ValueError):  # some that are written in C have none that could be looked at
+            return None
+        function: Callable[..., Mapping[str, float]] = self.function
+        return FunctionEvaluator(partial(function, repeat=repeat)) if "repeat" in arguments else None

@@ -38,13 +38,20 @@ class Kernel:
         amplitude: how far the values are expected to vary.
         others: the first so many numbers (beside `numbers`) are z, the standardised values of the same points elsewhere.
         spread: how far values vary there.
+        noise: mean and standard deviation of the normal prior on the logarithm of the noise's variance; None is the usual one.
     """
 
     def __init__(
-        self, numbers: int, categories: int, amplitude: float = 1.0, others: int = 0, spread: float = 1.0
+        self,
+        numbers: int,
+        categories: int,
+        amplitude: float = 1.0,
+        others: int = 0,
+        spread: float = 1.0,
+        noise: tuple[float, float] | None = None,
     ) -> None:
         self.numbers, self.categories, self.others = numbers, categories, others
-        self.priors = hyperparameters(numbers, categories, amplitude, others, spread)
+        self.priors = hyperparameters(numbers, categories, amplitude, others, spread, noise)
         self.size = sum(count for count, _, _ in self.priors.values())
 
     def prior(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -156,37 +163,56 @@ class GaussianProcess:
         inputs, values: the n points and their (n,) values.
         parameters: of the kernel, the noise's variance first.
         others: how many of the numbers are values elsewhere.
+        counts: (n,) of how many measurements each value is the mean; None where all are of one.
     """
 
-    def __init__(self, inputs: Inputs, values: np.ndarray, parameters: np.ndarray, others: int = 0) -> None:
+    def __init__(
+        self,
+        inputs: Inputs,
+        values: np.ndarray,
+        parameters: np.ndarray,
+        others: int = 0,
+        counts: np.ndarray | None = None,
+    ) -> None:
         self.inputs, self.values, self.parameters = inputs, np.asarray(values, float), np.asarray(parameters, float)
+        self.counts = np.ones(len(inputs)) if counts is None else np.asarray(counts, float)
         self.kernel = Kernel(inputs.numbers.shape[1] - others, inputs.categories.shape[1], others=others)
         self._points = self.kernel.points(inputs)
         self._theta = torch.from_numpy(self.parameters)
         with torch.no_grad():
-            self._cholesky = torch.linalg.cholesky(_covariance(self.kernel, self._theta, self._points))
+            covariance = _covariance(self.kernel, self._theta, self._points, torch.from_numpy(self.counts))
+            self._cholesky = torch.linalg.cholesky(covariance)
             self._weights = torch.cholesky_solve(torch.from_numpy(self.values)[:, None], self._cholesky)
 
     @classmethod
     def fit(
-        cls, inputs: Inputs, values: np.ndarray, amplitude: float = 1.0, others: int = 0, spread: float = 1.0
+        cls,
+        inputs: Inputs,
+        values: np.ndarray,
+        amplitude: float = 1.0,
+        others: int = 0,
+        spread: float = 1.0,
+        noise: tuple[float, float] | None = None,
+        counts: np.ndarray | None = None,
     ) -> GaussianProcess:
         """Hyperparameters at the maximum of their posterior that L-BFGS finds from the prior's centre.
 
         Args:
-            amplitude, others, spread: of `Kernel`.
+            amplitude, others, spread, noise: of `Kernel`.
+            counts: of the constructor.
         """
         from scipy.optimize import minimize
 
-        kernel = Kernel(inputs.numbers.shape[1] - others, inputs.categories.shape[1], amplitude, others, spread)
+        kernel = Kernel(inputs.numbers.shape[1] - others, inputs.categories.shape[1], amplitude, others, spread, noise)
         some = np.random.default_rng(0).permutation(len(inputs))[:MOST]
         points, target = kernel.points(inputs.rows(some)), torch.from_numpy(np.asarray(values, float)[some])
+        measurements = torch.from_numpy((np.ones(len(inputs)) if counts is None else np.asarray(counts, float))[some])
         means, deviations = kernel.prior()
 
         def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
             parameters = torch.tensor(theta, requires_grad=True)
             try:
-                cholesky = torch.linalg.cholesky(_covariance(kernel, parameters, points))
+                cholesky = torch.linalg.cholesky(_covariance(kernel, parameters, points, measurements))
             except torch.linalg.LinAlgError:
                 return 1e10, np.zeros_like(theta)
             half = torch.linalg.solve_triangular(cholesky, target[:, None], upper=False)
@@ -196,7 +222,7 @@ class GaussianProcess:
             return value.item(), parameters.grad.numpy()
 
         found = minimize(loss, means.numpy(), jac=True, method="L-BFGS-B", bounds=[(-14, 8)] * kernel.size)
-        return cls(inputs, values, found.x, others)
+        return cls(inputs, values, found.x, others, counts)
 
     def predict(self, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
         """(mean, standard deviation) of new measurements at n points, each (n,), noise included."""
@@ -232,6 +258,5 @@ class GaussianProcess:
         return self.values - self._weights[:, 0].numpy() / inverse, inverse**-0.5
 
 
-def _covariance(kernel: Kernel, parameters: torch.Tensor, points: Points) -> torch.Tensor:
-    noise = parameters[0].exp() + JITTER
-    return kernel(parameters, points, points) + noise * torch.eye(len(points[0]), dtype=torch.float64)
+def _covariance(kernel: Kernel, parameters: torch.Tensor, points: Points, counts: torch.Tensor) -> torch.Tensor:
+    return kernel(parameters, points, points) + torch.diag(parameters[0].exp() / counts + JITTER)

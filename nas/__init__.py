@@ -9,15 +9,17 @@ if TYPE_CHECKING:
     from .algorithms import ALGORITHMS, make_algorithm
     from .delivery.selection import pick
     from .launch.search import search
+    from .launch.train_out import train_out
     from .objectives import Constraint, Objective
     from .storage.run import Run, load_run
 
-__all__ = ["ALGORITHMS", "Constraint", "Objective", "Run", "load_run", "make_algorithm", "pick", "search"]
+__all__ = ["ALGORITHMS", "Constraint", "Objective", "Run", "load_run", "make_algorithm", "pick", "search", "train_out"]
 
 _HOMES = {
     **dict.fromkeys(("ALGORITHMS", "make_algorithm"), ".algorithms"),
     "pick": ".delivery.selection",
     "search": ".launch.search",
+    "train_out": ".launch.train_out",
     **dict.fromkeys(("Constraint", "Objective"), ".objectives"),
     **dict.fromkeys(("Run", "load_run"), ".storage.run"),
 }

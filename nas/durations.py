@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Mapping
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 # memory and for the optimizer as much as they compute, so that no power is 1.
 POWERS = {"macs": (0.5, 0.2), "peak_activation_bytes": (0.25, 0.2), "params": (0.1, 0.1)}
 SPREAD = 0.2  # of the logarithm of the seconds about what the powers say
+LATEST = 256  # evaluations that are remembered
 
 
 class Durations:
@@ -20,8 +22,8 @@ class Durations:
     """
 
     def __init__(self) -> None:
-        self._known: list[dict[str, float]] = []
-        self._seconds: list[float] = []
+        self._known: deque[dict[str, float]] = deque(maxlen=LATEST)
+        self._seconds: deque[float] = deque(maxlen=LATEST)
 
     def learn(self, known: Mapping[str, float], seconds: float) -> None:
         """An evaluation has ended. What is no finite number above 0 teaches nothing."""

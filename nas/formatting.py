@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 import unicodedata
@@ -41,6 +42,19 @@ def number(name: str, value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3f}"
 
 
+def rounded(error: float) -> str:
+    """A standard error or deviation: one figure, for more are not known of it; whole above 1."""
+    if error >= 1 or not error:
+        return f"{error:,.0f}"
+    return f"{error:.{math.ceil(-math.log10(error))}f}"
+
+
+def with_error(name: str, value: float, errors: Mapping[str, float]) -> str:
+    """The value of metric `name` with its standard error, where it has one among `errors`: 0.512 ± 0.03."""
+    text = number(name, value)
+    return f"{text} ± {rounded(errors[name])}" if errors.get(name) else text
+
+
 def best(metrics: Sequence[Mapping[str, float]], objectives: Sequence[Objective]) -> str:
     """The best value of every objective among some results; empty where there are none."""
     values = {o: [m[o.metric] for m in metrics] for o in objectives}
@@ -50,7 +64,10 @@ def best(metrics: Sequence[Mapping[str, float]], objectives: Sequence[Objective]
 
 
 def command(*words: object, **options: object) -> str:
-    """An `evoyolo` command for a message: `command("resume", path, max_minutes=5)`; an option that is None is not given."""
+    """An `evoyolo` command for a message: `command("resume", path, max_minutes=5)`.
+
+    An option that is None is not given, and one that is True has no value.
+    """
     return shell_command("evoyolo", *words, **options)
 
 
@@ -58,7 +75,8 @@ def shell_command(*words: object, **options: object) -> str:
     """A command for a message: in backticks, each word quoted for a shell, also a file name that begins with a hyphen."""
     program, *rest = map(_quoted, words)
     for name, value in options.items():
-        rest += [f"--{name.replace('_', '-')}", _quoted(value)] if value is not None else []
+        flag = [f"--{name.replace('_', '-')}"]
+        rest += flag if value is True else [*flag, _quoted(value)] if value is not None else []
     return f"`{' '.join([program, *rest])}`"
 
 

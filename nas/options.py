@@ -30,6 +30,10 @@ def check_options(what: str, made: type, base: type, given: Mapping[str, object]
         if name not in known:
             there_are = f"it has {one_of(known)}" if known else "it has none"
             raise InputError(f"{what} has no option {name!r}; {there_are}")
+        if isinstance(known[name], str):  # a name, or None for nothing of the kind
+            if value is not None and not isinstance(value, str):
+                raise InputError(f"{what}: option {name} must be a name or null, not {value!r}")
+            continue
         whole = isinstance(known[name], int) and not isinstance(known[name], bool)
         kind = numbers.Integral if whole else numbers.Real
         if value != known[name] and (isinstance(value, bool) or not isinstance(value, kind)):

@@ -45,7 +45,7 @@ class Simulation:
     """What happened: `seconds` is the simulated time to the last result.
 
     Attributes:
-        evaluations, events: as a store has them, with simulated times.
+        evaluations, repeats, events: as a store has them, with simulated times.
         useful, wasted, offered: seconds of all workers: in jobs that ended, in jobs that were cut short, and in all while
             they were there.
         driver_seconds: that asking and telling took, simulated.
@@ -54,6 +54,7 @@ class Simulation:
 
     seconds: float = 0.0
     evaluations: list[Evaluation] = field(default_factory=list)
+    repeats: list[Evaluation] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     useful: float = 0.0
     wasted: float = 0.0
@@ -196,10 +197,14 @@ def simulate(
     workers: Sequence[SimulatedWorker],
     seconds: Callable[[Job], float],
     max_evaluations: int,
+    max_seconds: float | None = None,
+    references: Sequence[Architecture] = (),
     algorithm: str | Algorithm = "random",
     scheduler: str | None = None,
     scheduler_options: Mapping[str, Any] | None = None,
     seed: int = 0,
+    repeats: int = 0,
+    confirm: int = 0,
     driver_seconds: float = 0.0,
     death_rate: float = 0.0,
     preempted_every: float | None = None,
@@ -211,8 +216,10 @@ def simulate(
     Args:
         evaluate: a look-up, rather than a training.
         seconds: that a job takes on a worker of speed 1.
+        max_seconds: of the simulated clock, after which no evaluation is started.
+        references: architectures asked first, whatever the constraints.
         algorithm: a name, or one that is made already.
-        scheduler, scheduler_options: as those of `search`.
+        scheduler, scheduler_options, repeats, confirm: as those of `search`.
         driver_seconds: that one ask with its tell takes; asks are answered one after another.
         death_rate: share of the jobs whose process dies on the way.
         preempted_every: mean seconds until a worker is taken away; it is back after `outage` seconds.
@@ -249,12 +256,23 @@ def simulate(
         folder, settings = RunFolder(directory), {"fidelities": scheduled.fidelities}
         with Store.create(folder.store, space=space, settings=settings, clock=clock, durable=False) as store:
             evaluator.prepare(folder.path)
-            session = Session(evaluator, scheduled, store, folder, max_evaluations=max_evaluations, clock=clock)
+            session = Session(
+                evaluator,
+                scheduled,
+                store,
+                folder,
+                max_evaluations=max_evaluations,
+                max_seconds=max_seconds,
+                first=references,
+                repeats=repeats,
+                confirm=confirm,
+                clock=clock,
+            )
             evaluator.setup()
             cluster(session)
             if session.error:
                 raise session.error
             report = cluster.report
-            report.evaluations, report.events = store.evaluations(), store.events()
+            report.evaluations, report.repeats, report.events = store.evaluations(), store.repeats(), store.events()
     report.real_seconds = time.perf_counter() - started
     return report

@@ -19,7 +19,7 @@ MAY_IMPORT = {
 }
 # Rooms of nas, from the lowest up; a room may import those of its own floor and below.
 FLOORS = [
-    {"objectives", "formatting", "options", "durations"},
+    {"objectives", "formatting", "options", "durations", "noise"},
     {"storage"},
     {"algorithms"},
     {"schedulers"},

@@ -25,7 +25,8 @@ class Bench:
         device: of training ("cpu", "0").
         amp: its precision, see `evaluators.precision`.
         threads: of PyTorch.
-        settings: Ultralytics training settings that replace those of `training.settings.SETTINGS`.
+        settings: Ultralytics training settings that replace those of `training.settings.SETTINGS`, or of `long_settings`.
+        weights: key of an architecture -> the checkpoint that its long training begins with; others begin from scratch.
     """
 
     dataset: Dataset
@@ -37,6 +38,7 @@ class Bench:
     threads: int = 1
     seed: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
+    weights: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass

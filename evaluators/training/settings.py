@@ -30,6 +30,55 @@ SETTINGS = {
     "hsv_v": 0.3,
 }
 
+ENOUGH_STEPS = (
+    5_000  # of the optimizer, for a detector that begins from scratch to make something of strong augmentation
+)
+BATCHES = (16, 8, 4)
+
+
+def long_batch(images: int, epochs: int) -> int:
+    """Images per step: Ultralytics' 16, or fewer where an epoch has few images, so that there are steps enough from scratch."""
+    return next((batch for batch in BATCHES if steps_of(images, epochs, batch) >= ENOUGH_STEPS), BATCHES[-1])
+
+
+def steps_of(images: int, epochs: int, batch: int) -> int:
+    """Steps of the optimizer in a training."""
+    return math.ceil(images / batch) * epochs
+
+
+def long_settings(epochs: int, mirrored: bool = True, steps: int | None = None) -> dict[str, Any]:
+    """Settings that suit long training: what Ultralytics ships for hundreds of epochs, where that holds here too.
+
+    The augmentation is Ultralytics' own (mosaic, half of the images mirrored, strong changes of scale and colour), mosaic ends a
+    tenth before the end, as 10 of its 100 epochs do, and warm-up takes three epochs, or a tenth of a shorter training. AdamW at
+    0.001 is what its `auto` comes to below 10,000 steps, where data sets of some hundreds or thousands of images stay; its rate by
+    the number of classes is left out, so that models are trained alike whatever they tell apart. The cosine is ours: the last
+    epochs, without mosaic, then have the small steps that a model is judged after.
+
+    Ultralytics' augmentation is made for models that have seen other images before. From scratch, in fewer than `ENOUGH_STEPS`, it
+    costs more than it gives (docs/training.md), and is as mild as in a search.
+
+    Args:
+        mirrored: whether a mirrored object is still one of its class; digits and letters are not.
+        steps: of the optimizer; None are enough.
+    """
+    strong = steps is None or steps >= ENOUGH_STEPS
+    varied = {"mosaic": 1.0, "scale": 0.5, "hsv_h": 0.015, "hsv_s": 0.7, "hsv_v": 0.4}
+    return {
+        "optimizer": "AdamW",
+        "lr0": 0.001,
+        "lrf": 0.01,
+        "cos_lr": True,
+        "warmup_epochs": min(3.0, epochs / 10),
+        "warmup_bias_lr": 0.0,
+        "weight_decay": 0.01,  # of AdamW, where it is no part of the gradient; Ultralytics' 0.0005 is meant for SGD
+        "close_mosaic": max(1, round(epochs / 10)) if epochs > 1 else 0,
+        "fliplr": 0.5 if mirrored else 0.0,
+        "translate": 0.1,
+        **(varied if strong else {name: SETTINGS[name] for name in varied}),
+    }
+
+
 # What keeps a training offline and in its folder, and every image, every epoch and the last one's validation in it.
 CONTAINED = {
     "task": "detect",

@@ -19,7 +19,7 @@ import torch
 from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import LOGGER
 
-from search_spaces import Architecture
+from search_spaces import Architecture, InputError
 from search_spaces.families import Family, family_of
 from search_spaces.writing import move, write_text
 
@@ -30,6 +30,7 @@ from .settings import CONTAINED, SETTINGS, Fidelity, check_settings, effective
 
 LEAST_SCALE = 2.0**-10  # of the gradients in FP16, begun at 2**16 and halved with every step that is skipped
 PAUSED = "paused-{}.pt"  # in a trial's folder: a training that may go on after so many epochs
+BEST = "best-{}.pt"  # of a long training: the best checkpoint so far, of the averaged weights after so many epochs
 CHECKPOINT = "best.pt"
 
 
@@ -46,7 +47,7 @@ def trainer_of(family: Family) -> type[BaseTrainer]:
     return import_module(f".{family.name}", __package__).TRAINER
 
 
-def _stop_at_nan(trainer: BaseTrainer) -> None:
+def stop_at_nan(trainer: BaseTrainer) -> None:
     # Ultralytics would go back to an earlier checkpoint and try again; a search records the failure and goes on.
     # The loss is not scaled: what a scaler catches are gradients, and a loss that is not finite has been through the
     # statistics of the normalisations, which keep it.
@@ -58,7 +59,13 @@ def _stop_at_nan(trainer: BaseTrainer) -> None:
         )
 
 
-def _latest_pause(directory: Path, until: int) -> Path | None:
+def judged(trainer: BaseTrainer) -> dict[str, float]:
+    """What Ultralytics' validator found, the last time, of the averaged weights."""
+    found = trainer.metrics
+    return {"map50_95": float(found["metrics/mAP50-95(B)"]), "map50": float(found["metrics/mAP50(B)"])}
+
+
+def latest_pause(directory: Path, until: int) -> Path | None:
     """The latest state before `until`; those before it are not needed any more."""
     epochs = sorted(int(path.stem.rpartition("-")[2]) for path in directory.glob(PAUSED.format("*")))
     before = [epoch for epoch in epochs if epoch < until]
@@ -96,6 +103,67 @@ def _contained(log: Path, threads: int | None) -> Iterator[None]:
             torch.set_num_threads(before)
 
 
+@contextlib.contextmanager
+def training_in(directory: Path, device: str, threads: int | None) -> Iterator[None]:
+    """What a training does and says stays in its folder; whatever goes wrong with it is an EvaluationError with the reason.
+
+    Raises:
+        OSError: the disk is full, which is no fault of the architecture.
+    """
+    with _contained(directory / "train.log", threads):
+        try:
+            yield
+        except (EvaluationError, InputError):
+            raise
+        except torch.OutOfMemoryError as error:
+            raise EvaluationError(f"out of memory on {device}: {str(error).splitlines()[0]}") from None
+        except MemoryError:
+            raise EvaluationError("out of memory") from None
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            if isinstance(error, RuntimeError) and shutil.disk_usage(directory).free < 2**20:  # as torch.save puts it
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(directory)) from None
+            LOGGER.exception("training failed")
+            raise EvaluationError(f"training failed with {type(error).__name__}: {error}".splitlines()[0]) from None
+        finally:
+            if device != "cpu":
+                torch.cuda.empty_cache()
+
+
+def overriding(
+    told: Mapping[str, Any],
+    architecture: Architecture,
+    dataset: Dataset,
+    fidelity: Fidelity,
+    directory: Path,
+    seed: int,
+    device: str,
+    amp: str,
+    batch: int,
+) -> dict[str, Any]:
+    """All settings of an Ultralytics trainer; `told` are those that say how it learns.
+
+    Raises:
+        InputError: a precision that the device does not have.
+    """
+    return {
+        **told,
+        **CONTAINED,
+        "data": str(dataset.yaml_path),
+        "epochs": fidelity.epochs,
+        "imgsz": architecture["image_size"],
+        "fraction": fidelity.fraction,
+        "batch": batch,
+        "nbs": batch,
+        "seed": seed,
+        "device": device,
+        "amp": precision_on(device, amp),
+        "project": str(directory.absolute()),
+        "workers": 0 if device == "cpu" else 4,
+    }
+
+
 def train(
     architecture: Architecture,
     dataset: Dataset,
@@ -127,58 +195,22 @@ def train(
     """
     directory = Path(directory)
     check_settings(settings or {}, fidelity.epochs)
-    precision = precision_on(device, amp)
     directory.mkdir(parents=True, exist_ok=True)
     until = fidelity.epochs if until is None else until
-    paused = _latest_pause(directory, until)
-    overrides = {
-        **SETTINGS,
-        **effective(settings or {}),
-        **CONTAINED,
-        "data": str(dataset.yaml_path),
-        "epochs": fidelity.epochs,
-        "imgsz": architecture["image_size"],
-        "fraction": fidelity.fraction,
-        "batch": batch,
-        "nbs": batch,
-        "seed": seed,
-        "device": device,
-        "amp": precision,
-        "project": str(directory.absolute()),
-        "workers": 0 if device == "cpu" else 4,
-    }
+    paused = latest_pause(directory, until)
+    told = {**SETTINGS, **effective(settings or {})}
+    overrides = overriding(told, architecture, dataset, fidelity, directory, seed, device, amp, batch)
     started = time.perf_counter()
-    with _contained(directory / "train.log", threads):
-        try:
-            trainer = trainer_of(family_of(architecture.space))(
-                overrides=overrides, architecture=architecture, dataset=dataset, paused=paused
-            )
-            trainer.add_callback("on_train_batch_end", _stop_at_nan)
-            if until < fidelity.epochs:
-                trainer.pause_after(until, directory / PAUSED.format(until))
-            trainer.train()
-        except EvaluationError:
-            raise
-        except torch.OutOfMemoryError as error:
-            raise EvaluationError(f"out of memory on {device}: {str(error).splitlines()[0]}") from None
-        except MemoryError:
-            raise EvaluationError("out of memory") from None
-        except Exception as error:
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise  # a full disk is no fault of the architecture
-            if isinstance(error, RuntimeError) and shutil.disk_usage(directory).free < 2**20:  # as torch.save puts it
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(directory)) from None
-            LOGGER.exception("training failed")
-            raise EvaluationError(f"training failed with {type(error).__name__}: {error}".splitlines()[0]) from None
-        finally:
-            if device != "cpu":
-                torch.cuda.empty_cache()
+    with training_in(directory, device, threads):
+        trainer = trainer_of(family_of(architecture.space))(
+            overrides=overrides, architecture=architecture, dataset=dataset, paused=paused
+        )
+        trainer.add_callback("on_train_batch_end", stop_at_nan)
+        if until < fidelity.epochs:
+            trainer.pause_after(until, directory / PAUSED.format(until))
+        trainer.train()
     seconds = time.perf_counter() - started
-    metrics = {
-        "map50_95": float(trainer.metrics["metrics/mAP50-95(B)"]),
-        "map50": float(trainer.metrics["metrics/mAP50(B)"]),
-        "train_seconds": seconds,
-    }
+    metrics = {**judged(trainer), "train_seconds": seconds}
     if not all(map(math.isfinite, metrics.values())):
         raise EvaluationError(f"validation gave {metrics}")
     written = trainer.best if trainer.best.exists() else trainer.last
@@ -194,6 +226,6 @@ def train(
 
 def discard_pauses(directory: Path) -> None:
     """Remove the states from which a training could go on."""
-    for name in (PAUSED, f".*.{PAUSED}"):  # the second were being written when their process was killed
+    for name in (PAUSED, f".*.{PAUSED}", BEST):  # the second were being written when their process was killed
         for left in directory.glob(name.format("*")):
             left.unlink()

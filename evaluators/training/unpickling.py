@@ -29,6 +29,7 @@ from search_spaces import InputError
 # Where the classes of networks live: these modules and those in them, so that a new block needs no entry.
 HOMES = ("torch.nn.modules", "ultralytics.nn.modules", "search_spaces.blocks", "search_spaces.families")
 NETWORKS = ("ultralytics.nn.tasks.DetectionModel", "search_spaces.build.SearchedModel")
+OTHER_TASKS = re.compile(r"ultralytics\.nn\.tasks\.((?:Segmentation|Semantic|Depth|Classification|Pose|OBB)\w*Model)")
 LOSSES = re.compile(r"ultralytics\.(yolo\.)?utils\.(loss|tal)")  # modules of what only a training needs, and makes anew
 LISTED = threading.Lock()  # held while PyTorch has our entries on its list
 
@@ -87,6 +88,8 @@ def read_pickle(path: str | Path, *, device: Any = "cpu", trust: bool = False) -
     needed = _quietly(path, lambda: torch.serialization.get_unsafe_globals_in_checkpoint(path))
     known = {name: _stand_in(name) for name in needed}
     strange = sorted(name for name, entry in known.items() if entry is None)
+    if others_tasks := [found[1] for name in strange if (found := OTHER_TASKS.fullmatch(name))]:
+        raise InputError(f"{path}: holds a {others_tasks[0]}, not a detection model")
     if strange:
         others = f" and {len(strange) - 1} more" if len(strange) > 1 else ""
         raise InputError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,25 @@ from search_spaces.writing import replacing
 
 from ..data import Dataset, load_dataset
 from .annotated_data import AnnotatedData
+from .checkpoint import load_checkpoint
 from .unpickling import read_pickle
+from .weights import take_over
 
 
 def _reports(callback: Any) -> bool:
     module = getattr(callback, "__module__", None) or ""
     return module.startswith("ultralytics.") and not module.endswith(".base")
+
+
+def _random_states() -> dict[str, Any]:
+    """Of all generators that a training in this process draws from."""
+    numpy_state: Any = np.random.get_state()  # a tuple, unless the dictionary is asked for
+    kind, keys, *rest = numpy_state
+    return {
+        "random": random.getstate(),
+        "numpy": (kind, torch.from_numpy(keys.astype(np.int64)), *rest),
+        "torch": torch.get_rng_state(),
+    }
 
 
 class DetectorTraining(DetectionTrainer):
@@ -42,9 +56,11 @@ class DetectorTraining(DetectionTrainer):
         architecture: Architecture | None = None,
         dataset: Dataset | None = None,
         paused: Path | None = None,
+        weights: Path | None = None,
         **kwargs: Any,
     ) -> None:
-        self.architecture, self.dataset, self.paused = architecture, dataset, paused
+        self.architecture, self.dataset, self.paused, self.weights = architecture, dataset, paused, weights
+        self.kept: dict[str, Any] = {}  # beside the state that training goes on from, by whoever saved it
         super().__init__(*args, **kwargs)
         for event, functions in self.callbacks.items():  # but for its empty ones, Ultralytics' own report to its makers
             self.callbacks[event] = [each for each in functions if not _reports(each)]
@@ -70,6 +86,8 @@ class DetectorTraining(DetectionTrainer):
         if self.architecture is None:
             return super().setup_model()
         self.model = self.get_model()
+        if self.weights is not None and self.paused is None:
+            take_over(self.model, load_checkpoint(self.weights), str(self.weights))
         return None
 
     def build_dataset(self, img_path: Any, mode: str = "train", batch: int | None = None) -> Any:
@@ -113,32 +131,38 @@ class DetectorTraining(DetectionTrainer):
         def stop(trainer: DetectionTrainer) -> None:
             trainer.stop = trainer.epoch + 1 == epoch
             if trainer.stop:  # before the validation, which the uninterrupted training does not have here
-                numpy_state: Any = np.random.get_state()  # a tuple, unless the dictionary is asked for
-                kind, keys, *rest = numpy_state
-                state.update(
-                    random=random.getstate(),
-                    numpy=(kind, torch.from_numpy(keys.astype(np.int64)), *rest),
-                    torch=torch.get_rng_state(),
-                )
+                randomness.update(_random_states())
 
-        def save(trainer: DetectionTrainer) -> None:
-            if not trainer.stop:
-                return
-            trainer.save_model()
-            state.update(
-                epoch=epoch,
-                model=unwrap_model(trainer.model).state_dict(),
-                ema=trainer.ema.ema.state_dict(),
-                updates=trainer.ema.updates,
-                optimizer=trainer.optimizer.state_dict(),
-                scaler=trainer.scaler.state_dict(),  # empty where nothing is scaled
-            )
-            with replacing(path) as unfinished:
-                torch.save(state, unfinished)
+        def save(trainer: DetectorTraining) -> None:
+            if trainer.stop:
+                trainer.save_model()
+                trainer.save_state(path, randomness=randomness)
 
-        state: dict[str, Any] = {}
+        randomness: dict[str, Any] = {}
         self.add_callback("on_train_epoch_end", stop)
         self.add_callback("on_fit_epoch_end", save)
+
+    def save_state(
+        self, path: Path, *, randomness: Mapping[str, Any] | None = None, kept: Mapping[str, Any] | None = None
+    ) -> None:
+        """Leave at `path` everything that the next epoch needs: there whole or not at all, also where the power goes.
+
+        Args:
+            randomness: random states of an earlier moment; None are those of now.
+            kept: plain data, which a trainer that goes on from there has in its `kept`.
+        """
+        state = {
+            **(_random_states() if randomness is None else randomness),
+            "epoch": self.epoch + 1,
+            "model": unwrap_model(self.model).state_dict(),
+            "ema": self.ema.ema.state_dict(),
+            "updates": self.ema.updates,
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),  # empty where nothing is scaled
+            "kept": dict(kept or {}),
+        }
+        with replacing(path) as unfinished:
+            torch.save(state, unfinished)
 
     def resume_training(self, ckpt: Any) -> None:
         super().resume_training(ckpt)
@@ -152,20 +176,33 @@ class DetectorTraining(DetectionTrainer):
         if state.get("scaler"):
             self.scaler.load_state_dict(state["scaler"])
         self.start_epoch = state["epoch"]
+        self.kept = state.get("kept", {})  # a state of an earlier version has none
         if self.train_loader.num_workers == 0:  # the order of the images goes on where it was
-            self.train_loader.iterator = self.train_loader._get_iterator()
-            for _ in range(self.start_epoch * len(self.train_loader)):
-                self.train_loader.iterator._next_index()
+            self._replay_order()
         random.setstate(state["random"])
         kind, keys, *rest = state["numpy"]
         np.random.set_state((kind, keys.cpu().numpy().astype(np.uint32), *rest))
         torch.set_rng_state(state["torch"].cpu())
 
+    def _replay_order(self) -> None:
+        """Draw the order of the images of all epochs that are done, as they drew it: where mosaic ends, the loader begins anew."""
+        loader, closing = self.train_loader, self.args.close_mosaic
+        closed_at = self.epochs - closing if closing else self.epochs
+        for epoch in range(self.start_epoch):
+            if epoch in (0, closed_at):
+                loader.iterator = loader._get_iterator()
+            for _ in range(len(loader)):
+                loader.iterator._next_index()
+        if self.start_epoch > closed_at:
+            loader.reset = lambda: None  # it has begun anew already, and the trainer is about to see to it
+
     def final_eval(self) -> None:
         """In a search the last epoch has just been validated; its checkpoint only loses the optimizer's state."""
         if self.architecture is None:
             return super().final_eval()
-        strip_optimizer(self.best if self.best.exists() else self.last)
+        left = [path for path in (self.best, self.last) if path.exists()]
+        if left:
+            strip_optimizer(left[0])
         return None
 
 

@@ -15,7 +15,7 @@ from search_spaces.errors import one_of
 
 from ..objectives import Objective
 from ..options import check_options, options_of
-from .algorithm import Algorithm, SpaceExhausted
+from .algorithm import Algorithm, SpaceExhausted, Unaffordable
 
 
 class Peer(NamedTuple):
@@ -79,4 +79,4 @@ def make_algorithm(name: str, space: SearchSpace, objectives: Sequence[Objective
     return algorithm(space, objectives, **options)
 
 
-__all__ = ["ALGORITHMS", "Algorithm", "Peer", "SpaceExhausted", "make_algorithm"]
+__all__ = ["ALGORITHMS", "Algorithm", "Peer", "SpaceExhausted", "Unaffordable", "make_algorithm"]

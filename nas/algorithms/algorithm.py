@@ -27,6 +27,10 @@ class SpaceExhausted(Exception):
     """Every architecture that meets the constraints has been asked."""
 
 
+class Unaffordable(SpaceExhausted):
+    """What is left takes longer than is affordable."""
+
+
 def nothing_known(architectures: Sequence[Architecture]) -> dict[str, np.ndarray]:
     """The estimate of a search that knows no metric without an evaluation."""
     return {}
@@ -53,6 +57,8 @@ class Algorithm:
     Attributes:
         name: of the algorithm, in settings; a module of this package with one in `ALGORITHM` is found by it.
         costed: candidates whose costs were estimated so far.
+        affordable: most seconds that what is asked next may be expected to take, None for any: what is expected to take longer is
+            not evaluated. It counts where the algorithm expects seconds.
     """
 
     name: ClassVar[str]
@@ -72,6 +78,7 @@ class Algorithm:
         self.constraints = list(constraints)
         self.seed = seed
         self.costed = 0
+        self.affordable: float | None = None
         self.has_estimates = estimate is not None
         self.prior = prior
         self._estimate: Estimate = nothing_known if estimate is None else estimate
@@ -91,7 +98,7 @@ class Algorithm:
         """A new architecture to evaluate.
 
         Raises:
-            SpaceExhausted: there is none left.
+            SpaceExhausted: there is none left; `Unaffordable` where there is, and it would take too long.
             InputError: the constraints leave none at all; names the nearest that exists.
         """
         # From the number of architectures known, so that a search rebuilt from its record draws no number twice.
@@ -140,6 +147,10 @@ class Algorithm:
         self.ended.add(architecture.key)
         found = {name: value for name, value in metrics.items() if is_number(value)}
         self.learnt[architecture.key] = {**self.learnt.get(architecture.key, {}), **found}
+
+    def expected_seconds(self, architectures: Sequence[Architecture]) -> np.ndarray | None:
+        """(n,) seconds that evaluations are expected to take; None where the algorithm cannot tell."""
+        return None
 
     # -- for subclasses -----------------------------------------------------------------------------------------
 

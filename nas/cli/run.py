@@ -91,10 +91,13 @@ def pick(
     first = read.objectives[0].metric
     document = {
         "key": chosen.evaluation.key,
-        first: chosen.evaluation.metrics[first],
+        first: chosen.judged.metrics[first],
+        "trainings": chosen.judged.trainings,
+        "errors": chosen.judged.errors,
         "within": {bound: figure.text for bound, figure in chosen.figures.items()},
         "given_up": chosen.given_up,
-        "metrics": chosen.evaluation.metrics,
+        "alike": chosen.alike,
+        "metrics": chosen.judged.metrics,
         "files": {kind: str(path) for kind, path in files.items()},
     }
     print(json.dumps(document, indent=1))

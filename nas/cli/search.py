@@ -59,9 +59,12 @@ def resume(ctx: typer.Context, run: RunFolder) -> None:
 
     The options are the settings that nothing measured depends on.
     """
-    from ..launch import start as launch
+    from ..launch import start, train_out
+    from ..launch.listed import is_trained_out
     from ..report.terminal import make_console
+    from ..storage.run import Run
 
+    launch = train_out if is_trained_out(Run(run)) else start
     if launch.resume(run, make_console(), **given(ctx)) is None:
         raise typer.Exit(INTERRUPTED)
 

@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING
 
 from evaluators.evaluator import metric_and_device, metric_on
 from search_spaces import InputError
-from search_spaces.errors import one_of
+from search_spaces.errors import all_of, one_of
 
-from ..formatting import number
+from ..formatting import number, with_error
+from ..noise import USUAL, differs
+from ..storage.judged import Judged
 from ..storage.run import Run, load_run
 from ..storage.store import Evaluation
 
 if TYPE_CHECKING:
     from evaluators.latency.profile import DeviceProfile
+
+LITTLE = 0.05  # share of a cost that is not worth a word
 
 
 @dataclass(frozen=True)
@@ -30,15 +34,23 @@ class Figure:
 
 @dataclass(frozen=True)
 class Pick:
-    """The model that was chosen, its figures under the bounds, and what was given up for them, in sentences."""
+    """The model that was chosen, its figures under the bounds, and what was given up for them, in sentences.
+
+    Attributes:
+        judged: its means over all trainings, and their errors.
+        alike: what is cheaper and not measurably worse, in sentences.
+    """
 
     evaluation: Evaluation
     figures: Mapping[str, Figure]
     given_up: list[str]
+    judged: Judged
+    alike: list[str]
 
 
 def pick(directory: str | Path, device: str | Path | DeviceProfile | None = None, **bounds: float) -> Evaluation:
-    """The evaluation that is best in the run's first objective among those that surely meet `bounds`.
+    """The evaluation that is best in the run's first objective, by the mean over its trainings, among those that surely meet
+    `bounds`.
 
     Args:
         device: a device profile (its file or name) whose predictions `max_latency_ms` is held against.
@@ -61,7 +73,7 @@ def choose(directory: str | Path, device: str | Path | DeviceProfile | None = No
     direction = 1 if first.direction == "max" else -1
 
     def best(evaluations: Sequence[Evaluation]) -> Evaluation:
-        return max(evaluations, key=lambda e: direction * e.metrics[first.metric])
+        return max(evaluations, key=lambda e: direction * run.mean(e)[first.metric])
 
     name = next((_name(run, kept) for kept in run.profiles if kept == profile), None) if profile else None
     figures: dict[str, dict[str, Figure]] = {}
@@ -74,7 +86,7 @@ def choose(directory: str | Path, device: str | Path | DeviceProfile | None = No
             figures[bound] = _predictions(run, profile, kind)
         else:  # known in the run, where it may have been measured as well
             metric = name if metric == "latency_ms" and name else metric
-            figures[bound] = {e.key: _figure(e, metric, kind) for e in run.evaluations if metric in e.metrics}
+            figures[bound] = {e.key: _figure(run.mean(e), metric, kind) for e in run.evaluations if metric in e.metrics}
     fitting = maybe = run.evaluations
     for bound, limit in bounds.items():
         sign = 1 if bound.startswith("max_") else -1
@@ -88,12 +100,48 @@ def choose(directory: str | Path, device: str | Path | DeviceProfile | None = No
     given_up = []
     for what, others in (("may meet the budget, but not surely", maybe), ("is the best of the run", run.evaluations)):
         other = best(others)
-        lost = direction * (other.metrics[first.metric] - chosen.metrics[first.metric])
-        if lost > 0:
+        lost = direction * (run.mean(other)[first.metric] - run.mean(chosen)[first.metric])
+        if lost > 0 and _differ(run, other, chosen):
             at = ", ".join(known[other.key].text for known in figures.values() if other.key in known)
-            has = number(first.metric, other.metrics[first.metric])
+            has = _with_error(run, other)
             given_up.append(f"{number(first.metric, lost)} of {first.metric}: {other.key} has {has} and {what} ({at})")
-    return Pick(chosen, {bound: known[chosen.key] for bound, known in figures.items()}, given_up)
+    held = {bound: known[chosen.key] for bound, known in figures.items()}
+    return Pick(chosen, held, given_up, run.judged(chosen), _alike(run, chosen, fitting))
+
+
+def _with_error(run: Run, evaluation: Evaluation) -> str:
+    """How good it is in the first objective, with the error of that."""
+    judged, name = run.judged(evaluation), run.objectives[0].metric
+    return with_error(name, judged.metrics[name], judged.errors)
+
+
+def _differ(run: Run, one: Evaluation, other: Evaluation) -> bool:
+    """Whether two models differ measurably in the first objective."""
+    name = run.objectives[0].metric
+    a, b = run.judged(one), run.judged(other)
+    return differs(a.metrics[name] - b.metrics[name], a.errors.get(name, 0.0), b.errors.get(name, 0.0))
+
+
+def _alike(run: Run, chosen: Evaluation, fitting: Sequence[Evaluation]) -> list[str]:
+    """For every cost among the objectives, the model that saves most of it and is not measurably worse; none where that is little."""
+    lines: dict[str, list[str]] = {}  # key -> what it saves
+    equals = {e.key: e for e in fitting if e.key != chosen.key and not _differ(run, e, chosen)}
+    for objective in run.objectives[1:]:
+        if objective.direction != "min" or not equals or run.mean(chosen)[objective.metric] <= 0:
+            continue
+        least = min(equals.values(), key=lambda e: run.mean(e)[objective.metric])
+        saved = 1 - run.mean(least)[objective.metric] / run.mean(chosen)[objective.metric]
+        if saved >= LITTLE:
+            metric, device = metric_and_device(objective.metric)
+            how = "faster" if metric == "latency_ms" else f"less in {metric}"
+            where = f" on {device}" if device else ""
+            lines.setdefault(least.key, []).append(f"{100 * saved:.0f}% {how}{where}")
+    what = "accurate" if run.objectives[0].metric in USUAL else f"good in {run.objectives[0].metric}"
+    return [
+        f"{key} is {all_of(saved)} and not measurably less {what} ({_with_error(run, equals[key])} against "
+        f"{_with_error(run, chosen)})"
+        for key, saved in lines.items()
+    ]
 
 
 def _profile(source: str | Path) -> DeviceProfile:
@@ -107,12 +155,12 @@ def _name(run: Run, profile: DeviceProfile) -> str:
     return metric_on("latency_ms", profile.name if len(run.profiles) > 1 else None)
 
 
-def _figure(evaluation: Evaluation, metric: str, kind: str) -> Figure:
-    value = evaluation.metrics[metric]
+def _figure(metrics: Mapping[str, float], metric: str, kind: str) -> Figure:
+    value = metrics[metric]
     base, device = metric_and_device(metric)
     if base == "latency_ms":
         beside = ("latency_measured_ms", "latency_low_ms", "latency_high_ms")
-        measured, low, high = (evaluation.metrics.get(metric_on(name, device)) for name in beside)
+        measured, low, high = (metrics.get(metric_on(name, device)) for name in beside)
         if measured is not None:
             return Figure(measured, measured, f"{metric} {measured:.2f} measured, {value:.2f} predicted")
         if low is not None and high is not None:

@@ -31,12 +31,12 @@ class BatchWorker:
         """The name of the node that it runs on."""
         return this_node()
 
-    def run(self, batch: Sequence[tuple[dict[str, Any], float | None]]) -> Iterator[dict[str, Any]]:
-        """Evaluate a batch of architectures, each given as its values and the fidelity."""
-        for values, fidelity in batch:
+    def run(self, batch: Sequence[tuple[dict[str, Any], float | None, int]]) -> Iterator[dict[str, Any]]:
+        """Evaluate a batch of architectures, each given as its values, the fidelity and which repeat it is."""
+        for values, fidelity, repeat in batch:
             if self.worker.is_broken:
                 return  # the driver lets it go and gives the rest to others
-            yield asdict(self.worker.run(values, fidelity, this_node()))
+            yield asdict(self.worker.run(values, fidelity, this_node(), repeat))
 
 
 @dataclass
@@ -97,12 +97,12 @@ def run_actors(session: Session, resources: Mapping[str, float], slots: Callable
 
 def _hand_out(session: Session, member: Member, most: int, slots: int) -> None:
     """Give a batch to an actor: smaller ones where little is left, which all actors are to share."""
-    batch = min(most, math.ceil(session.left / max(1, slots)) or 1)  # what is tried again is not in what is left
-    while len(member.jobs) < batch and (job := session.propose()) is not None:
+    batch = math.ceil(min(most, session.left / max(1, slots))) or 1  # what is tried again is not in what is left
+    while len(member.jobs) < batch and (job := session.propose(after=member.jobs)) is not None:
         member.jobs.append(job)
     if member.jobs:
         session.running(member.jobs[0], member.node)
-        plain = [(job.architecture.to_dict(), job.fidelity) for job in member.jobs]
+        plain = [(job.architecture.to_dict(), job.fidelity, job.repeat) for job in member.jobs]
         member.stream = member.actor.run.options(num_returns="streaming").remote(plain)
 
 

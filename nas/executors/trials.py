@@ -72,7 +72,8 @@ class Trial(tune.Trainable):
             if self.worker.is_broken:  # the trial begins again in another process
                 os._exit(1)
             return {"node": this_node(), "done": False}
-        outcome = self.worker.run(self.config["values"], self.config["fidelity"], this_node())
+        job = self.config
+        outcome = self.worker.run(job["values"], job["fidelity"], this_node(), job["repeat"])
         return {"outcome": json.dumps(asdict(outcome)), "done": True}  # text: Tune flattens mappings
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
@@ -100,7 +101,7 @@ class SessionSearcher(StaysHere, Searcher):
             # What is pending may give its evaluation back or be tried again, so there may be more to propose later.
             return Searcher.FINISHED if self.session.over else None
         self.jobs[trial_id] = job
-        return {"values": job.architecture.to_dict(), "fidelity": job.fidelity}
+        return {"values": job.architecture.to_dict(), "fidelity": job.fidelity, "repeat": job.repeat}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         if "node" in result and trial_id in self.jobs:

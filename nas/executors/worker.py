@@ -39,18 +39,19 @@ class Worker:
         self.is_broken = False
         self._is_set_up = False
 
-    def run(self, values: Mapping[str, Any], fidelity: float | None, node: str) -> Outcome:
+    def run(self, values: Mapping[str, Any], fidelity: float | None, node: str, repeat: int = 0) -> Outcome:
         """Evaluate the architecture with these values.
 
         Args:
             node: the name of the machine, for the record.
+            repeat: of a `Job`.
         """
         if not self.folder.path.exists():
             reason = f"{node} cannot see the run's folder {self.folder.path}; it must be on shared storage"
             return Outcome(Ending.LOST, reason=reason, node=node)
         if (trouble := self._set_up(node)) is not None:
             return trouble
-        job = Job(self._architecture(values), fidelity)
+        job = Job(self._architecture(values), fidelity, repeat)
         directory = self.folder.trial(job.key).path
         outcome = run_job(self.evaluator, job, directory, time_limit=self.time_limit, expendable=True, node=node)
         self.is_broken = outcome.status == Ending.FAILED and has_lost_cuda()

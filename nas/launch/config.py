@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from evaluators.evaluator import METRICS, metric_and_device, metric_on
+from evaluators.evaluator import metric_and_device, metric_on
 from evaluators.latency.profile import DeviceProfile
 from evaluators.precision import Precision, check_precision
 from evaluators.recipe import Recipe, recipe_choices
@@ -18,19 +17,27 @@ from search_spaces import Architecture, InputError, SearchSpace
 from search_spaces.definition import space_named, space_names
 from search_spaces.errors import one_of
 from search_spaces.families import family_of
-from search_spaces.files import expanded, read_yaml
+from search_spaces.files import read_yaml
 from search_spaces.validation import PathText, Real, Whole, first_problem
-from search_spaces.writing import unusable_name
 from search_spaces.yaml_text import to_yaml
 
 from ..algorithms import ALGORITHMS
 from ..objectives import Constraint, Objective
 from ..schedulers import SCHEDULERS
+from .fields import (
+    Above0,
+    AlgorithmName,
+    DataText,
+    ObjectiveTexts,
+    PlainName,
+    Positive,
+    SchedulerName,
+    SpaceName,
+    TextOrNone,
+    TrainingDevice,
+)
+from .region import FEWEST, MOST
 
-Positive = Annotated[Whole, Field(gt=0)]
-Above0 = Annotated[Real, Field(gt=0)]
-# Both of `train.json:val.json` may begin with a home.
-DataText = Annotated[str, AfterValidator(lambda text: ":".join(map(expanded, text.split(":"))))]
 # Small detectors that train in well under a minute on one core, at the size of the built-in scenes.
 SMALL = {
     "image_size": [96, 128],
@@ -42,6 +49,7 @@ SMALL = {
 }
 
 
+EVALUATIONS = 14  # where neither they nor hours are given
 RAY_ONLY = ("address", "gpus_per_trial", "max_concurrent", "batch_evaluations")
 
 
@@ -50,17 +58,29 @@ class SearchConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True, frozen=True)
 
-    name: str = Field("search", description="names the run; its folder is results/NAME unless `directory` is given")
+    name: PlainName = Field(
+        "search", description="names the run; its folder is results/NAME unless `directory` is given"
+    )
     directory: PathText | None = Field(None, description="the run's folder")
 
-    space: str = Field("yolo", description=f"what is searched: {one_of(space_names())}")
+    space: SpaceName = Field("yolo", description=f"what is searched: {one_of(space_names())}")
     restrict: dict[str, list] = Field(
         default_factory=lambda: dict(SMALL), description="choices of the space with the values they are restricted to"
     )
     references: list[str] = Field(
-        ["yolov8n", "light-recipe", "yolov8-w1/8", "csppc"],
-        description="presets evaluated first, at the smallest image size left in the space; they seed the search "
-        "and are drawn in the picture",
+        ["yolov8n", "light-recipe"],
+        description="presets that are evaluated at the smallest image size left in the space, and drawn in the picture; those "
+        "within the bounds first, the others after the plain scalings",
+    )
+    scalings: Annotated[Whole, Field(ge=0)] | None = Field(
+        None,
+        description="plain scalings, YOLOv8 at other widths, depths and image sizes, that are evaluated first, spread over what the "
+        f"bounds leave; none is about a third of the evaluations, {FEWEST} to {MOST}, and 0 begins without any",
+    )
+    within: TextOrNone = Field(
+        "yolov8n",
+        description="where no max_latency_ms, max_params or max_macs is given, nothing slower than this preset at the smallest image "
+        "size is asked (where latency is no objective, nothing that costs more); none asks anything",
     )
 
     data: DataText = Field(
@@ -95,7 +115,7 @@ class SearchConfig(BaseModel):
         default_factory=dict,
         description="options of the recipe that are searched with the architecture, such as {quantise.precision: [FP32, INT8]}",
     )
-    training_device: str = Field("cpu", description="what trains: cpu, or one CUDA device such as 0")
+    training_device: TrainingDevice = Field("cpu", description="what trains: cpu, or one CUDA device such as 0")
     amp: Precision = Field(
         "auto", description="precision of training; auto is bf16, or fp16 where a GPU has no bf16, and fp32 on a CPU"
     )
@@ -106,7 +126,7 @@ class SearchConfig(BaseModel):
         "without one, some models are measured on this machine first, in a minute or two, and kept for the next search",
     )
 
-    objectives: list[str] = Field(
+    objectives: ObjectiveTexts = Field(
         ["map50_95:max", "latency_ms:min"],
         min_length=1,
         description="metric:direction, the first one leads; with several devices latency_ms stands for that of each, "
@@ -116,7 +136,7 @@ class SearchConfig(BaseModel):
         None, description="hard limit on the latency, of every device or, as {NAME: 8.0}, of some"
     )
     max_params: Positive | None = Field(None, description="hard limit on parameters")
-    max_macs: Positive | None = Field(120_000_000, description="hard limit on multiply-accumulates per image")
+    max_macs: Positive | None = Field(None, description="hard limit on multiply-accumulates per image")
     latency_threads: Positive = Field(1, description="threads of the runtime, where this machine is measured")
     profile_models: Annotated[Whole, Field(ge=5)] = Field(
         18, description="models that are measured where no device profile is given"
@@ -126,21 +146,48 @@ class SearchConfig(BaseModel):
         None, description="folder of another run whose front is evaluated first, on whatever data and device that was"
     )
 
-    algorithm: str = Field("surrogate", description=f"search algorithm: {one_of(ALGORITHMS)}")
+    algorithm: AlgorithmName = Field("surrogate", description=f"search algorithm: {one_of(ALGORITHMS)}")
     algorithm_options: dict[str, Any] = Field(
         default_factory=dict, description="what the algorithm may be told, such as {initial: 12}"
     )
-    scheduler: str | None = Field(
+    prior: PathText = Field(
+        "auto",
+        description="which models are believed to learn well before any is trained: auto, as trainings on other data told of the "
+        "model family, none, or a file of benchmarks/accuracy_prior.py",
+    )
+    scheduler: SchedulerName | None = Field(
         None,
         description=f"how far every evaluation goes: {one_of(SCHEDULERS)}; none is halving where there are rungs",
     )
     scheduler_options: dict[str, Any] = Field(default_factory=dict, description="what the scheduler may be told")
     seed: Annotated[Whole, Field(ge=0, lt=2**32)] = Field(0, description="seed of the search and of every training")
-    max_evaluations: Positive = Field(14, description="architectures to evaluate")
-    max_minutes: Above0 | None = Field(None, description="start no evaluation after this many minutes")
+    max_evaluations: Positive | None = Field(
+        None,
+        description=f"architectures to evaluate; none is {EVALUATIONS}, or with `hours` as many as there is time for",
+    )
+    hours: Above0 | None = Field(
+        None,
+        description="hours that the search may take, those of an interrupted run counted in: nothing is started that is not expected "
+        "to end within them; the export of the front comes after",
+    )
+    max_minutes: Above0 | None = Field(
+        None,
+        description="start no evaluation after this many minutes of this command, however long the last ones take; `hours` looks ahead",
+    )
 
     trial_minutes: Above0 | None = Field(
         None, description="stop an evaluation that takes longer than so many minutes, as failed"
+    )
+
+    repeats: Annotated[Whole, Field(ge=0)] = Field(
+        1,
+        description="how often the first reference is trained again with another seed, as part of max_evaluations, so that it is "
+        "known how noisy accuracies are; 0 takes what is usual",
+    )
+    confirm: Annotated[Whole, Field(ge=0)] = Field(
+        0,
+        description="trainings beyond max_evaluations, at the end, of models that may be wrongly on the front or off it, with "
+        "other seeds; a finished run is confirmed by `evoyolo resume RUN --confirm 6`",
     )
 
     executor: Literal["ray", "here"] = Field("ray", description="ray, or here: one at a time in this process")
@@ -153,58 +200,6 @@ class SearchConfig(BaseModel):
         None,
         description="evaluations handed at once to a long-lived Ray actor, for short ones; none makes each a trial of Ray Tune",
     )
-
-    @field_validator("name")
-    @classmethod
-    def _plain_name(cls, name: str) -> str:
-        if (why := unusable_name(name)) is not None:
-            raise ValueError(f"must be a plain folder name, and {why}")
-        return name
-
-    @field_validator("space")
-    @classmethod
-    def _space(cls, name: str) -> str:
-        if name not in space_names():
-            raise ValueError(f"must be {one_of(space_names())}")
-        return name
-
-    @field_validator("objectives")
-    @classmethod
-    def _objectives(cls, texts: list[str]) -> list[str]:
-        for text in texts:
-            name, _, direction = text.partition(":")
-            metric = METRICS.get(metric_and_device(name)[0])
-            if metric is None:
-                raise ValueError(f"{name!r} is not a metric; there are {one_of(METRICS)}")
-            if direction not in ("min", "max"):
-                raise ValueError(f"{text!r} must end in :min or :max, such as {name}:{metric.direction}")
-        return texts
-
-    @field_validator("training_device")
-    @classmethod
-    def _training_device(cls, name: str) -> str:
-        if re.fullmatch(r"(cuda:)?\d+(,(cuda:)?\d+)+", name):
-            raise ValueError(
-                "a model is trained on one GPU; with gpus_per_trial: 1 and training_device: 0 Ray gives each of several "
-                "trainings one of its own"
-            )
-        if not re.fullmatch(r"cpu|(cuda:)?\d+|cuda", name):
-            raise ValueError("must be cpu, or one CUDA device such as 0 or cuda:0")
-        return name
-
-    @field_validator("algorithm")
-    @classmethod
-    def _algorithm(cls, name: str) -> str:
-        if name not in ALGORITHMS:
-            raise ValueError(f"must be {one_of(ALGORITHMS)}")
-        return name
-
-    @field_validator("scheduler")
-    @classmethod
-    def _scheduler(cls, name: str | None) -> str | None:
-        if name is not None and name not in SCHEDULERS:
-            raise ValueError(f"must be {one_of(SCHEDULERS)}")
-        return name
 
     @model_validator(mode="before")
     @classmethod
@@ -225,6 +220,7 @@ class SearchConfig(BaseModel):
             raise ValueError(f"image_size {self.image_size}: restrict says image_size {sizes}; leave one of them out")
         # InputError is a ValueError: pydantic reports its message
         self.reference_architectures()
+        self.region_architecture()
         return self
 
     @model_validator(mode="after")
@@ -289,10 +285,24 @@ class SearchConfig(BaseModel):
 
     def reference_architectures(self) -> dict[str, Architecture]:
         """Preset name -> architecture, for the references; they need not lie in the restricted space."""
+        return {name: self.smallest(name) for name in self.references}
+
+    def region_architecture(self) -> Architecture | None:
+        """What bounds the search, which need not lie in the restricted space; None where nothing does, or bounds are given."""
+        given = {self.max_params, self.max_macs} != {None} or self.max_latency_ms not in (None, {})
+        architecture = None if self.within is None else self.smallest(self.within)
+        return None if given else architecture
+
+    def smallest(self, preset: str) -> Architecture:
+        """A preset at the smallest image size of the restricted space, of the whole one."""
         space = self.make_space()
         smallest = {"image_size": space["image_size"].values[0]}
-        whole = space_named(self.space, [smallest])
-        return {name: family_of(space).preset(name, whole, **smallest) for name in self.references}
+        return family_of(space).preset(preset, space_named(self.space, [smallest]), **smallest)
+
+    @property
+    def evaluations(self) -> int | None:
+        """Architectures to evaluate; None where hours alone end the search."""
+        return EVALUATIONS if self.max_evaluations is None and self.hours is None else self.max_evaluations
 
     def make_objectives(self) -> list[Objective]:
         objectives = []

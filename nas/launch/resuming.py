@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evaluators.evaluator import metric_and_device
 from search_spaces.files import expanded
@@ -13,6 +13,9 @@ from search_spaces.files import expanded
 from ..objectives import is_number
 from ..storage.folder import RunFolder
 from .config import SearchConfig, read_settings
+
+if TYPE_CHECKING:
+    from .train_config import TrainConfig
 
 # By what, where, and how many at once: what seconds of training depend on, beside the machine; they are compared within one run.
 TIMED_WITH = (
@@ -25,7 +28,18 @@ TIMED_WITH = (
     "training_device",
 )
 # And how much is tried, how, when one is given up, and where the data is: that it holds the same images and labels is checked.
-RESUMABLE = (*TIMED_WITH, "max_evaluations", "max_minutes", "trial_minutes", "algorithm", "algorithm_options", "data")
+RESUMABLE = (
+    *TIMED_WITH,
+    "max_evaluations",
+    "hours",
+    "repeats",
+    "confirm",
+    "max_minutes",
+    "trial_minutes",
+    "algorithm",
+    "algorithm_options",
+    "data",
+)
 
 
 def _told(settings: Any) -> Any:
@@ -56,7 +70,19 @@ def data_begun_with(folder: RunFolder, before: Mapping[str, Any]) -> dict[str, A
     return {"data": begun} if relative and isinstance(begun, str) and os.path.isabs(begun) else {}
 
 
-def changed(before: Mapping[str, Any], config: SearchConfig, free: Collection[str] = RESUMABLE) -> str | None:
+# What a run of a version that had not these fields was made with.
+EARLIER = {"within": None, "scalings": 0}
+
+
+def as_begun(folder: RunFolder, before: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that the run's search.yaml says nothing of, as the run was begun with: defaults may have changed since."""
+    said = {*read_settings(folder.config), "name", "directory", "device", "data"}
+    return {n: v for n, v in {**EARLIER, **before}.items() if n in SearchConfig.model_fields and n not in said}
+
+
+def changed(
+    before: Mapping[str, Any], config: SearchConfig | TrainConfig, free: Collection[str] = RESUMABLE
+) -> str | None:
     """The first field on which figures of the run depend and which is not what it was; None where there is none.
 
     Args:

@@ -7,7 +7,7 @@ settings -> dataset, space, device profiles (given, or measured quickly here) ->
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -21,8 +21,7 @@ from evaluators.latency import agent
 from evaluators.latency.profile import DeviceProfile
 from evaluators.recipe import Recipe
 from evaluators.training import check_settings, effective, precision_on
-from search_spaces import Architecture, InputError, SearchSpace
-from search_spaces.architecture import is_of_recipe
+from search_spaces import InputError, SearchSpace
 from search_spaces.errors import all_of
 
 from ..algorithms import make_algorithm
@@ -42,9 +41,11 @@ from ..storage.folder import RunFolder
 from ..storage.run import Run
 from ..storage.states import UNFINISHED
 from ..storage.store import Store
+from .beginning import beginning, how_long
 from .config import RAY_ONLY, SearchConfig, load_config
 from .kept import settings_kept
-from .resuming import RESUMABLE, changed, data_begun_with, training_threads
+from .priors import believed, find_prior, say_prior
+from .resuming import RESUMABLE, as_begun, changed, data_begun_with, training_threads
 from .search import search
 from .versions import versions
 
@@ -89,7 +90,7 @@ def resume(directory: str | Path, console: Console, **changes: object) -> Run | 
             f"{folder.path}: an earlier version took accuracy at image_size {size}, and latency and MACs at each model's own; "
             f"it cannot go on, but a new run can begin with its models: --start-from {folder.path}"
         )
-    changes = {**data_begun_with(folder, before), **changes}
+    changes = {**as_begun(folder, before), **data_begun_with(folder, before), **changes}
     config = load_config(folder.config, **{**changes, "directory": str(directory), "device": kept})
     free = {*RESUMABLE, "name", "directory", "device"}
     with Store.open(folder.store, read_only=True) as store:
@@ -133,8 +134,8 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
     # workers, and whoever resumes the run, may be in another folder
     config = config.model_copy(update={"data": absolute_source(config.data)})
     dataset = _checked_dataset(config, console)
-    space, references = config.make_space(), config.reference_architectures()
-    recipe = _recipe(config, profiles, resume)
+    space = config.make_space()
+    recipe, prior = _recipe(config, profiles, resume), find_prior(config, space, resume)
     evaluator = _evaluator(config, dataset, profiles, recipe)
     _check_search(config, space, evaluator)  # before anything takes its time
     if not profiles and "latency_ms" in _wanted(config):
@@ -145,36 +146,49 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
         if resume:
             _predict_again(RunFolder(directory), space, profiles[0], dataset.num_classes, say)
         evaluator = _evaluator(config, dataset, profiles, recipe)
+    objectives = config.make_objectives()
+    believes = believed(prior, dataset.num_classes)
+    begins = beginning(config, space, evaluator, Run(directory) if resume else None, believes)
     _say_what_begins(config, space, profiles, recipe, say)
-    objectives, constraints = config.make_objectives(), config.make_constraints()
-    progress = Progress(objectives, config.max_evaluations, console, constraints)
-    first = dict(zip(references, _with_recipe(references.values(), space)))
+    if prior is not None:
+        say_prior(prior, config.data, say)
+    for line in begins.lines:
+        say(line)
+    progress = Progress(objectives, config.evaluations, console, begins.constraints)
     with settings_kept(config, profiles):
         search(
             space,
             evaluator,
             objectives,
-            max_evaluations=config.max_evaluations,
+            max_evaluations=config.evaluations,
             algorithm=config.algorithm,
             algorithm_options=config.algorithm_options,
+            prior=believes,
             scheduler=config.scheduler,
             scheduler_options=config.scheduler_options,
             seed=config.seed,
             directory=directory,
-            constraints=constraints,
-            references=list(first.values()),
+            constraints=begins.constraints,
+            first=begins.first,
+            references=list(begins.references.values()),
             start_from=None if resume else config.start_from,
+            repeats=config.repeats,
+            confirm=config.confirm,
             max_seconds=config.max_minutes * 60 if config.max_minutes else None,
+            budget_seconds=config.hours * 3600 if config.hours else None,
+            guess=begins.guess,
             time_limit=config.trial_minutes * 60 if config.trial_minutes else None,
             executor=_executor(config),
             resume=resume,
             settings={
                 "config": config.to_dict(),
                 "int8": recipe.int8,
-                "references": {name: architecture.key for name, architecture in first.items()},
+                "references": {name: architecture.key for name, architecture in begins.references.items()},
+                "scalings": {name: architecture.key for name, architecture in begins.scalings.items()},
                 "num_classes": dataset.num_classes,
                 "versions": versions(),
                 "training_precision": _precision(config),
+                "prior": None if prior is None else prior.model_dump(),
                 "devices": {profile.name: profile.protocol for profile in profiles},
             },
             progress=progress,
@@ -233,11 +247,7 @@ def _say_what_begins(
         )
         if profile.precision != recipe.precision:
             say(f"  accuracy is of {recipe.precision} models, whatever {profile.precision} may cost")
-    say(
-        f"space {space.name}: {space.size:.3g} architectures; "
-        f"{config.algorithm} to {config.max_evaluations} evaluations of {config.epochs} epochs"
-        + (f", judged at {', '.join(map(str, config.rungs))}" if config.rungs else "")
-    )
+    say(f"space {space.name}: {space.size:.3g} architectures; {config.algorithm}, {how_long(config)}")
     directory = config.run_directory
     say(
         f"run folder {directory}; how far it is: {command('status', directory)}; "
@@ -264,7 +274,11 @@ def _deliver(
     judged = f"{len(dataset.val)} validation images, {config.epochs} epochs of training, at " + (
         f"{config.image_size} px" if config.image_size else "each model's own image size"
     )
-    for line in what_came_out(run, files, written, judged, elapsed, 2 * config.max_evaluations):
+    more = {
+        "max_evaluations": config.evaluations and 2 * config.evaluations,
+        "hours": config.hours and 2 * config.hours,
+    }
+    for line in what_came_out(run, files, written, judged, elapsed, more):
         say(line)
     return run
 
@@ -328,13 +342,6 @@ def _executor(config: SearchConfig) -> Callable[[Session], None]:
     return Cluster(
         config.address, config.cpus_per_trial, config.gpus_per_trial, config.max_concurrent, config.batch_evaluations
     )
-
-
-def _with_recipe(references: Iterable[Architecture], space: SearchSpace) -> list[Architecture]:
-    """The references with the first value of every choice of the recipe that the space has beside those of architectures."""
-    extra = {choice.name: choice.values[0] for choice in space.choices if is_of_recipe(choice.name)}
-    whole = space.unrestricted
-    return [whole.architecture(**{**reference.to_dict(), **extra}) for reference in references]
 
 
 def _this_machine(

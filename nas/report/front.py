@@ -5,19 +5,26 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 from evaluators import METRICS
 from evaluators.evaluator import metric_and_device, metric_on
 from search_spaces import InputError
 
-from ..formatting import number
+from ..formatting import with_error
+from ..storage.judged import Judged
 from ..storage.run import Run
 from ..storage.store import Evaluation
 from ..storage.written import Written
+from .noise import describe_doubt, describe_noise, noisy
 from .picture import as_label, picture
 from .terminal import Column, print_table, say
 
@@ -39,7 +46,7 @@ HEADINGS = {
 }
 
 ENDS = ("latency_low_ms", "latency_high_ms")
-INTERVAL = "interval"
+INTERVAL, TRAININGS = "interval", "trainings"
 # What a narrow terminal shows beside the objectives, as far as there is room; what is not named here comes last.
 IMPORTANT = (
     "map50_95",
@@ -48,12 +55,14 @@ IMPORTANT = (
     "params",
     "macs",
     INTERVAL,
+    TRAININGS,
     "latency_difference_percent",
     "map50",
     "file_bytes",
     "peak_activation_bytes",
     "train_seconds",
 )
+Files = Mapping[str, Mapping[str, str]]  # key -> kind -> path in the run's folder
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what text begins with that a spreadsheet would evaluate
 
 
@@ -79,14 +88,16 @@ def columns(run: Run, evaluations: Sequence[Evaluation]) -> list[str]:
 
 
 def labels(run: Run) -> dict[str, str]:
-    """Key -> name of the reference models among the run's evaluations."""
-    return {key: name for name, key in run.settings.get("references", {}).items()}
+    """Key -> name of the reference models, and of the plain scalings, among the run's evaluations."""
+    named = {**run.settings.get("scalings", {}), **run.settings.get("references", {})}
+    return {key: name for name, key in named.items()}
 
 
 def print_front(run: Run, console: Console) -> None:
     """The front, best in the first objective first; then the reference models that are not on it.
 
-    Where not all columns fit, the objectives stay, then what `IMPORTANT` has first.
+    Figures are means over all trainings of a model. Where not all columns fit, the objectives stay, then what `IMPORTANT` has
+    first.
     """
     members, named = run.front, labels(run)
     on_front = {e.key for e in members}
@@ -95,7 +106,8 @@ def print_front(run: Run, console: Console) -> None:
         say(console, "no evaluation has finished within the constraints, so there is no front")
         return
     objectives = [objective.metric for objective in run.objectives]
-    table, figures = [Column("model")], []  # a column, and what its cells are for the metrics of a model
+    table = [Column("model")]
+    figures: list[Callable[[Judged], str]] = []  # of every other column, what its cell is for a model
     for name in columns(run, members):
         metric, device = metric_and_device(name)
         if metric in ENDS:
@@ -109,10 +121,18 @@ def print_front(run: Run, console: Console) -> None:
                 Column(f"90% interval {device or ''}".strip(), True, 1 + len(objectives) + IMPORTANT.index(INTERVAL))
             )
             figures.append(partial(_interval, device=device))
+    if any(run.judged(e).trainings > 1 for e in [*members, *aside]):
+        table.append(Column(TRAININGS, True, 1 + len(objectives) + IMPORTANT.index(TRAININGS)))
+        figures.append(lambda judged: str(judged.trainings))
     rows = []
     for evaluation in [*members, *aside]:
-        words = [evaluation.key, named.get(evaluation.key), None if evaluation.key in on_front else "(off the front)"]
-        rows.append([" ".join(filter(None, words)), *(figure(evaluation.metrics) for figure in figures)])
+        key, place = evaluation.key, None
+        if key not in on_front:
+            place = "(off the front)"
+        elif run.judgement.in_doubt(key):
+            place = "(may be off)"
+        judged = run.judged(evaluation)
+        rows.append([" ".join(filter(None, [key, named.get(key), place])), *(figure(judged) for figure in figures)])
     print_table(
         console,
         f"front of {run.directory}: {len(members)} of {len(run.evaluations)} evaluated models",
@@ -121,29 +141,38 @@ def print_front(run: Run, console: Console) -> None:
         dim=range(len(members), len(rows)),
         elsewhere=str(run.folder.front_csv) if run.folder.front_csv.exists() else None,
     )
+    for line in [*describe_noise(run), *describe_doubt(run)]:
+        say(console, line)
 
 
-def _figure(metrics: Mapping[str, float], name: str) -> str:
-    return number(name, metrics[name]) if name in metrics else "-"
+def _figure(judged: Judged, name: str) -> str:
+    return with_error(name, judged.metrics[name], judged.errors) if name in judged.metrics else "-"
 
 
-def _interval(metrics: Mapping[str, float], device: str | None) -> str:
-    low, high = (metrics.get(metric_on(end, device)) for end in ENDS)
+def _interval(judged: Judged, device: str | None) -> str:
+    low, high = (judged.metrics.get(metric_on(end, device)) for end in ENDS)
     return "-" if low is None or high is None else f"{low:.2f} to {high:.2f}"
 
 
 def as_records(run: Run, files: Mapping[str, Mapping[str, str]]) -> list[dict]:
-    """One dictionary per model on the front: key, reference name, values, metrics and files."""
-    named = labels(run)
+    """One dictionary per model on the front: key, reference name, values, metrics and files.
+
+    Metrics are means over its trainings, whose number is there, with their standard errors, and with the probability that
+    another model dominates it in truth.
+    """
+    named, doubts = labels(run), run.judgement.doubts
     return [
         {
-            "key": e.key,
-            "name": named.get(e.key),
-            "architecture": e.architecture.to_dict(),
-            "metrics": e.metrics,
-            "files": dict(files.get(e.key, {})),
+            "key": judged.evaluation.key,
+            "name": named.get(judged.evaluation.key),
+            "architecture": judged.evaluation.architecture.to_dict(),
+            "metrics": judged.metrics,
+            "trainings": judged.trainings,
+            "errors": judged.errors,
+            "doubt": doubts[judged.evaluation.key],
+            "files": dict(files.get(judged.evaluation.key, {})),
         }
-        for e in run.front
+        for judged in run.judgement.front
     ]
 
 
@@ -164,6 +193,7 @@ def write_front(
     document = {
         "objectives": [[o.metric, o.direction] for o in run.objectives],
         "settings": run.settings,
+        "noise": {name: asdict(noise) for name, noise in run.noise.items()},
         "front": records,
     }
     writers: dict[Path, Callable[[Path], object]] = {
@@ -187,18 +217,21 @@ def write_front(
 
 
 def _write_table(run: Run, records: Sequence[Mapping], file: Path) -> None:
-    names = columns(run, run.front)
+    names, errors = columns(run, run.front), noisy(run)
+    trainings = [TRAININGS] if errors else []
     choices = [choice.name for choice in run.space.choices]
     with open(file, "w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
         writer = csv.writer(stream)
-        writer.writerow(map(_no_formula, ["key", "name", *names, *choices]))
+        writer.writerow(map(no_formula, ["key", "name", *names, *(f"{n}_error" for n in errors), *trainings, *choices]))
         for record in records:
             metrics = [record["metrics"].get(name, "") for name in names]
+            metrics += [record["errors"].get(name, "") for name in errors] + [record[name] for name in trainings]
             values = [record["architecture"].get(choice, "") for choice in choices]
-            writer.writerow(map(_no_formula, [record["key"], record["name"] or "", *metrics, *values]))
+            writer.writerow(map(no_formula, [record["key"], record["name"] or "", *metrics, *values]))
 
 
-def _no_formula(cell: object) -> object:
+def no_formula(cell: object) -> object:
+    """A cell of a table that a spreadsheet takes for no formula."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
 
 
@@ -206,15 +239,22 @@ def draw_front(run: Run, path: Path) -> None:
     """A picture of the first two objectives, which there must be: every evaluation, the front, and the reference models by name."""
     y, x = run.objectives[0], run.objectives[1]
     named = labels(run)
-    members = sorted(run.front, key=lambda e: e.metrics[x.metric])
-    keys = {e.key for e in members}
-    others = [e for e in run.evaluations if e.key not in keys]
-    references = [e for e in run.evaluations if e.key in named]
+    members = sorted(run.judgement.front, key=lambda e: e.metrics[x.metric])
+    keys = {e.evaluation.key for e in members}
+    others = [e for key, e in run.judgement.judged.items() if key not in keys]
+    references = [e for key, e in run.judgement.judged.items() if key in named]
 
-    def at(evaluations: Sequence[Evaluation]) -> tuple[list[float], list[float]]:
-        return [e.metrics[x.metric] for e in evaluations], [e.metrics[y.metric] for e in evaluations]
+    def at(models: Sequence[Judged]) -> tuple[list[float], list[float]]:
+        return [e.metrics[x.metric] for e in models], [e.metrics[y.metric] for e in models]
+
+    def errors(axes: Axes, models: Sequence[Judged], color: str) -> None:
+        sizes = [[e.errors.get(o.metric, 0.0) for e in models] for o in (x, y)]
+        axes.errorbar(*at(models), xerr=sizes[0], yerr=sizes[1], fmt="none", ecolor=color, elinewidth=0.7, zorder=1)
 
     with picture(path, 7.5, 5) as axes:
+        if noisy(run):
+            errors(axes, others, "0.85")
+            errors(axes, members, "#8ab4d8")
         axes.scatter(*at(others), s=28, color="0.7", label="evaluated", zorder=2)
         # steps, because between two models there is none: below the line is what some model achieves
         axes.plot(*at(members), "o-", drawstyle="steps-post", color="#1f6fb2", ms=6, lw=1.4, label="front", zorder=3)
@@ -226,7 +266,7 @@ def draw_front(run: Run, path: Path) -> None:
         for e in references:
             left = e.metrics[x.metric] > (low + high) / 2  # towards the middle, so that the name stays inside
             axes.annotate(
-                as_label(named[e.key]),
+                as_label(named[e.evaluation.key]),
                 (e.metrics[x.metric], e.metrics[y.metric]),
                 xytext=(-9 if left else 9, 9),
                 textcoords="offset points",

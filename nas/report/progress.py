@@ -25,7 +25,7 @@ class Progress(Listener):
     def __init__(
         self,
         objectives: Sequence[Objective],
-        max_evaluations: int,
+        max_evaluations: int | None,
         console: Console | None = None,
         constraints: Sequence[Constraint] = (),
     ):
@@ -33,9 +33,9 @@ class Progress(Listener):
         self.max_evaluations = max_evaluations
         self.console = console or make_console()
         self.evaluations: dict[str, Evaluation] = {}  # by key, those that have ended or paused
-        self.pending = self.costed = 0
+        self.pending = self.costed = self.repeats = 0
         self.spent: float = 0  # whole evaluations
-        self.spent_before: float = 0  # before this process, which say nothing about its speed
+        self.ends_at: float | None = None  # by this process's clock, as far as can be told
         self.drained = False
         self._said: set[str] = set()
         self.started_at: float | None = None
@@ -66,12 +66,15 @@ class Progress(Listener):
 
     def restore(self, evaluations: Sequence[Evaluation], spent: float) -> None:
         self.evaluations = {e.key: e for e in evaluations if e.status not in UNFINISHED}
-        self.spent = self.spent_before = spent
+        self.spent = spent
         if evaluations:
             self.say(f"resumed with {self._counted()}")
 
     def started(self, costed: int, pending: int) -> None:
         self.costed, self.pending = costed, pending
+
+    def lasts(self, seconds: float | None) -> None:
+        self.ends_at = None if seconds is None else time.monotonic() + seconds
 
     def retried(self, key: str, why: str, pending: int) -> None:
         self.pending = pending
@@ -84,15 +87,21 @@ class Progress(Listener):
 
     def concluded(self, evaluation: Evaluation, spent: float, pending: int) -> None:
         self.pending, self.spent = pending, spent
-        self.evaluations[evaluation.key] = evaluation
+        if evaluation.repeat:
+            self.repeats += 1
+        else:
+            self.evaluations[evaluation.key] = evaluation
         if evaluation.status in (State.FINISHED, State.PAUSED):
             what = ", ".join(f"{o.metric} {number(o.metric, evaluation.metrics[o.metric])}" for o in self.objectives)
             what += f" at {evaluation.fidelity:g}" if evaluation.fidelity is not None else ""
+            what += f", trained again{' to confirm' if evaluation.confirms else ''}" if evaluation.repeat else ""
         else:
             what = f"{evaluation.status}: {evaluation.reason}"
         # A terminal has the table for the state; a log has to say it on every line.
         state = "" if self._live else f" | {self._counted()}, {self.pending} running, {self._ends()}"
-        self.say(f"{evaluation.key}  {what}  ({duration(evaluation.seconds or 0)}){state}")
+        self.say(
+            f"{self._called(evaluation.key, evaluation.trial)}  {what}  ({duration(evaluation.seconds or 0)}){state}"
+        )
 
     @property
     def elapsed(self) -> float:
@@ -103,17 +112,20 @@ class Progress(Listener):
 
     # -- what is said --------------------------------------------------------------------------------------------
 
+    def _called(self, key: str, trial: str) -> str:
+        """What an evaluation of an architecture is called in lines."""
+        return trial
+
     def _counted(self) -> str:
         """Of the budget; with several fidelities it is spent in parts."""
         counts = Counter(e.status for e in self.evaluations.values())
-        text = f"{budget(self.spent)}/{self.max_evaluations} evaluated, {counts[State.FAILED]} failed"
+        most = f"/{self.max_evaluations}" if self.max_evaluations else ""
+        text = f"{budget(self.spent)}{most} evaluated, {counts[State.FAILED]} failed"
+        text += f", {self.repeats} again" if self.repeats else ""
         return text + "".join(f", {counts[state]} {state}" for state in (State.PAUSED, State.REJECTED) if counts[state])
 
     def _left(self) -> float | None:
-        done = self.spent - self.spent_before
-        if done <= 0:
-            return None
-        return self.elapsed / done * max(0, self.max_evaluations - self.spent)
+        return None if self.ends_at is None else max(0.0, self.ends_at - time.monotonic())
 
     @property
     def eligible(self) -> list[Evaluation]:
@@ -143,7 +155,10 @@ class Progress(Listener):
         }
         table = Table.grid(padding=(0, 2))
         width = max(10, min(50, self.console.width - 15))
-        table.add_row("", ProgressBar(total=self.max_evaluations, completed=self.spent, width=width))
+        done, total = self.spent, float(self.max_evaluations or 0)
+        if not total:  # time is what is spent
+            done, total = self.elapsed, self.elapsed + (left or 0)
+        table.add_row("", ProgressBar(total=total, completed=done, width=width))
         for name, text in rows.items():
             table.add_row(name, as_text(self.console, text))
         return table

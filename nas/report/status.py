@@ -14,6 +14,8 @@ from ..objectives import own_hypervolume
 from ..storage.locks import is_in_use
 from ..storage.run import Run
 from ..storage.states import RETRIED, State
+from .how_far import how_far
+from .noise import describe_noise
 
 SHOWN = 20  # jobs that run, and reasons of failures
 
@@ -30,9 +32,17 @@ def describe_status(directory: str | Path, now: float | None = None) -> tuple[li
         f"{directory}: {'a search is running' if alive else 'no search is running'}; "
         f"{budget(run.spent)}{most} evaluated, {counts[State.FAILED]} of them failed, "
         + ", ".join(f"{counts[state]} {state}" for state in (State.RUNNING, State.ASKED, State.PAUSED, State.REJECTED))
+        + (f"; {_again(run)}" if run.repeats else "")
     ]
-    lines += _running(run, now, alive) + _speed(run, now) + _best(run) + _trouble(run)
+    lines += _running(run, now, alive) + _speed(run, now) + _best(run) + describe_noise(run) + _trouble(run)
     return [*lines, *([] if alive else _next(run))], alive
+
+
+def _again(run: Run) -> str:
+    counts = Counter(e.status for e in run.repeats)
+    text = f"{counts[State.FINISHED]} trained again with other seeds"
+    others = [f"{counts[state]} {state}" for state in (State.RUNNING, State.ASKED, State.FAILED) if counts[state]]
+    return f"{text} ({', '.join(others)})" if others else text
 
 
 def _next(run: Run) -> list[str]:
@@ -46,7 +56,7 @@ def _next(run: Run) -> list[str]:
             return ["nothing that was tried meets the constraints: start anew in another folder, with wider ones"]
     if not run.complete:
         return [f"to go on, {folder.how_to_resume()}"]
-    if run.evaluations and folder.config.exists() and not _is_exported(run):
+    if run.evaluations and folder.is_of_a_command and not _is_exported(run):
         return [f"its front is not exported yet: {folder.how_to_resume()}"]
     return []
 
@@ -61,7 +71,7 @@ def _is_exported(run: Run) -> bool:
 
 
 def _running(run: Run, now: float, alive: bool) -> list[str]:
-    running = [e for e in run.all_evaluations if e.status == State.RUNNING]
+    running = [e for e in [*run.all_evaluations, *run.repeats] if e.status == State.RUNNING]
     if not alive:
         return [f"  running when it stopped, to be started again: {len(running)}"] if running else []
     lines = []
@@ -69,7 +79,9 @@ def _running(run: Run, now: float, alive: bool) -> list[str]:
         at = f" at fidelity {e.fidelity:g}" if e.fidelity is not None else ""
         again = f", attempt {e.attempts}" if e.attempts > 1 else ""
         where = f" on {e.node}" if e.node else ""
-        lines.append(f"  {e.key} runs{where} for {duration(now - (e.started_at or now))}{at}{again}")
+        training = how_far(run.folder.trial(e.trial).path)
+        far = f"; {training}" if training else ""
+        lines.append(f"  {e.trial} runs{where} for {duration(now - (e.started_at or now))}{at}{again}{far}")
     nodes = Counter(e.node for e in running)
     if len(running) > SHOWN:
         lines.append(f"  and {len(running) - SHOWN} more, on {len(nodes)} nodes in all")
@@ -88,15 +100,15 @@ def _speed(run: Run, now: float) -> list[str]:
 def _best(run: Run) -> list[str]:
     if not run.front:
         return []
-    added = own_hypervolume([e.metrics for e in run.eligible], run.objectives)
+    added = own_hypervolume([run.mean(e) for e in run.eligible], run.objectives)
     return [
-        f"front: {len(run.front)} of {len(run.evaluations)} finished, best {best([e.metrics for e in run.front], run.objectives)}"
+        f"front: {len(run.front)} of {len(run.evaluations)} finished, best {best([run.mean(e) for e in run.front], run.objectives)}"
         + (f", hypervolume {added:.4g}" if added is not None else "")
     ]
 
 
 def _trouble(run: Run) -> list[str]:
-    reasons = Counter(e.reason for e in run.all_evaluations if e.status == State.FAILED)
+    reasons = Counter(e.reason for e in [*run.all_evaluations, *run.repeats] if e.status == State.FAILED)
     lines = [f"failed {_times(count)}: {reason}" for reason, count in reasons.most_common(SHOWN)]
     retried = [e for e in run.events if e.state == RETRIED]
     if retried:

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from evaluators.evaluator import metric_on
+from search_spaces.definition import space_names
 from search_spaces.errors import all_of
+from search_spaces.families import family_of
 
 from ..formatting import command, duration, shell_command
 from ..storage.run import Run
@@ -15,7 +17,9 @@ from ..storage.states import State
 Files = Mapping[str, Mapping[str, str]]
 
 
-def what_came_out(run: Run, files: Files, written: Sequence[Path], judged: str, elapsed: float, more: int) -> list[str]:
+def what_came_out(
+    run: Run, files: Files, written: Sequence[Path], judged: str, elapsed: float, more: Mapping[str, float | None]
+) -> list[str]:
     """The lines after the table of the front.
 
     Args:
@@ -23,18 +27,22 @@ def what_came_out(run: Run, files: Files, written: Sequence[Path], judged: str, 
         written: tables and pictures of the front.
         judged: what the accuracy was measured on.
         elapsed: seconds that the search took in this process; 0 if nothing was left to search.
-        more: evaluations to search on to.
+        more: settings to search on with, for what has ended the search: more evaluations, or hours.
     """
     failed = sum(e.status == State.FAILED for e in run.all_evaluations)
     took = f"; this command searched for {duration(elapsed)}" if elapsed else ""
     count = sum(e.status == State.PAUSED for e in run.all_evaluations)
     paused = f", {count} begun and put aside" if count else ""
+    again = sum(e.status == State.FINISHED for e in run.repeats)
+    repeated = f", {again} times one of them again" if again else ""
     lines = [
-        f"{run.costed:,} candidates costed, {len(run.evaluations)} models trained{paused}, {failed} failed{took}",
+        f"{run.costed:,} candidates costed, {len(run.evaluations)} models trained{repeated}{paused}, {failed} failed{took}",
         f"accuracy: COCO mAP by pycocotools on {judged}",
     ]
     if run.settings.get("devices"):
         lines.append(f"latency: {run.protocol}")
+    if any(run.judged(e).trainings > 1 for e in run.front):
+        lines.append("models that were trained again have mean figures, and the checkpoint of their first training")
     delivered = [run.directory / files[e.key]["checkpoint"] for e in run.front if e.key in files]
     if delivered:
         lines.append("checkpoints of the front, each with its model.yaml and model.onnx beside it:")
@@ -44,7 +52,7 @@ def what_came_out(run: Run, files: Files, written: Sequence[Path], judged: str, 
     return [*lines, *_next(run, files, more)]
 
 
-def _next(run: Run, files: Files, more: int) -> list[str]:
+def _next(run: Run, files: Files, more: Mapping[str, float | None]) -> list[str]:
     lines = [*(_with_the_best(run, files) if run.front else ()), *_searching_on(run, more)]
     return ["next:", *(f"  {line}" for line in lines)] if lines else []
 
@@ -62,6 +70,14 @@ def _with_the_best(run: Run, files: Files) -> list[str]:
     name = devices[0] if len(devices) > 1 else None
     held = ("latency_measured_ms", "latency_high_ms", "latency_ms")  # what `pick` holds against a bound, if it is there
     latency = next((best.metrics[m] for m in (metric_on(each, name) for each in held) if m in best.metrics), None)
+    if best.key in files and best.architecture.space.name in space_names():
+        several = len(run.front) > 1
+        what = {"front": True} if several else {}
+        trained: object = run.directory if several else f"{run.directory}:{best.key}"
+        reference = family_of(best.architecture.space).reference[0]
+        output = run.directory.with_name(f"{run.directory.resolve().name}-trained")
+        trains = command("train", trained, **what, compare=reference, epochs=100, output=output)
+        lines.append(f"{trains}: {'the front' if several else 'this model'} trained for long, beside {reference}")
     if latency is not None:
         device = run.folder.device(name) if name else None
         bound = f"{latency * 1.005:.3g}"
@@ -69,10 +85,11 @@ def _with_the_best(run: Run, files: Files) -> list[str]:
     return lines
 
 
-def _searching_on(run: Run, more: int) -> list[str]:
+def _searching_on(run: Run, more: Mapping[str, float | None]) -> list[str]:
     """How to search on, where there is anything left to try."""
     if not run.complete:
-        return [f"{command('resume', run.directory)}: search on to {run.max_evaluations} evaluations"]
-    if run.max_evaluations and run.spent < run.max_evaluations - 1e-9:
+        most = f" to {run.max_evaluations} evaluations" if run.max_evaluations else ""
+        return [f"{command('resume', run.directory)}: search on{most}"]
+    if run.max_evaluations and run.spent < run.max_evaluations - 1e-9 and not more.get("hours"):
         return []  # every architecture that meets the constraints was asked
-    return [f"{command('resume', run.directory, max_evaluations=more)}: search on"]
+    return [f"{command('resume', run.directory, **more)}: search on"]

@@ -101,6 +101,11 @@ class SuccessiveHalving(Scheduler):
         for rung in range(self._rung(job)):
             self._gone_on[rung].add(job.key)
 
+    def tell_repeat(self, job: Job, metrics: Mapping[str, float]) -> None:
+        """Of a repeat the algorithm is told where it is of the rung that it is told of."""
+        if job.fidelity == self.first:
+            super().tell_repeat(job, metrics)
+
     def tell(self, job: Job, metrics: Mapping[str, float]) -> None:
         """The metrics of an architecture at a fidelity; it is done where that was the last, or where they break a constraint."""
         self.expect(job)

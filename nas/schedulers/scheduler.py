@@ -50,8 +50,14 @@ class Scheduler:
         return key in self._done
 
     def cost(self, job: Job) -> float:
-        """What a job adds, as a share of a whole evaluation."""
+        """What a job takes of the budget, as a share of a whole evaluation."""
+        if job.repeat:  # it begins anew
+            return 0 if job.confirms else 1
         return share(self.fidelities, job.fidelity)
+
+    def share(self, fidelity: float | None) -> float:
+        """How much of a whole evaluation one is that has come to a fidelity."""
+        return fidelity / self.fidelities[-1] if self.fidelities and fidelity is not None else 1
 
     def restore(self, evaluations: Iterable[Evaluation], events: Iterable[Event]) -> None:
         """Tell a new scheduler what a store has, in the order in which one was told at the time."""
@@ -59,7 +65,10 @@ class Scheduler:
         for event in events:
             evaluation = known[event.key]
             job = Job(evaluation.architecture, event.fidelity)
-            if event.state == State.FINISHED:
+            if event.repeat:
+                if event.state == State.FINISHED:
+                    self.tell_repeat(job, event.metrics)
+            elif event.state == State.FINISHED:
                 self.tell(job, evaluation.metrics)  # as they are now: some are measured again at the end
             elif event.state == State.PAUSED:
                 self.tell(job, event.metrics)
@@ -84,6 +93,14 @@ class Scheduler:
     def tell(self, job: Job, metrics: Mapping[str, float]) -> None:
         """The metrics of an architecture at a fidelity."""
         raise NotImplementedError
+
+    def tell_repeat(self, job: Job, metrics: Mapping[str, float]) -> None:
+        """The metrics of an architecture that was evaluated once more, to the end, with other random numbers."""
+        self.algorithm.tell_repeat(job.architecture, metrics)
+
+    def repeat(self, architecture: Architecture, repeat: int, confirms: bool = False) -> Job:
+        """The job that evaluates an architecture once more, to the end."""
+        return Job(architecture, self.fidelities[-1] if self.fidelities else None, repeat, confirms)
 
     def tell_failure(self, job: Job, reason: str) -> None:
         """The job failed; its architecture will not be asked again."""

@@ -17,7 +17,7 @@ START_SECONDS = 30.0
 class Rejections:
     """Counts architectures that were rejected, `count` of them before, against the evaluations that may be spent."""
 
-    def __init__(self, max_evaluations: int, count: int = 0):
+    def __init__(self, max_evaluations: float, count: int = 0):
         self.max_evaluations, self.count = max_evaluations, count
 
     def add(self) -> None:

@@ -25,6 +25,9 @@ class Listener:
     def started(self, costed: int, pending: int) -> None:
         """A job was handed out; by now the algorithm has estimated the costs of `costed` candidates."""
 
+    def lasts(self, seconds: float | None) -> None:
+        """How long the search is expected to last from now on; None where nothing tells."""
+
     def retried(self, key: str, why: str, pending: int) -> None:
         """The process or node of a job went away, and it will be tried again."""
 

@@ -72,6 +72,8 @@ def attempt(
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with limited(time_limit, folder, expendable):
+            if job.repeat:
+                evaluator = _repeated(evaluator, job.repeat)
             if job.fidelity is None:
                 returned = evaluator.evaluate(job.architecture, directory)
             else:
@@ -92,6 +94,13 @@ def attempt(
         with contextlib.suppress(OSError):
             write_text(folder.error, traceback.format_exc().encode(errors="backslashreplace").decode())
     return replace(outcome, seconds=time.perf_counter() - started, node=node or platform.node())
+
+
+def _repeated(evaluator: Evaluator, repeat: int) -> Evaluator:
+    repeated = evaluator.repeated(repeat)
+    if repeated is None:
+        raise EvaluationError(f"{type(evaluator).__name__} has no random numbers to change")
+    return repeated
 
 
 def _finished(returned: object) -> Outcome:

@@ -61,6 +61,11 @@ class RunFolder:
         return self._own("search.yaml")
 
     @property
+    def training(self) -> Path:
+        """The settings, where a command trains out models that were given."""
+        return self._own("train.yaml")
+
+    @property
     def trials(self) -> Path:
         """A folder for every architecture that was evaluated."""
         return self._own("trials")
@@ -103,6 +108,27 @@ class RunFolder:
         return self._own("front.png")
 
     @property
+    def trained_json(self) -> Path:
+        """Models that were trained out, with everything that is known of them."""
+        return self._own("trained.json")
+
+    @property
+    def trained_csv(self) -> Path:
+        """The same as a table."""
+        return self._own("trained.csv")
+
+    @property
+    def trained_png(self) -> Path:
+        """The same as a picture."""
+        return self._own("trained.png")
+
+    @property
+    def for_people(self) -> tuple[Path, ...]:
+        """The tables and pictures that a run ends with."""
+        front = (self.front_json, self.front_csv, self.front_png)
+        return (*front, self.trained_json, self.trained_csv, self.trained_png)
+
+    @property
     def written(self) -> Path:
         """The record of what the run has written for people."""
         return self._own(".written.json")
@@ -112,6 +138,11 @@ class RunFolder:
         for name, entry in vars(RunFolder).items():
             if isinstance(entry, property):
                 getattr(self, name)  # which is checked when it is asked for
+
+    @property
+    def is_of_a_command(self) -> bool:
+        """Whether a command started the run."""
+        return self.config.exists() or self.training.exists()
 
     @property
     def exists(self) -> bool:
@@ -125,10 +156,16 @@ class RunFolder:
 
     def how_to_resume(self, max_evaluations: int | None = None) -> str:
         """What goes on with the run, to so many evaluations, for a message: the command, where one started it, or the function."""
-        if self.config.exists():
+        if self.is_of_a_command:
             return f"run {command('resume', self.path, max_evaluations=max_evaluations)}"
         more = f", max_evaluations={max_evaluations}" if max_evaluations else ""
         return f"call `search` again with directory={str(self.path)!r}{more} and resume=True"
+
+    def how_to_confirm(self, count: int) -> str:
+        """What trains contenders of the run's front again, so often in all, for a message: as `how_to_resume`."""
+        if self.config.exists():
+            return f"run {command('resume', self.path, confirm=count)}"
+        return f"call `search` again with directory={str(self.path)!r}, confirm={count} and resume=True"
 
     def how_to_mend(self, max_evaluations: int | None = None) -> str:
         """What is to be done where nothing but failures came of the run, for a message."""

@@ -14,7 +14,12 @@ from .values import EVALUATION, EVENT, check_fields, json_value, metrics_value
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One architecture with what is recorded about it; times are seconds since 1970, `seconds` are those of all fidelities."""
+    """One architecture with what is recorded about it; times are seconds since 1970, `seconds` are those of all fidelities.
+
+    Attributes:
+        repeat: 0; of a repeat with other random numbers, which of them it is, from 1 on.
+        confirms: whether it is a repeat that the budget of the search did not pay for.
+    """
 
     architecture: Architecture
     status: State
@@ -27,16 +32,26 @@ class Evaluation:
     attempts: int = 1
     fidelity: float | None = None
     started_at: float | None = None
+    repeat: int = 0
+    confirms: bool = False
 
     @property
     def key(self) -> str:
         """The architecture's key."""
         return self.architecture.key
 
+    @property
+    def trial(self) -> str:
+        """The name of its trial."""
+        return trial_name(self.key, self.repeat)
+
 
 @dataclass(frozen=True)
 class Event:
-    """One change: `state` is the evaluation's new one, or `RETRIED`. `detail` says why it failed or was retried."""
+    """One change: `state` is the evaluation's new one, or `RETRIED`. `detail` says why it failed or was retried.
+
+    `repeat` is that of the evaluation.
+    """
 
     at: float
     key: str
@@ -44,12 +59,18 @@ class Event:
     fidelity: float | None = None
     node: str | None = None
     detail: str | None = None
+    repeat: int = 0
 
     @property
     def metrics(self) -> dict[str, float]:
         """What was told when it paused or finished."""
         told = self.state in (State.PAUSED, State.FINISHED) and self.detail
         return metrics_value(self.detail, f"event of {self.key}") if told else {}
+
+
+def trial_name(key: str, repeat: int) -> str:
+    """What an evaluation of an architecture is called, and its folder: KEY, or KEY-2 for the second one."""
+    return f"{key}-{repeat + 1}" if repeat else key
 
 
 def evaluation_of(space: SearchSpace, columns: Sequence[str], row: Sequence[Any], what: str) -> Evaluation:
@@ -72,11 +93,12 @@ def evaluation_of(space: SearchSpace, columns: Sequence[str], row: Sequence[Any]
         raise InputError(f"{what}: its architecture has the key {architecture.key}")
     metrics = metrics_value(values["metrics"], what)
     status = State(values["status"])
-    return Evaluation(**{**values, "architecture": architecture, "metrics": metrics, "status": status})
+    fields = {**values, "architecture": architecture, "metrics": metrics, "status": status}
+    return Evaluation(**{**fields, "confirms": bool(values.get("confirms"))})
 
 
 def event_of(row: Sequence[Any], what: str) -> Event:
     """The event in a row of a store, in the order of its fields. Raises InputError as `evaluation_of` does."""
-    values = dict(zip(EVENT, row))
+    values = dict(zip(EVENT, row))  # of an earlier version without its last field
     check_fields(values, EVENT, f"{what}: event of {values['key']!r:.40}")
     return Event(**values)

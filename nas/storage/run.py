@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from search_spaces import InputError, SearchSpace
 
-from ..objectives import Constraint, Objective, check_metrics, meets, ranks
+from ..noise import Noise
+from ..objectives import Constraint, Objective, check_metrics, ranks
 from .folder import RunFolder
+from .judged import Judged, Judgement
 from .states import State
 from .store import Evaluation, Store
 
@@ -25,7 +27,10 @@ class Run:
             in the user's own.
 
     Attributes:
+        all_evaluations, repeats: in any state; the repeats of evaluations with other random numbers are none of the former, and
+            leave them as they were.
         spent: whole evaluations that were paid for, failures included.
+        noise: of the objectives and accuracies, how much trainings of the same architecture differ; empty where they cannot.
 
     Raises:
         InputError: the folder holds no run, or one that this version cannot read.
@@ -42,7 +47,7 @@ class Run:
             self.measured = store.get_meta("measured") or {}  # device, or "", -> how its latency was measured
             self.max_evaluations = store.get_meta("max_evaluations")
             self.complete = bool(store.get_meta("complete"))  # the search came to its end
-            self.all_evaluations = store.evaluations()
+            self.all_evaluations, self.repeats = store.evaluations(), store.repeats()
             self.events = store.events()
             self.spent = store.spent
         self.objectives = [Objective(*pair) for pair in self.settings.get("objectives", [])]
@@ -51,13 +56,13 @@ class Run:
 
     def _check_judged(self) -> None:
         """Raise InputError where something has finished and lacks what it is judged by."""
-        for e in self.evaluations:
+        for e in [*self.evaluations, *(e for e in self.repeats if e.status == State.FINISHED)]:
             try:
                 if not self.objectives:
                     raise InputError("nothing says what is optimised")
                 check_metrics(e.metrics, [*self.objectives, *self.constraints])
             except InputError as error:
-                raise InputError(f"{self.folder.store}: evaluation {e.key}: {error}") from None
+                raise InputError(f"{self.folder.store}: evaluation {e.trial}: {error}") from None
 
     @property
     def evaluations(self) -> list[Evaluation]:
@@ -80,22 +85,40 @@ class Run:
         names = self.settings.get("devices") or {}
         return [DeviceProfile.load(self.folder.device(name)) for name in names]
 
+    @cached_property
+    def judgement(self) -> Judgement:
+        """What all trainings together say."""
+        is_random = self.settings.get(
+            "random", "config" in self.settings
+        )  # what a run of an earlier version does not say
+        return Judgement(self.evaluations, self.repeats, self.objectives, self.constraints, is_random)
+
+    @property
+    def noise(self) -> dict[str, Noise]:
+        return self.judgement.noise
+
+    def judged(self, evaluation: Evaluation) -> Judged:
+        """A finished evaluation with the means over all its trainings, their number, and the standard errors."""
+        return self.judgement.judged[evaluation.key]
+
+    def mean(self, evaluation: Evaluation) -> dict[str, float]:
+        """The metrics of a finished evaluation, each the mean over all its trainings."""
+        return self.judged(evaluation).metrics
+
     @property
     def eligible(self) -> list[Evaluation]:
-        """The finished evaluations that meet the constraints."""
-        return [e for e in self.evaluations if meets(e.metrics, self.constraints)]
+        """The finished evaluations whose means meet the constraints."""
+        return [each.evaluation for each in self.judgement.eligible]
 
     def ranked(self) -> list[tuple[Evaluation, int]]:
-        """The finished evaluations within the constraints with their non-dominated rank; the front's is 0."""
+        """The finished evaluations within the constraints with the non-dominated rank of their means; the front's is 0."""
         eligible = self.eligible
-        return list(zip(eligible, ranks([e.metrics for e in eligible], self.objectives).tolist()))
+        return list(zip(eligible, ranks([self.mean(e) for e in eligible], self.objectives).tolist()))
 
     @cached_property
     def front(self) -> list[Evaluation]:
-        """The non-dominated evaluations within the constraints, best in the first objective first."""
-        members = [e for e, rank in self.ranked() if rank == 0]
-        first = self.objectives[0]
-        return sorted(members, key=lambda e: e.metrics[first.metric], reverse=first.direction == "max")
+        """The evaluations within the constraints whose means are not dominated, best in the first objective first."""
+        return [each.evaluation for each in self.judgement.front]
 
 
 def load_run(directory: str | Path, space: SearchSpace | None = None) -> Run:

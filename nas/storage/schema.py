@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from .states import State
 
-VERSION = 2
+VERSION = 3
 APPLICATION_ID = 0x45564F59  # "EVOY"
 
 
@@ -21,7 +21,9 @@ SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE evaluations (
     id INTEGER PRIMARY KEY,          -- order of asking
-    key TEXT NOT NULL UNIQUE,        -- of the architecture
+    key TEXT NOT NULL,               -- of the architecture
+    repeat INTEGER NOT NULL DEFAULT 0,   -- 0 is its evaluation, 1 and more are repeats with other random numbers
+    confirms INTEGER NOT NULL DEFAULT 0, -- 1: a repeat at the end of the search, beyond its budget
     architecture TEXT NOT NULL,      -- its values, JSON
     status TEXT NOT NULL CHECK (status IN ({quoted(State)})),
     fidelity REAL,                   -- asked for or reached, where there are several
@@ -32,7 +34,8 @@ CREATE TABLE evaluations (
     ended_at REAL,
     seconds REAL,                    -- the evaluation itself, of all fidelities together
     node TEXT,
-    attempts INTEGER NOT NULL DEFAULT 1
+    attempts INTEGER NOT NULL DEFAULT 1,
+    UNIQUE (key, repeat)
 );
 CREATE TABLE events (                -- every change of state, in order
     id INTEGER PRIMARY KEY,
@@ -41,13 +44,16 @@ CREATE TABLE events (                -- every change of state, in order
     state TEXT NOT NULL,             -- a status, or retried
     fidelity REAL,
     node TEXT,
-    detail TEXT                      -- why, or the metrics that were told (JSON)
+    detail TEXT,                     -- why, or the metrics that were told (JSON)
+    repeat INTEGER NOT NULL DEFAULT 0
 );
 """
 
 COLUMNS = "architecture, status, metrics, reason, asked_at, ended_at, seconds, node, attempts"  # of every version
-NEW_COLUMNS = ", fidelity, started_at"  # since version 2
-EVENT_COLUMNS = "at, key, state, fidelity, node, detail"
+COLUMNS_2 = ", fidelity, started_at"  # since version 2
+COLUMNS_3 = ", repeat, confirms"  # since version 3
+EVENT_COLUMNS = "at, key, state, fidelity, node, detail"  # since version 2
+EVENT_COLUMNS_3 = ", repeat"  # since version 3
 
 # Version 1 had no events, nothing ran or paused, and there was one fidelity. What it tells of events, in order:
 EVENTS_1 = f"""
@@ -67,6 +73,30 @@ INSERT INTO events ({EVENT_COLUMNS}) SELECT {EVENT_COLUMNS} FROM happened;
 DROP TABLE known;
 DROP TABLE happened;
 """
+# Version 2 had no repeats.
+FROM_VERSION_2 = f"""
+CREATE TEMPORARY TABLE known AS SELECT * FROM evaluations;
+CREATE TEMPORARY TABLE happened AS SELECT * FROM events;
+DROP TABLE evaluations;
+DROP TABLE events;
+{SCHEMA}
+INSERT INTO evaluations (id, key, {COLUMNS}{COLUMNS_2}) SELECT id, key, {COLUMNS}{COLUMNS_2} FROM known;
+INSERT INTO events (id, {EVENT_COLUMNS}) SELECT id, {EVENT_COLUMNS} FROM happened;
+DROP TABLE known;
+DROP TABLE happened;
+"""
+
+
+def columns(version: int) -> str:
+    """The columns of evaluations in a store of that version, but for the order of asking."""
+    return f"key, {COLUMNS}{COLUMNS_2 if version > 1 else ''}{COLUMNS_3 if version > 2 else ''}"
+
+
+def event_query(version: int) -> str:
+    """All events of a store of that version, in order."""
+    if version < 2:
+        return EVENTS_1
+    return f"SELECT {EVENT_COLUMNS}{EVENT_COLUMNS_3 if version > 2 else ''} FROM events ORDER BY id"
 
 
 def create(connection: sqlite3.Connection, meta: Mapping[str, str]) -> None:
@@ -98,20 +128,20 @@ def check(connection: sqlite3.Connection, version: int) -> None:
     if found != "ok":
         raise ValueError(f"it is damaged: {' '.join(str(found).split())}; use a copy that is whole")
     connection.execute("PRAGMA ignore_check_constraints = OFF")
-    wanted = {"meta": "name, value", "evaluations": f"id, key, {COLUMNS}"}
+    wanted = {"meta": "name, value", "evaluations": f"id, {columns(version)}"}
     if version > 1:
-        wanted["evaluations"] += NEW_COLUMNS
-        wanted["events"] = f"id, {EVENT_COLUMNS}"
+        wanted["events"] = f"id, {EVENT_COLUMNS}{EVENT_COLUMNS_3 if version > 2 else ''}"
     for kind, name, sql in connection.execute("SELECT type, name, sql FROM sqlite_master"):
         if kind not in ("table", "index") or " VIRTUAL " in f"{sql}".upper()[:40]:
             raise ValueError(f"its {kind} {name} is none of a store")
     for table, names in wanted.items():
-        columns = connection.execute(f"PRAGMA table_xinfo({table})").fetchall()
-        if not set(names.split(", ")) <= {column[1] for column in columns} or any(column[6] for column in columns):
+        there = connection.execute(f"PRAGMA table_xinfo({table})").fetchall()
+        if not set(names.split(", ")) <= {column[1] for column in there} or any(column[6] for column in there):
             raise ValueError(f"its table {table} is none of a store")
 
 
-def migrate(connection: sqlite3.Connection) -> None:
-    """Make a store of version 1 one of this version, all at once."""
+def migrate(connection: sqlite3.Connection, version: int) -> None:
+    """Make a store of an earlier version one of this version, all at once."""
+    steps = FROM_VERSION_1 if version < 2 else FROM_VERSION_2
     with connection:
-        connection.executescript(f"BEGIN; {FROM_VERSION_1} PRAGMA user_version = {VERSION}; COMMIT;")
+        connection.executescript(f"BEGIN; {steps} PRAGMA user_version = {VERSION}; COMMIT;")

@@ -1,8 +1,12 @@
-"""What evaluations cost, as shares of a whole one."""
+"""What evaluations cost: shares of a whole one, and time."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
+
+from .records import Event
+from .states import State
 
 
 def share(fidelities: Sequence[float], fidelity: float | None) -> float:
@@ -14,3 +18,19 @@ def share(fidelities: Sequence[float], fidelity: float | None) -> float:
         return 1
     below = max((f for f in fidelities if f < fidelity), default=0)
     return (fidelity - below) / fidelities[-1]
+
+
+def searched_seconds(events: Iterable[Event]) -> float:
+    """Seconds in which at least one evaluation ran that ended, of all times that a run was searched."""
+    running: dict[str, float] = {}
+    spans = []
+    for event in events:
+        if event.state == State.RUNNING:
+            running[event.key] = event.at
+        elif event.key in running and event.state in (State.FINISHED, State.PAUSED, State.FAILED, State.REJECTED):
+            spans.append((running.pop(event.key), event.at))
+    total, until = 0.0, -math.inf
+    for start, end in sorted(spans):
+        total += max(0.0, end - max(start, until))
+        until = max(until, end)
+    return total

@@ -15,13 +15,14 @@ from typing import Any
 from filelock import FileLock
 
 from search_spaces import Architecture, InputError, SearchSpace
-from search_spaces.definition import check_definition, check_holds, define, recall
+from search_spaces.definition import define
 
 from . import schema
+from .checks import check_tables, space_of
 from .connection import connect, disk_errors, reading
 from .locks import write_lock
-from .records import Evaluation, Event, evaluation_of, event_of
-from .schema import COLUMNS, EVENT_COLUMNS, EVENTS_1, NEW_COLUMNS, VERSION, quoted
+from .records import Evaluation, Event, evaluation_of, event_of, trial_name
+from .schema import VERSION, quoted
 from .spending import share
 from .states import ENDED, RETRIED, SPENDING, State
 from .values import NUMBER_OR_NONE, check_fields, meta_value
@@ -49,16 +50,18 @@ class Store:
     ):
         self.path, self.space, self.clock = path, space, clock
         self._connection, self._lock = connection, lock
-        is_old = schema.application_and_version(connection)[1] < VERSION  # and only read
-        self._columns = f"key, {COLUMNS}" if is_old else f"key, {COLUMNS}{NEW_COLUMNS}"
-        self._events = EVENTS_1 if is_old else f"SELECT {EVENT_COLUMNS} FROM events ORDER BY id"
+        version = schema.application_and_version(connection)[1]  # an earlier one is only read
+        self._columns, self._events = schema.columns(version), schema.event_query(version)
+        self._has_repeats = version > 2
         self._fidelities: list[float] = (self.get_meta("settings") or {}).get("fidelities", [])
-        ended = f"SELECT fidelity, count(*) FROM ({self._events}) WHERE state IN ({quoted(SPENDING)}) GROUP BY fidelity"
+        first = " AND repeat = 0" if self._has_repeats else ""
+        ended = f"SELECT fidelity, count(*) FROM ({self._events}) WHERE state IN ({quoted(SPENDING)}){first} GROUP BY fidelity"
         with reading(path):
             # by fidelity, what was paid for
             self._ended: Counter[float | None] = Counter(dict(connection.execute(ended)))
         for fidelity in self._ended:
             check_fields({"fidelity": fidelity}, {"fidelity": NUMBER_OR_NONE}, f"{path}: an event")
+        self._repeated = sum(e.status in SPENDING and not e.confirms for e in self.repeats())  # paid for by the budget
 
     # -- opening ------------------------------------------------------------------------------------------------
 
@@ -136,10 +139,10 @@ class Store:
                     "upgrade evoyolo"
                 )
             with reading(path):
-                _check(path, connection, version)
+                check_tables(path, connection, version)
                 if version < VERSION and not read_only:
-                    schema.migrate(connection)
-                store = cls(path, connection, _space_of(path, connection, space, read_only), lock)
+                    schema.migrate(connection, version)
+                store = cls(path, connection, space_of(path, connection, space, read_only), lock)
             opened.pop_all()
             return store
 
@@ -158,25 +161,37 @@ class Store:
     # -- writing ------------------------------------------------------------------------------------------------
 
     def asked(
-        self, architecture: Architecture, estimates: Mapping[str, float], *, fidelity: float | None = None
+        self,
+        architecture: Architecture,
+        estimates: Mapping[str, float],
+        *,
+        fidelity: float | None = None,
+        repeat: int = 0,
+        confirms: bool = False,
     ) -> None:
-        """An evaluation begins, goes on at a higher fidelity, or begins again because it never ended."""
+        """An evaluation begins, goes on at a higher fidelity, or begins again because it never ended.
+
+        Args:
+            repeat: 0 for the evaluation of an architecture; its repeats with other random numbers count from 1, here and in
+                every other method, and leave it as it is.
+            confirms: whether it is a repeat that the budget of the search does not pay for.
+        """
         values = json.dumps(architecture.to_dict())
-        with self._changing(architecture, State.ASKED):
+        with self._changing(architecture, repeat, State.ASKED):
             changed = self._connection.execute(
-                "INSERT INTO evaluations (key, architecture, status, fidelity, metrics, asked_at) VALUES (?, ?, ?, ?, ?, ?) "
-                "ON CONFLICT (key) DO UPDATE SET status = excluded.status, fidelity = excluded.fidelity, "
+                "INSERT INTO evaluations (key, architecture, status, fidelity, metrics, asked_at, repeat, confirms) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key, repeat) DO UPDATE SET status = excluded.status, fidelity = excluded.fidelity, "
                 f"asked_at = excluded.asked_at, attempts = attempts + (status != '{State.PAUSED}') "
                 f"WHERE status NOT IN ({quoted(ENDED)})",
-                (architecture.key, values, State.ASKED, fidelity, _metrics(estimates), self.clock()),
+                (architecture.key, values, State.ASKED, fidelity, _metrics(estimates), self.clock(), repeat, confirms),
             ).rowcount
             if not changed:
-                raise KeyError(f"{architecture.key} has ended")
+                raise KeyError(f"{trial_name(architecture.key, repeat)} has ended")
 
-    def running(self, architecture: Architecture, *, node: str | None = None) -> None:
+    def running(self, architecture: Architecture, *, node: str | None = None, repeat: int = 0) -> None:
         """Its evaluation has started somewhere."""
-        with self._changing(architecture, State.RUNNING, node=node):
-            self._update(architecture, status=State.RUNNING, started_at=self.clock(), node=node)
+        with self._changing(architecture, repeat, State.RUNNING, node=node):
+            self._update(architecture, repeat, status=State.RUNNING, started_at=self.clock(), node=node)
 
     def paused(
         self,
@@ -187,7 +202,7 @@ class Store:
         node: str | None = None,
     ) -> None:
         """It was judged at the fidelity it was asked at, which is not the last."""
-        self._end(architecture, State.PAUSED, metrics, None, seconds, node)
+        self._end(architecture, 0, State.PAUSED, metrics, None, seconds, node)
 
     def finished(
         self,
@@ -196,15 +211,22 @@ class Store:
         *,
         seconds: float | None = None,
         node: str | None = None,
+        repeat: int = 0,
     ) -> None:
         """It was evaluated to the end; the metrics join those that were known before."""
-        self._end(architecture, State.FINISHED, metrics, None, seconds, node)
+        self._end(architecture, repeat, State.FINISHED, metrics, None, seconds, node)
 
     def failed(
-        self, architecture: Architecture, reason: str, *, seconds: float | None = None, node: str | None = None
+        self,
+        architecture: Architecture,
+        reason: str,
+        *,
+        seconds: float | None = None,
+        node: str | None = None,
+        repeat: int = 0,
     ) -> None:
         """It could not be evaluated, and is not asked again."""
-        self._end(architecture, State.FAILED, {}, reason, seconds, node)
+        self._end(architecture, repeat, State.FAILED, {}, reason, seconds, node)
 
     def rejected(
         self,
@@ -214,31 +236,34 @@ class Store:
         *,
         seconds: float | None = None,
         node: str | None = None,
+        repeat: int = 0,
     ) -> None:
         """A hard constraint was found violated, so the rest of its evaluation was not paid for."""
-        self._end(architecture, State.REJECTED, metrics, reason, seconds, node)
+        self._end(architecture, repeat, State.REJECTED, metrics, reason, seconds, node)
 
-    def retried(self, architecture: Architecture, reason: str, *, node: str | None = None) -> None:
+    def retried(self, architecture: Architecture, reason: str, *, node: str | None = None, repeat: int = 0) -> None:
         """Its process or node went away, through no known fault of the architecture; it will be asked again."""
-        with self._changing(architecture, RETRIED, node=node, detail=reason):
-            self._update(architecture, status=State.ASKED, started_at=None, node=None)
+        with self._changing(architecture, repeat, RETRIED, node=node, detail=reason):
+            self._update(architecture, repeat, status=State.ASKED, started_at=None, node=None)
 
     def _end(
         self,
         architecture: Architecture,
+        repeat: int,
         state: State,
         metrics: Mapping[str, float],
         reason: str | None,
         seconds: float | None,
         node: str | None,
     ) -> None:
-        before = self.evaluation(architecture)
+        before = self.evaluation(architecture, repeat)
         merged = _metrics({**before.metrics, **metrics})
         if seconds is not None:
             seconds += before.seconds or 0
-        with self._changing(architecture, state, node=node, detail=reason or merged):
+        with self._changing(architecture, repeat, state, node=node, detail=reason or merged):
             self._update(
                 architecture,
+                repeat,
                 status=state,
                 metrics=merged,
                 reason=reason,
@@ -247,34 +272,44 @@ class Store:
                 node=node,
             )
         if state in SPENDING:
-            self._ended[before.fidelity] += 1
+            if repeat:
+                self._repeated += not before.confirms
+            else:
+                self._ended[before.fidelity] += 1
 
     @contextlib.contextmanager
     def _changing(
-        self, architecture: Architecture, state: str, *, node: str | None = None, detail: str | None = None
+        self,
+        architecture: Architecture,
+        repeat: int,
+        state: str,
+        *,
+        node: str | None = None,
+        detail: str | None = None,
     ) -> Iterator[None]:
         """A change of the evaluation and its event, at the fidelity it then has; both or neither."""
         with disk_errors(self.path), self._connection:
             yield
             self._connection.execute(
-                "INSERT INTO events (at, key, state, fidelity, node, detail) "
-                "SELECT ?, key, ?, fidelity, ?, ? FROM evaluations WHERE key = ?",
-                (self.clock(), state, node, detail, architecture.key),
+                "INSERT INTO events (at, key, state, fidelity, node, detail, repeat) "
+                "SELECT ?, key, ?, fidelity, ?, ?, repeat FROM evaluations WHERE key = ? AND repeat = ?",
+                (self.clock(), state, node, detail, architecture.key, repeat),
             )
 
-    def _update(self, architecture: Architecture, **columns: object) -> None:
+    def _update(self, architecture: Architecture, repeat: int, **columns: object) -> None:
         assignments = ", ".join(f"{name} = ?" for name in columns)
         changed = self._connection.execute(
-            f"UPDATE evaluations SET {assignments} WHERE key = ?", (*columns.values(), architecture.key)
+            f"UPDATE evaluations SET {assignments} WHERE key = ? AND repeat = ?",
+            (*columns.values(), architecture.key, repeat),
         ).rowcount
         if not changed:
-            raise KeyError(f"{architecture.key} was never asked")
+            raise KeyError(f"{trial_name(architecture.key, repeat)} was never asked")
 
     def amend(self, architecture: Architecture, metrics: Mapping[str, float]) -> None:
         """Add to, or measure again, the metrics of a finished evaluation."""
         merged = {**self.evaluation(architecture).metrics, **metrics}
         with disk_errors(self.path), self._connection:
-            self._update(architecture, metrics=_metrics(merged))
+            self._update(architecture, 0, metrics=_metrics(merged))
 
     def set_meta(self, name: str, value: object) -> None:
         """Keep a value that JSON holds under `name`. Raises InputError for one that could not be read back."""
@@ -292,66 +327,42 @@ class Store:
 
     @property
     def spent(self) -> float:
-        """Whole evaluations that were paid for, failures included; of several fidelities each counts its share."""
-        return sum(count * share(self._fidelities, fidelity) for fidelity, count in self._ended.items())
+        """Whole evaluations that were paid for, failures included; of several fidelities each counts its share.
+
+        Repeats count as whole ones, but for those that confirm.
+        """
+        return sum(count * share(self._fidelities, f) for f, count in self._ended.items()) + self._repeated
 
     def evaluations(self, status: State | None = None) -> list[Evaluation]:
-        """All evaluations, or those of one state, in the order they were asked."""
-        query = f"SELECT {self._columns} FROM evaluations WHERE ? IS NULL OR status = ? ORDER BY id"
-        with reading(self.path):
-            return [self._evaluation(row) for row in self._connection.execute(query, (status, status))]
+        """All evaluations, or those of one state, in the order they were asked; repeats are none of them."""
+        where = "(? IS NULL OR status = ?)" + (" AND repeat = 0" if self._has_repeats else "")
+        return self._read(where, (status, status))
+
+    def repeats(self) -> list[Evaluation]:
+        """All repeats of evaluations, in the order they were asked."""
+        return self._read("repeat != 0", ()) if self._has_repeats else []
 
     def events(self) -> list[Event]:
         """All changes of state, in order."""
         with reading(self.path):
             return [event_of(row, str(self.path)) for row in self._connection.execute(self._events)]
 
-    def evaluation(self, architecture: Architecture) -> Evaluation:
-        """What is recorded of one architecture. Raises KeyError when it was never asked."""
-        query = f"SELECT {self._columns} FROM evaluations WHERE key = ?"
+    def evaluation(self, architecture: Architecture, repeat: int = 0) -> Evaluation:
+        """What is recorded of one architecture, or of a repeat. Raises KeyError when it was never asked."""
+        found = self._read(
+            "key = ?" + (" AND repeat = ?" if self._has_repeats else " AND ? = 0"), (architecture.key, repeat)
+        )
+        if not found:
+            raise KeyError(f"{trial_name(architecture.key, repeat)} was never asked")
+        return found[0]
+
+    def _read(self, where: str, values: Sequence[Any]) -> list[Evaluation]:
+        query = f"SELECT {self._columns} FROM evaluations WHERE {where} ORDER BY id"
         with reading(self.path):
-            row = self._connection.execute(query, (architecture.key,)).fetchone()
-        if row is None:
-            raise KeyError(f"{architecture.key} was never asked")
-        return self._evaluation(row)
+            return [self._evaluation(row) for row in self._connection.execute(query, values)]
 
     def _evaluation(self, row: Sequence[Any]) -> Evaluation:
         return evaluation_of(self.space, self._columns.split(", "), row, str(self.path))
-
-
-def _check(path: Path, connection: sqlite3.Connection, version: int) -> None:
-    """Raise InputError unless the tables are those of a store; text that is none in them reads as text with gaps."""
-    connection.text_factory = lambda raw: raw.decode(errors="replace")
-    try:
-        schema.check(connection, version)
-    except ValueError as error:
-        raise InputError(f"{path}: {error}") from None
-
-
-def _space_of(path: Path, connection: sqlite3.Connection, space: SearchSpace | None, read_only: bool) -> SearchSpace:
-    """What the recorded architectures are of: `space` without its restrictions, or one made from the record."""
-    query = "SELECT name, value FROM meta WHERE name IN ('space', 'unrestricted')"
-    kept = {name: meta_value(name, value, str(path)) for name, value in connection.execute(query)}
-    if "space" not in kept:
-        raise InputError(f"{path}: says of no space what it is")
-    searched = kept["space"]
-    whole = kept.get("unrestricted", searched)
-    try:
-        for definition in (searched, whole):
-            check_definition(definition)
-        if space is None:
-            return recall(whole)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    if space.name != searched["name"]:
-        raise InputError(f"{path} is of the space {searched['name']!r}, not of {space.name!r}")
-    try:
-        check_holds(whole, space.unrestricted)
-        if not read_only:  # a search that goes on may look further than it did, but not less far
-            check_holds(searched, space)
-    except InputError as error:
-        raise InputError(f"{path} is of a space {space.name!r} with other choices or values: {error}") from None
-    return space.unrestricted
 
 
 def _metrics(metrics: Mapping[str, float]) -> str:

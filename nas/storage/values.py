@@ -60,6 +60,10 @@ def _ascend(value: Any) -> bool:
     return _list_of(is_number)(value) and all(a < b for a, b in zip([0, *value], value))
 
 
+def _is_result(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and _mapping_of(_anything)(value[0]) and is_number(value[1])
+
+
 def _by_file_names(value: Any) -> bool:
     return _mapping_of(_is_text)(value) and all(
         re.fullmatch(r"[^/\\\0]{1,200}", n) and n not in (".", "..") for n in value
@@ -71,6 +75,7 @@ TEXT_OR_NONE = _none_or(_is_text), "text or nothing"
 NUMBER = is_number, "a finite number"
 NUMBER_OR_NONE = _none_or(is_number), "a finite number or nothing"
 COUNT = _is_count, "a whole number of at least 0"
+FLAG = (lambda value: isinstance(value, bool)), "true or false"
 MAPPING = _mapping_of(_anything), "a mapping"
 TEXTS = _mapping_of(_is_text), "a mapping of text"
 
@@ -85,6 +90,8 @@ EVALUATION: Fields = {
     "attempts": COUNT,
     "fidelity": NUMBER_OR_NONE,
     "started_at": NUMBER_OR_NONE,
+    "repeat": COUNT,
+    "confirms": COUNT,
 }
 EVENT: Fields = {
     "at": NUMBER,
@@ -93,6 +100,7 @@ EVENT: Fields = {
     "fidelity": NUMBER_OR_NONE,
     "node": TEXT_OR_NONE,
     "detail": TEXT_OR_NONE,
+    "repeat": COUNT,
 }
 META: Fields = {
     "space": MAPPING,
@@ -101,17 +109,21 @@ META: Fields = {
     "costed": NUMBER,
     "measured": TEXTS,
     "max_evaluations": (_none_or(_is_count), "a whole number of at least 0"),
-    "complete": (lambda value: isinstance(value, bool), "true or false"),
+    "complete": FLAG,
 }
 SETTINGS: Fields = {
     "objectives": (_list_of(_is_objective), "a list of [metric, min or max]"),
     "constraints": (_list_of(_is_constraint), "a list of [metric, most, least]"),
     "fidelities": (_ascend, "a list of ascending numbers above 0"),
+    "random": FLAG,
     "scheduler": TEXT,
     "scheduler_options": MAPPING,
     "start_from": (_list_of(_mapping_of(_anything)), "a list of architectures"),
+    "first": (_list_of(_mapping_of(_anything)), "a list of architectures"),
+    "start_results": (_list_of(_is_result), "a list of [architecture, number]"),
     "config": MAPPING,
     "references": TEXTS,
+    "scalings": TEXTS,
     "num_classes": (lambda value: _is_count(value) and 1 <= value <= MOST_CLASSES, "a number of classes"),
     "versions": MAPPING,
     "devices": (_by_file_names, "a mapping of names of device profiles to text"),

@@ -51,6 +51,17 @@ class Family:
         except InputError as error:
             raise InputError(f"preset {name!r}: {error}") from None
 
+    def scalings(self, space: SearchSpace) -> list[Architecture]:
+        """The plain scalings: the family as it is, at other widths, depths and image sizes, which is what one would try by hand.
+
+        Those that `space` holds, of choices of a recipe the first values; none in a space that is not the family's own.
+        """
+        return []
+
+    def scaling_name(self, architecture: Architecture) -> str | None:
+        """What a plain scaling is called; None of an architecture that is none."""
+        return None
+
     def reference_architecture(self) -> Architecture:
         """The architecture that latencies are compared with."""
         name, image_size = self.reference

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
+from ..architecture import is_of_recipe
 from ..errors import InputError
 from ..graph import IMAGE, STRIDE, LayerGraph, Number, Shape
 from ..space import Architecture, Choice, SearchSpace
@@ -218,6 +220,28 @@ def _largest(*numbers: Number) -> Number:
     return result if isinstance(result, np.ndarray) else int(result)
 
 
+# Plain scalings, as Ultralytics scales: width multiples whose channels are the columns of `WIDTHS` (the stem's 64 channels times
+# the multiple, rounded up to a multiple of 8), and the depth multiples whose repeats are among `DEPTHS`.
+WIDTH_MULTIPLES = ("1/16", "1/8", "3/16", "1/4", "3/8", "1/2")
+DEPTH_MULTIPLES = {"1/6": (1, 1, 1, 1), "1/3": (1, 2, 2, 1), "1/2": (2, 3, 3, 2)}
+
+
+def _scalings() -> dict[str, dict[str, Any]]:
+    """Name -> what it changes of YOLOv8n."""
+    found = {}
+    for width, (p2, p3, p4, p5) in zip(WIDTH_MULTIPLES, zip(*WIDTHS.values())):
+        for depth, repeats in DEPTH_MULTIPLES.items():
+            found[f"w{width} d{depth}"] = {
+                **_widths(-(-p5 // 128) * 8, p2, p3, p4, p5),
+                **{f"{level}_depth": count for level, count in zip(LEVELS, repeats)},
+                **{f"{name}_depth": repeats[-1] for name in PAN_BLOCKS},
+            }
+    return found
+
+
+SCALINGS = _scalings()
+
+
 class YOLOv8(Family):
     """Ultralytics' YOLOv8 and what this package puts in its place: anchor-free, without objectness."""
 
@@ -233,6 +257,25 @@ class YOLOv8(Family):
         if values["neck"] == "AFPN":
             return {choice: value for choice, value in values.items() if not choice.startswith("pan_")}
         return values
+
+    def scalings(self, space: SearchSpace) -> list[Architecture]:
+        if "image_size" not in space:
+            return []
+        recipe = {choice.name: choice.values[0] for choice in space.choices if is_of_recipe(choice.name)}
+        found = []
+        for image_size in space["image_size"].values:
+            for values in SCALINGS.values():
+                with contextlib.suppress(InputError):  # the space lacks a value, or is another
+                    found.append(space.architecture(**{**YOLOV8N, **values, "image_size": image_size, **recipe}))
+        return found
+
+    def scaling_name(self, architecture: Architecture) -> str | None:
+        values = {name: value for name, value in architecture.items() if not is_of_recipe(name)}
+        image_size = values.get("image_size")
+        for name, scaled in SCALINGS.items():
+            if values == {**YOLOV8N, **scaled, "image_size": image_size}:
+                return f"{self.name} {name} at {image_size}"
+        return None
 
 
 FAMILY = YOLOv8()

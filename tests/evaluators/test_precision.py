@@ -9,7 +9,7 @@ import torch
 from evaluators import EvaluationError
 from evaluators.data import load_dataset
 from evaluators.training import Fidelity, precision_on, train
-from evaluators.training.train import _stop_at_nan
+from evaluators.training.train import stop_at_nan
 from search_spaces import InputError
 
 
@@ -64,9 +64,9 @@ def test_fp16_in_which_no_step_is_taken_any_more_is_a_failure():
         scaler = SimpleNamespace(is_enabled=lambda: True, get_scale=lambda: scale)
         return SimpleNamespace(loss=torch.tensor(1.0), epoch=2, scaler=scaler)
 
-    _stop_at_nan(trainer(2.0**12))  # some steps were skipped, as is usual
+    stop_at_nan(trainer(2.0**12))  # some steps were skipped, as is usual
     with pytest.raises(EvaluationError, match="the gradients are not finite in fp16, in epoch 3; bf16 or fp32 may do"):
-        _stop_at_nan(trainer(2.0**-11))
+        stop_at_nan(trainer(2.0**-11))
 
 
 @pytest.mark.slow

@@ -260,3 +260,12 @@ def test_a_worker_reads_the_labels_itself_and_once(small_data, monkeypatch):
     monkeypatch.setattr(detector, "coco_ground_truth", lambda dataset: counted.append(dataset) or {"images": []})
     travelled.setup()
     assert len(counted) == 1 and travelled._truth == {"images": []}
+
+
+def test_a_repeat_trains_with_another_seed_and_nothing_else(small_data):
+    evaluator = DetectorEvaluator(str(small_data), 1, seed=2**32 - 1, batch=8)
+    evaluator.setup()
+    first, second = evaluator.repeated(1), evaluator.repeated(2)
+    assert (evaluator.bench.seed, first.bench.seed, second.bench.seed) == (2**32 - 1, 0, 1)
+    assert replace(first.bench, seed=2**32 - 1) == evaluator.bench and first._truth is evaluator._truth
+    assert {**vars(first), "bench": None} == {**vars(evaluator), "bench": None}

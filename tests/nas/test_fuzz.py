@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from nas.launch.config import SearchConfig, commented_yaml, load_config
 from nas.report.front import as_records, columns
+from nas.report.noise import describe_doubt, describe_noise
 from nas.report.status import describe_status
 from nas.storage.run import Run
 from nas.storage.store import Store
@@ -53,7 +54,9 @@ def store(tmp_path_factory):
         "references": {"first": SPACE.architecture(a=0, b="y").key},
         "devices": {"pi": "a board"},
         "num_classes": 3,
+        "random": True,
         "start_from": [{"a": 1, "b": "y"}],
+        "start_results": [[{"a": 1, "b": "y"}, 0.5]],
     }
     with Store.create(path, space=SPACE.restrict({"b": ["y"]}), settings=settings) as store:
         for i in range(12):
@@ -67,6 +70,9 @@ def store(tmp_path_factory):
                 store.finished(architecture, {"gain": i / 5}, seconds=2.0, node="n")
             elif i % 4 == 3:
                 store.failed(architecture, "no reason")
+            if i % 4 == 2:
+                store.asked(architecture, {"params": i}, fidelity=9, repeat=1, confirms=i > 4)
+                store.finished(architecture, {"gain": i / 6}, seconds=2.0, node="n", repeat=1)
         store.set_meta("max_evaluations", 20)
         store.set_meta("measured", {"": "here"})
     return path
@@ -77,9 +83,10 @@ def look(path):
     run = Run(path.parent)
     describe_status(path.parent)
     as_records(run, {})
+    describe_noise(run), describe_doubt(run)
     assert columns(run, run.front) and run.protocol and [event.metrics for event in run.events]
     with Store.open(path) as store:  # as a search that goes on does
-        store.evaluations()
+        store.evaluations(), store.repeats()
 
 
 def test_damaged_stores(tmp_path, store):
@@ -102,8 +109,9 @@ def test_damaged_stores(tmp_path, store):
 
 
 CELLS = {
-    "evaluations": "key architecture status metrics reason asked_at ended_at seconds node attempts fidelity started_at",
-    "events": "at key state fidelity node detail",
+    "evaluations": "key architecture status metrics reason asked_at ended_at seconds node attempts fidelity started_at repeat "
+    "confirms",
+    "events": "at key state fidelity node detail repeat",
     "meta": "name value",
 }
 

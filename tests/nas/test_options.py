@@ -17,16 +17,18 @@ class Middle(Base):
 
 
 class Leaf(Middle):
-    def __init__(self, *args, size=40, keep=None, **options):
+    def __init__(self, *args, size=40, keep=None, by="seconds", **options):
         super().__init__(*args, size=size, **options)
 
 
 def test_options_are_those_of_the_class_and_of_what_it_builds_on():
-    assert options_of(Leaf, Base) == {"size": 40, "keep": None, "rate": 0.5}
+    assert options_of(Leaf, Base) == {"size": 40, "keep": None, "by": "seconds", "rate": 0.5}
     assert options_of(Base, Base) == {} and options_of(Base, object) == {"seed": 0}
 
 
-@pytest.mark.parametrize("given", [{}, {"size": 3}, {"rate": 1}, {"rate": 0.1, "keep": 0.2}, {"keep": None}])
+@pytest.mark.parametrize(
+    "given", [{}, {"size": 3}, {"rate": 1}, {"rate": 0.1, "keep": 0.2}, {"keep": None}, {"by": "macs"}, {"by": None}]
+)
 def test_right_ones_pass(given):
     assert check_options("it", Leaf, Base, given) is None
 
@@ -34,8 +36,9 @@ def test_right_ones_pass(given):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"sise": 3}, "it has no option 'sise'; it has size, keep or rate"),
+        ({"sise": 3}, "it has no option 'sise'; it has size, keep, by or rate"),
         ({"seed": 3}, "it has no option 'seed'"),
+        ({"by": 3}, "it: option by must be a name or null, not 3"),
         ({"size": 2.5}, "it: option size must be an integer, not 2.5"),
         ({"size": True}, "it: option size must be an integer, not True"),
         ({"rate": "fast"}, "it: option rate must be a number, not 'fast'"),

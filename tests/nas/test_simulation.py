@@ -42,6 +42,13 @@ def test_asks_are_answered_one_after_another():
     assert report.seconds == 110 and report.driver_seconds == 10
 
 
+def test_it_begins_with_references_and_ends_by_its_clock():
+    first = [SPACE.architecture(a=59, b=b) for b in (3, 1)]
+    report = run([SimulatedWorker()], references=first, max_evaluations=100, max_seconds=450.0)
+    assert [e.architecture for e in report.evaluations][:2] == first
+    assert len(report.evaluations) == 5 and report.seconds == 500  # the last began before the end
+
+
 def test_workers_join_and_leave():
     report = run([SimulatedWorker(joins=50), SimulatedWorker(leaves=150)], max_evaluations=3)
     assert [e.node for e in report.evaluations] == ["worker 1", "worker 0", "worker 0"]

@@ -33,10 +33,11 @@ def signals(architecture):
 
         return hook
 
-    for name, module in model.named_modules():
-        module.register_forward_hook(note(name))
+    hooks = [module.register_forward_hook(note(name)) for name, module in model.named_modules()]
     outputs = model(torch.rand(8, 3, 96, 96))
     sum((value * torch.randn_like(value)).mean() for value in tensors(outputs)).backward()
+    for hook in hooks:  # Ultralytics' layers share one activation, which other networks have as well
+        hook.remove()
     return model, seen
 
 

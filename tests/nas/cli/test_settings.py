@@ -55,6 +55,7 @@ def test_the_forms_of_int8_that_the_command_names_are_those_there_are():
         (["--references"], {"references": []}),
         (["--references", "--seed", "1"], {"references": [], "seed": 1}),
         (["--max-macs", "null"], {"max_macs": None}),
+        (["--within", "none", "--hours", "2", "--scalings", "0"], {"within": "none", "hours": 2, "scalings": 0}),
         (["--max-latency-ms", "8"], {"max_latency_ms": 8}),
         (["--max-latency-ms", "{pi: 25, laptop: 4.5}"], {"max_latency_ms": {"pi": 25, "laptop": 4.5}}),
         (["--restrict", "{image_size: [64, 96]}"], {"restrict": {"image_size": [64, 96]}}),
@@ -98,7 +99,7 @@ def test_search_has_every_field_with_its_description_and_default(capsys):
     assert main(["search", "--help"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert all(described(name, text) for name in SearchConfig.model_fields)
-    assert "(default: 6)" in text and "(default: yolov8n light-recipe yolov8-w1/8 csppc)" in text
+    assert "(default: 6)" in text and "(default: yolov8n light-recipe)" in text
     assert "--executor <ray|here>" in text and "--max-latency-ms <float|mapping>" in text and "--rungs <int...>" in text
 
 

@@ -107,6 +107,61 @@ def test_a_run_is_asked_for_another_device(board, made_up_latency, tmp_path):
         choose(tmp_path / "run", big, max_latency_ms=5.0)
 
 
+class Noisy(Predicted):
+    """Accuracies of 0.2, 0.4, 0.5, 0.52, 0.54, 0.55 for depths 1 to 6, the same but for 0.002 in every repeat."""
+
+    def __init__(self, repeat=0):
+        self.repeat = repeat
+
+    def repeated(self, repeat):
+        return Noisy(repeat)
+
+    def evaluate(self, architecture, directory):
+        return {"map50_95": (0.2, 0.4, 0.5, 0.52, 0.54, 0.55)[architecture["depth"] - 1] + 0.002 * self.repeat}
+
+
+@pytest.fixture
+def noisy(tmp_path):
+    def noisy(name="run", **options):
+        options = {"max_evaluations": 6, "algorithm": "random", "repeats": 0, "directory": tmp_path / name, **options}
+        return search(SPACE, Noisy(), OBJECTIVES, **options)
+
+    return noisy
+
+
+def test_a_difference_is_spoken_of_only_where_there_is_one(noisy):
+    run = noisy()
+    keys = {e.architecture["depth"]: e.key for e in run.evaluations}
+    chosen = choose(run.directory)
+    # 1.64 x sqrt(2) x 0.03 = 0.07: depth 3 is not measurably less accurate, depth 2 is
+    assert chosen.evaluation.architecture["depth"] == 6
+    assert chosen.alike == [
+        f"{keys[3]} is 50% faster and not measurably less accurate (0.500 ± 0.03 against 0.550 ± 0.03)"
+    ]
+    within = choose(run.directory, max_latency_ms=3.7)
+    assert (
+        within.evaluation.key == keys[3] and within.alike == [] == within.given_up
+    )  # 0.05 less is none that is measured
+    within = choose(run.directory, max_latency_ms=2.5)
+    assert within.evaluation.key == keys[2]
+    assert [line.startswith("0.150 of map50_95: ") for line in within.given_up] == [True]
+    assert f"{keys[6]} has 0.550 ± 0.03 and is the best of the run" in within.given_up[0]
+
+
+def test_what_was_trained_often_is_chosen_by_its_mean_and_surer(noisy):
+    run = noisy("often", confirm=60)
+    (depth,) = {e.architecture["depth"] for e in run.front} & {6}
+    chosen = choose(run.directory)
+    assert chosen.judged.trainings > 3 and chosen.evaluation.architecture["depth"] == depth
+    assert chosen.judged.metrics["map50_95"] > chosen.evaluation.metrics["map50_95"] == pytest.approx(0.55)
+    assert chosen.judged.errors["map50_95"] < 0.01 and chosen.alike == []
+
+
+def test_without_random_numbers_every_difference_is_one(run):
+    chosen = choose(run.directory)
+    assert chosen.alike == [] and chosen.judged.errors == {} and chosen.judged.trainings == 1
+
+
 def test_a_profile_of_another_space_is_refused(run, board):
     with pytest.raises(InputError, match="profile board is of the space 'yolo', not of 'toy'"):
         choose(run.directory, board, max_latency_ms=5.0)

@@ -45,6 +45,25 @@ def test_jobs_run_in_other_processes_and_failures_are_kept(tmp_path, batch):
 
 
 @pytest.mark.ray
+def test_repeats_run_there_and_one_that_kills_its_worker_is_tried_again(tmp_path, batch):
+    def evaluate(architecture, repeat=0):
+        if repeat and not (tmp_path / "killed").exists():
+            (tmp_path / "killed").touch()
+            os._exit(1)
+        return {"gain": architecture["a"] + repeat / 10, "cost": architecture["b"]}
+
+    space = SPACE.restrict({"a": [2, 3], "b": [0, 1]})
+    options = {"executor": Cluster(batch=batch), "directory": tmp_path / "run", "references": [space.sample(0)]}
+    run = search(space, evaluate, OBJECTIVES, max_evaluations=5, confirm=2, **options)
+    first = {e.key: e.metrics["gain"] for e in run.evaluations}
+    assert [e.metrics["gain"] - first[e.key] for e in run.repeats] == pytest.approx(
+        [e.repeat / 10 for e in run.repeats]
+    )
+    assert [e.confirms for e in run.repeats] == [False, True, True] and [e.attempts for e in run.repeats] == [2, 1, 1]
+    assert len(first) == 4 and run.spent == 5 and run.complete
+
+
+@pytest.mark.ray
 def test_an_evaluation_that_kills_its_worker_or_hangs_is_recorded_and_the_others_go_on(tmp_path, batch):
     def evaluate(architecture):
         if architecture["a"] == 4:

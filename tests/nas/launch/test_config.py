@@ -41,6 +41,10 @@ def test_a_changed_configuration_survives_its_file(tmp_path):
         ({"restrict": {"neck": ["FPN"]}}, "'neck' cannot be 'FPN'; it can be PAN or AFPN"),
         ({"restrict": {"necks": ["PAN"]}}, "no choice 'necks'"),
         ({"references": ["yolov9"]}, "no preset 'yolov9'"),
+        ({"within": "yolov9"}, "no preset 'yolov9'; there are yolov8n, "),
+        ({"scalings": -1}, "field scalings: -1: .*greater than or equal to 0"),
+        ({"hours": 0}, "field hours: 0: .*greater than 0"),
+        ({"hours": "2"}, "field hours: '2': .*number"),
         ({"image_size": 100}, "choice 'image_size' cannot be 100; it can be any multiple of 32 up to 4096"),
         ({"image_size": "640"}, "field image_size: '640': .*integer"),
         (
@@ -127,6 +131,33 @@ def test_text_that_looks_like_something_else_survives_the_settings_file(tmp_path
     config = make_config(
         {"name": "1e3", "algorithm_options": {"a": ["yes", "010", "1e-3", "2024-01-01", 1e-3, 10]}}, "x"
     )
+    (tmp_path / "s.yaml").write_text(commented_yaml(config))
+    assert load_config(tmp_path / "s.yaml") == config
+
+
+def test_how_many_evaluations_there_are_is_said_or_follows_from_the_hours():
+    assert SearchConfig().evaluations == 14 and SearchConfig(hours=2).evaluations is None
+    assert SearchConfig(max_evaluations=5).evaluations == SearchConfig(max_evaluations=5, hours=2).evaluations == 5
+
+
+@pytest.mark.parametrize(
+    ("values", "bounded"),
+    [
+        ({}, True),
+        ({"max_latency_ms": {}}, True),
+        ({"max_latency_ms": 5}, False),
+        ({"max_params": 10}, False),
+        ({"max_macs": 10}, False),
+        ({"within": None}, False),
+        ({"within": "none"}, False),
+    ],
+)
+def test_the_region_of_interest_is_that_of_a_reference_unless_there_is_a_bound(values, bounded, tmp_path):
+    config = make_config(values, "x")
+    reference = config.region_architecture()
+    assert (reference is not None) == bounded
+    if reference is not None:
+        assert reference == config.reference_architectures()["yolov8n"] and reference["image_size"] == 96
     (tmp_path / "s.yaml").write_text(commented_yaml(config))
     assert load_config(tmp_path / "s.yaml") == config
 

@@ -7,6 +7,9 @@ from nas.launch.resuming import RESUMABLE, changed
 
 OTHER = {
     "max_evaluations": 99,
+    "hours": 2.0,
+    "repeats": 3,
+    "confirm": 6,
     "max_minutes": 5.0,
     "trial_minutes": 5.0,
     "algorithm": "random",
@@ -21,6 +24,7 @@ OTHER = {
     "data": "other.yaml",
 }
 FIXED = {"epochs": 7, "seed": 3, "batch": 8, "fraction": 0.5, "training": {"lr0": 0.1}, "references": [], "max_macs": 5}
+FIXED |= {"within": None, "scalings": 4}
 SECONDS = ["map50_95:max", "train_seconds:min"]
 
 

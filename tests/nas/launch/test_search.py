@@ -3,6 +3,7 @@
 import errno
 import json
 import math
+import shutil
 
 import pytest
 
@@ -261,6 +262,29 @@ def test_the_seeds_of_another_run_survive_an_interruption(tmp_path):
     del options["start_from"]  # it may be gone by now
     resumed = search(SPACE, evaluate, OBJECTIVES, resume=True, **options)
     assert len(old.front) > 2 and keys(resumed) == [e.key for e in old.front]
+
+
+def test_what_another_run_found_is_believed_also_on_resume_when_it_is_gone(tmp_path):
+    old = search(SPACE, evaluate, OBJECTIVES, max_evaluations=30, directory=tmp_path / "old", algorithm="random")
+    count = len(old.front) + 6
+    options = {"max_evaluations": count, "seed": 1}
+    whole = search(SPACE, evaluate, OBJECTIVES, directory=tmp_path / "whole", start_from=old, **options)
+    begun = {**options, "max_evaluations": len(old.front) + 2}
+    search(SPACE, evaluate, OBJECTIVES, directory=tmp_path / "run", start_from=tmp_path / "old", **begun)
+    shutil.rmtree(tmp_path / "old")
+    resumed = search(SPACE, evaluate, OBJECTIVES, directory=tmp_path / "run", resume=True, **options)
+    assert keys(resumed) == keys(whole)
+    found = [[e.architecture.to_dict(), e.metrics["gain"]] for e in old.evaluations]
+    assert resumed.settings["start_results"] == found
+
+
+def test_of_another_run_s_many_results_the_best_and_the_worst_are_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr("nas.launch.search.RESULTS", 10)
+    old = search(SPACE, evaluate, OBJECTIVES, max_evaluations=40, directory=tmp_path / "old", algorithm="random")
+    run = search(SPACE, evaluate, OBJECTIVES, max_evaluations=1, directory=tmp_path / "run", start_from=old)
+    kept = [value for _, value in run.settings["start_results"]]
+    ranked = sorted((e.metrics["gain"] for e in old.evaluations), reverse=True)
+    assert len(kept) == 10 and max(kept) == ranked[0] and min(kept) <= ranked[-4]
 
 
 def test_a_small_space_ends_the_search_early(tmp_path):

@@ -189,3 +189,20 @@ def test_a_run_keeps_the_form_of_int8_that_it_began_with(old_run, board, monkeyp
     assert _recipe(resumed, [], resume=True).int8 == "unsigned"
     given = SearchConfig(recipe=[*recipe[:2], {"quantise": {"activations": "signed"}}])
     assert _recipe(given, [quantised], resume=False).int8 == "signed"
+
+
+def test_a_run_of_an_earlier_version_goes_on_without_what_there_was_not(old_run, monkeypatch):
+    seen = []
+    monkeypatch.setattr("nas.launch.start._run", lambda config, console, resume: seen.append(config))
+    resume(old_run, Console(quiet=True))
+    settings = yaml.safe_load((old_run / "search.yaml").read_text())
+    assert not {"within", "scalings", "hours"} & set(settings)
+    # a file that says little: what it does not say is as it was, whatever the default is now
+    _with_settings(old_run, max_macs=120_000_000, references=["yolov8n", "csppc"])
+    settings = yaml.safe_load((old_run / "search.yaml").read_text())
+    del settings["max_macs"], settings["references"]
+    (old_run / "search.yaml").write_text(yaml.safe_dump(settings))
+    resume(old_run, Console(quiet=True), hours=2.0)
+    for config in seen:
+        assert (config.within, config.scalings) == (None, 0)
+    assert seen[1].max_macs == 120_000_000 and seen[1].references == ["yolov8n", "csppc"] and seen[1].hours == 2

@@ -109,6 +109,84 @@ def test_one_objective_has_no_picture(tmp_path):
     assert not (tmp_path / "one" / "front.png").exists()
 
 
+def noisy(architecture, repeat=0):
+    accuracy = (0.2, 0.4, 0.41, 0.7)[architecture["depth"] - 1] + 0.02 * repeat
+    return {"map50_95": accuracy, "params": 1e6 * architecture["depth"]}
+
+
+@pytest.fixture
+def noisy_run(tmp_path):
+    space = SearchSpace("toy", [Choice("depth", [1, 2, 3, 4])])
+    objectives = [Objective("map50_95", "max"), Objective("params", "min")]
+
+    def make(**options):
+        references = [space.architecture(depth=4)]
+        options = {"max_evaluations": 5, "algorithm": "random", "references": references, "seed": 0, **options}
+        return search(space, noisy, objectives, directory=tmp_path / "run", **options)
+
+    return make
+
+
+def test_figures_of_trainings_have_their_errors(noisy_run):
+    run = noisy_run()
+    text = " ".join(shown(run, 200).split())
+    assert "0.710 ± 0.02" in text and "0.400 ± 0.03" in text and "│ 2 │" in text
+    assert "(may be off)" in text and text.count("(may be off)") == 1  # depth 3, of which depth 2 may be better
+    assert (
+        "± is one standard error: from one training of a model to another map50_95 by 0.03 (by 2 trainings of one model"
+        in text
+    )
+    assert (
+        "1 of 4 models may be off the front: with a probability above 20% another one is better in everything" in text
+    )
+    assert "confirm=4 and resume=True" in text
+    run.folder.config.touch()  # as of a command
+    assert f"run `evoyolo resume {run.directory} --confirm 4`" in " ".join(shown(run, 200).split())
+
+
+def test_files_of_the_front_have_errors_and_trainings(noisy_run):
+    run = noisy_run(confirm=3)
+    assert {path.name for path in write_front(run)} == {"front.csv", "front.json", "front.png"}
+    with open(run.folder.front_csv, encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    document = json.loads(run.folder.front_json.read_text())
+    for row, model, judged in zip(rows, document["front"], run.judgement.front):
+        assert float(row["map50_95"]) == model["metrics"]["map50_95"] == judged.metrics["map50_95"]
+        assert float(row["map50_95_error"]) == model["errors"]["map50_95"] == judged.errors["map50_95"]
+        assert int(row["trainings"]) == model["trainings"] == judged.trainings
+    assert sum(model["trainings"] for model in document["front"]) == 8
+    assert document["noise"]["map50_95"] == {
+        "deviation": run.noise["map50_95"].deviation,
+        "trainings": run.noise["map50_95"].trainings,
+        "architectures": run.noise["map50_95"].architectures,
+        "measured": True,
+    }
+
+
+def test_noise_that_was_not_measured_is_said_to_be_a_guess(noisy_run, tmp_path):
+    assert (
+        "± is a guess, by what is usual from one training of a model to another, map50_95 by 0.03: no model was"
+        in shown(noisy_run(repeats=0), 300)
+    )
+
+
+def test_trainings_that_agree_tell_nothing_of_noise(tmp_path):
+    space = SearchSpace("toy", [Choice("depth", [1, 2, 3, 4])])
+    run = search(
+        space,
+        lambda architecture, repeat=0: {"map50_95": 0.0},
+        [Objective("map50_95", "max")],
+        max_evaluations=3,
+        algorithm="random",
+        directory=tmp_path / "run",
+    )
+    assert "map50_95 by 0.03: 2 trainings of one model agree in each, which tells nothing" in shown(run, 300)
+
+
+def test_without_random_numbers_nothing_is_said_of_noise(run):
+    assert "±" not in shown(run, 300) and "may be off" not in shown(run, 300)
+
+
 def test_a_table_that_was_changed_meanwhile_is_left_and_the_rest_is_written(tmp_path):
     space = SearchSpace("toy", [Choice("depth", [1, 2, 3])])
     objectives = [Objective("map50_95", "max"), Objective("params", "min")]

@@ -44,6 +44,27 @@ def test_from_inside_a_running_search(tmp_path):
     assert not any("resume" in line for line in lines)
 
 
+def test_repeats_are_told(tmp_path):
+    seen = []
+
+    def looking(architecture, repeat=0):
+        if repeat:
+            seen.append(describe_status(tmp_path / "run"))
+        if repeat == 2:
+            raise ValueError("not again")
+        return {"map50_95": 0.5 + repeat / 50, "cost": architecture["b"]}
+
+    objectives = [Objective("map50_95", "max"), Objective("cost", "min")]
+    search(SPACE, looking, objectives, max_evaluations=6, repeats=3, directory=tmp_path / "run")
+    lines, _ = seen[1]
+    assert lines[0].endswith("1 trained again with other seeds (1 running)") and "-3 runs on " in lines[1]
+    lines, _ = describe_status(tmp_path / "run")
+    assert "6 of 6 evaluated, 0 of them failed" in lines[0]
+    assert lines[0].endswith("; 2 trained again with other seeds (1 failed)")
+    assert any("map50_95 by 0.03 (by 3 trainings of one model and what is usual)" in line for line in lines)
+    assert "failed once: ValueError: not again" in lines
+
+
 def test_failures_retries_and_nodes(tmp_path):
     search(SPACE, evaluate, OBJECTIVES, max_evaluations=30, directory=tmp_path / "run", algorithm="random")
     spare = [a for a in SPACE.enumerate() if a["a"] == 11]

@@ -135,9 +135,17 @@ def test_what_was_refused_is_no_run(tmp_path):
         describe_status(tmp_path / "run")
 
 
+def test_after_hours_it_is_more_hours_that_search_on(end):
+    directory, _ = end("finished", max_evaluations=None, budget_seconds=0.5)
+    run = load_run(directory)
+    assert run.complete and run.max_evaluations is None
+    lines = what_came_out(run, {}, write_front(run, {}), "4 images", 1.0, {"max_evaluations": None, "hours": 4})
+    assert lines[-1] == f"  `evoyolo resume {shlex.quote(str(directory))} --hours 4`: search on"
+
+
 def said(directory, files):
     run = load_run(directory)
-    return what_came_out(run, files, write_front(run, files), "4 images", 1.0, 8)
+    return what_came_out(run, files, write_front(run, files), "4 images", 1.0, {"max_evaluations": 8})
 
 
 @pytest.mark.parametrize("name", ["finished", "exhausted", "late", "one failed", "outside", "failed to the end"])
@@ -176,6 +184,27 @@ def test_the_bound_that_is_suggested_is_one_that_the_best_model_meets(tmp_path):
         return figures | {"latency_high_ms": depth + 1.1, "latency_measured_ms": depth + 2.345}
 
     run = search(SPACE, evaluate, OBJECTIVES, max_evaluations=8, directory=tmp_path / "run", algorithm="random")
-    (line,) = [line for line in what_came_out(run, {}, [tmp_path], "", 1.0, 8) if "pick" in line]
+    (line,) = [line for line in what_came_out(run, {}, [tmp_path], "", 1.0, {"max_evaluations": 8}) if "pick" in line]
     bound = float(shlex.split(line.strip(" `"))[-1])
     assert pick(tmp_path / "run", max_latency_ms=bound) == run.front[0]
+
+
+def test_what_a_search_found_is_to_be_trained_for_long_next(tmp_path):
+    from search_spaces import YoloSpace
+
+    space = YoloSpace().restrict({"image_size": [64]})
+
+    def evaluate(architecture):
+        depth = architecture["p3_depth"]
+        return {"map50_95": depth / 10, "latency_ms": float(depth)}
+
+    run = search(space, evaluate, OBJECTIVES, max_evaluations=6, directory=tmp_path / "my run", algorithm="random")
+    files = {e.key: {"checkpoint": "x.pt"} for e in run.front}
+    (line,) = [
+        line for line in what_came_out(run, files, [], "", 1.0, {"max_evaluations": 8}) if "evoyolo train" in line
+    ]
+    command, _, _ = line.strip().removeprefix("`").partition("`")
+    output = f"{tmp_path}/my run-trained"
+    options = ["--compare", "yolov8n", "--epochs", "100", "--output", output]
+    assert shlex.split(command) == ["evoyolo", "train", str(tmp_path / "my run"), "--front", *options]
+    assert not any("evoyolo train" in line for line in what_came_out(run, {}, [], "", 1.0, {"max_evaluations": 8}))

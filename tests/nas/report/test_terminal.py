@@ -77,6 +77,22 @@ def test_the_live_table_has_whole_figures(width):
     assert all(len(line) <= width for line in printed(shown).splitlines()[1:])
 
 
+def test_time_left_counts_down_and_what_has_no_number_of_evaluations_shows_none(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("nas.report.progress.time.monotonic", lambda: now[0])
+    shown = console(terminal=True)
+    progress = Progress([Objective("gain", "max")], None, shown)
+    assert "left" not in progress._ends() and "0 evaluated" in progress._counted()
+    progress.lasts(90.0)
+    now[0] += 30
+    assert "about 1 min 00 s left" in progress._ends()
+    now[0] += 300
+    shown.print(progress._table())
+    assert "about 0 s left" in printed(shown)
+    progress.lasts(None)
+    assert "left" not in progress._ends()
+
+
 def test_what_an_encoding_does_not_have_ends_nothing():
     shown = console(encoding="ascii")
     say(shown, "図 é")

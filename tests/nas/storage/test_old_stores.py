@@ -66,7 +66,7 @@ def test_they_are_read(directory, version, counts, spent, events, space):
     assert Counter(e.status for e in run.all_evaluations) == counts
     assert (run.spent, len(run.events), run.complete) == (spent, events, False)
     assert {e.reason for e in run.all_evaluations if e.status == State.FAILED} == {"ValueError: a three"}
-    assert run.objectives == OBJECTIVES and run.front
+    assert run.objectives == OBJECTIVES and run.front and run.repeats == []
 
 
 @pytest.mark.parametrize(("version", "evaluate"), [(1, measured), (2, Curves())])
@@ -84,3 +84,6 @@ def test_searches_go_on_in_them_to_the_end_that_they_would_have_had(directory, t
     assert run.complete and 12 <= run.spent < 13
     with Store.open(path / "store.sqlite") as store:
         assert store._connection.execute("PRAGMA user_version").fetchone()[0] == VERSION
+        assert store.events()[: len(before.events)] == before.events
+        store.asked(run.evaluations[0].architecture, {}, repeat=1)
+        assert [e.repeat for e in store.repeats()] == [1] and store.evaluations() == run.all_evaluations

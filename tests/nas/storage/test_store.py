@@ -13,6 +13,7 @@ import pytest
 
 from nas.storage.locks import is_in_use
 from nas.storage.schema import VERSION
+from nas.storage.spending import share
 from nas.storage.store import Store
 from search_spaces import Choice, InputError, SearchSpace, YoloSpace
 from search_spaces.definition import define
@@ -73,6 +74,38 @@ def test_every_change_of_state_is_an_event(path):
         whole = store.evaluation(architecture(1))
         assert (whole.status, whole.attempts, whole.seconds, whole.fidelity) == ("finished", 2, 15.0, 9)
         assert whole.metrics == {"params": 1, "m": 0.4}
+
+
+def test_repeats_are_kept_beside_the_evaluation_which_they_leave_alone(path):
+    settings = {"fidelities": [3, 9]}
+    with Store.create(path, space=SPACE, settings=settings) as store:
+        store.asked(architecture(1), {"params": 1}, fidelity=9)
+        store.finished(architecture(1), {"m": 0.5}, seconds=9.0)
+        before = store.evaluation(architecture(1))
+        with pytest.raises(KeyError, match="-2 was never asked"):
+            store.running(architecture(1), repeat=1)
+        for repeat, confirms in ((1, False), (2, True), (3, True)):
+            store.asked(architecture(1), {"params": 1}, fidelity=9, repeat=repeat, confirms=confirms)
+        store.running(architecture(1), node="n", repeat=1)
+        store.retried(architecture(1), "gone", node="n", repeat=1)
+        store.asked(architecture(1), {"params": 1}, fidelity=9, repeat=1)
+        store.finished(architecture(1), {"m": 0.4}, seconds=8.0, repeat=1)
+        store.finished(architecture(1), {"m": 0.6}, seconds=7.0, repeat=2)
+        store.failed(architecture(1), "NaN", repeat=3)
+        with pytest.raises(KeyError, match="-2 has ended"):
+            store.asked(architecture(1), {}, repeat=1)
+        spent = share([3, 9], 9) + 1  # what confirms is not paid for by the budget
+        assert store.spent == spent and store.evaluations() == [before] == [store.evaluation(architecture(1))]
+    with Store.open(path) as store:
+        repeats = store.repeats()
+        assert [(e.trial, e.confirms, e.status, e.attempts) for e in repeats] == [
+            (f"{architecture(1).key}-2", False, "finished", 2),
+            (f"{architecture(1).key}-3", True, "finished", 1),
+            (f"{architecture(1).key}-4", True, "failed", 1),
+        ]
+        assert repeats[0].metrics == {"params": 1, "m": 0.4} and repeats[0] == store.evaluation(architecture(1), 1)
+        assert [event.repeat for event in store.events() if event.state == "finished"] == [0, 1, 2]
+        assert store.spent == spent and store.evaluations("finished") == [before]
 
 
 VERSION_1 = """

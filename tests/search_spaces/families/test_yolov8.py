@@ -2,8 +2,8 @@
 
 import pytest
 
-from search_spaces import InputError, YoloSpace, build_model
-from search_spaces.families.yolov8 import PRESETS
+from search_spaces import Choice, InputError, SearchSpace, YoloSpace, build_model
+from search_spaces.families.yolov8 import FAMILY, PRESETS
 from search_spaces.graph import lower_many
 
 SPACE = YoloSpace()
@@ -76,3 +76,41 @@ def test_presets_take_changes_and_name_mistakes():
         SPACE.preset("yolov9")
     with pytest.raises(InputError, match="preset 'light-recipe': .*'neck' cannot be 'AFPN'"):
         SPACE.restrict({"neck": ["PAN"]}).preset("light-recipe")
+
+
+@pytest.mark.parametrize("width", ["1/16", "1/8", "3/16", "1/4", "3/8", "1/2"])
+@pytest.mark.parametrize("depth", ["1/6", "1/3", "1/2"])
+def test_plain_scalings_are_ultralytics_own(width, depth):
+    from fractions import Fraction
+
+    from ultralytics.nn.tasks import DetectionModel, yaml_model_load
+
+    named = {FAMILY.scaling_name(a): a for a in FAMILY.scalings(SPACE.restrict({"image_size": [64]}))}
+    architecture = named[f"yolov8 w{width} d{depth} at 64"]
+    content = yaml_model_load("yolov8n.yaml")
+    content["scales"] = {"n": [float(Fraction(depth)), float(Fraction(width)), 1024]}
+    theirs = DetectionModel(content, nc=3, verbose=False)
+    assert sum(p.numel() for p in build_model(architecture, 3).parameters()) == sum(
+        p.numel() for p in theirs.parameters()
+    )
+
+
+def test_plain_scalings_are_those_that_a_space_holds():
+    assert len(FAMILY.scalings(SPACE)) == 18 * len(SPACE["image_size"].values)
+    narrow = SPACE.restrict({"image_size": [96, 128], "p5_width": [128, 256], "pan_n5_depth": [1]})
+    held = FAMILY.scalings(narrow)
+    assert [FAMILY.scaling_name(a) for a in held[:5]] == [
+        f"yolov8 {name} at 96" for name in ("w1/8 d1/6", "w1/8 d1/3", "w1/4 d1/6", "w1/4 d1/3")
+    ] + ["yolov8 w1/8 d1/6 at 128"]
+    assert len(held) == 8 and all(a.space is narrow for a in held)
+    assert FAMILY.preset("yolov8n", image_size=96) in [SPACE.adopt(a) for a in held]
+    assert FAMILY.scalings(SPACE.restrict({"neck": ["AFPN"]})) == []
+    searched = SPACE.extended([Choice("quantise.precision", ["FP32", "INT8"])])
+    (first, *_) = FAMILY.scalings(searched)
+    assert first["quantise.precision"] == "FP32" and FAMILY.scaling_name(first) == "yolov8 w1/16 d1/6 at 64"
+
+
+def test_a_space_of_the_user_s_has_no_plain_scalings():
+    own = SearchSpace("mine", [Choice("image_size", [64]), Choice("depth", [1, 2])])
+    assert FAMILY.scalings(own) == FAMILY.scalings(SearchSpace("toy", [Choice("a", [1])])) == []
+    assert FAMILY.scaling_name(own.sample(0)) is FAMILY.scaling_name(SPACE.preset("csppc")) is None
