@@ -50,6 +50,7 @@ SMALL = {
 
 
 EVALUATIONS = 14  # where neither they nor hours are given
+ENOUGH = 8  # evaluations of which one may go into learning how noisy they are
 RAY_ONLY = ("address", "gpus_per_trial", "max_concurrent", "batch_evaluations")
 
 
@@ -179,10 +180,10 @@ class SearchConfig(BaseModel):
         None, description="stop an evaluation that takes longer than so many minutes, as failed"
     )
 
-    repeats: Annotated[Whole, Field(ge=0)] = Field(
-        1,
+    repeats: Annotated[Whole, Field(ge=0)] | None = Field(
+        None,
         description="how often the first reference is trained again with another seed, as part of max_evaluations, so that it is "
-        "known how noisy accuracies are; 0 takes what is usual",
+        f"known how noisy accuracies are; none is once, where there are {ENOUGH} evaluations or more",
     )
     confirm: Annotated[Whole, Field(ge=0)] = Field(
         0,
@@ -303,6 +304,11 @@ class SearchConfig(BaseModel):
     def evaluations(self) -> int | None:
         """Architectures to evaluate; None where hours alone end the search."""
         return EVALUATIONS if self.max_evaluations is None and self.hours is None else self.max_evaluations
+
+    @property
+    def repeats_of_reference(self) -> int:
+        """How often the first reference is trained again: a few evaluations are better spent on other models."""
+        return int((self.evaluations or ENOUGH) >= ENOUGH) if self.repeats is None else self.repeats
 
     def make_objectives(self) -> list[Objective]:
         objectives = []

@@ -172,7 +172,7 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
             first=begins.first,
             references=list(begins.references.values()),
             start_from=None if resume else config.start_from,
-            repeats=config.repeats,
+            repeats=config.repeats_of_reference,
             confirm=config.confirm,
             max_seconds=config.max_minutes * 60 if config.max_minutes else None,
             budget_seconds=config.hours * 3600 if config.hours else None,

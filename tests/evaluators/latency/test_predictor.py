@@ -88,7 +88,7 @@ def test_another_device_s_profile_helps_when_little_was_measured(fitted):
     """The second device has the first one's prices, all of them three times higher, and one of them ten times."""
     prior, _ = fitted
     factors = np.where([kind == "concat" for kind, _ in TERMS], 10.0, 3.0)
-    rest, few = sample(200, seed=11), sample(6, seed=12)
+    rest = sample(200, seed=11)
 
     def other(architectures):
         return operator_work(architectures).table @ (prior.work.prices * factors)
@@ -96,9 +96,11 @@ def test_another_device_s_profile_helps_when_little_was_measured(fitted):
     def error(predictor):
         return np.median(np.abs(predictor.predict(rest)[0] / other(rest) - 1))
 
-    alone = LatencyPredictor.fit(few, other(few))
-    adapted = LatencyPredictor.fit(few, other(few), adapt_from=[prior])
-    assert error(adapted) < 0.7 * error(alone)
+    alone, adapted = [], []
+    for few in (sample(6, seed=seed) for seed in (12, 13, 14)):
+        alone.append(error(LatencyPredictor.fit(few, other(few))))
+        adapted.append(error(LatencyPredictor.fit(few, other(few), adapt_from=[prior])))
+    assert np.mean(adapted) < 0.7 * np.mean(alone)
 
 
 @pytest.mark.parametrize("wrong", [-1.0, 0.0, np.nan, np.inf])

@@ -246,3 +246,9 @@ def test_devices_that_do_not_fit_are_named(board, boards, tmp_path):
     for odd in ("x" * 5000, "a\0b", "", "."):
         with pytest.raises(InputError, match="no device profile"):
             make_config({"device": [odd]}, "x")
+
+
+@pytest.mark.parametrize(("settings", "repeats"), [({}, 1), ({"max_evaluations": 7}, 0), ({"hours": 2.0}, 1)])
+def test_few_evaluations_are_not_spent_on_learning_how_noisy_they_are(settings, repeats):
+    assert SearchConfig(**settings).repeats_of_reference == repeats
+    assert SearchConfig(**settings, repeats=2).repeats_of_reference == 2
