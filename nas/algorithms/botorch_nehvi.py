@@ -84,7 +84,7 @@ class Columns(NamedTuple):
 class BoTorchNEHVI(Algorithm):
     """Asks what adds most hypervolume by qLogNEHVI; with one objective, what improves most by qLogNEI.
 
-    An ask takes a second or so, and longer with hundreds of results.
+    An ask takes about two seconds, and longer with hundreds of results.
 
     Args:
         initial: results before the processes are asked; until then draws are random.
