@@ -84,7 +84,7 @@ class Columns(NamedTuple):
 class BoTorchNEHVI(Algorithm):
     """Asks what adds most hypervolume by qLogNEHVI; with one objective, what improves most by qLogNEI.
 
-    An ask takes a second or so, and longer with hundreds of results.
+    An ask takes about two seconds, and longer with hundreds of results.
 
     Args:
         initial: results before the processes are asked; until then draws are random.
@@ -200,10 +200,13 @@ class BoTorchNEHVI(Algorithm):
     ) -> Callable[[Tensor], Tensor]:
         """BoTorch's, of (n, 1, d) candidates."""
         bounds = [
-            bound
+            _bound(i, outcome, side, bound)
             for i, outcome in enumerate(outcomes)
             if outcome.metric not in known
-            for bound in self._bounds(i, outcome)
+            for constraint in self.constraints
+            if constraint.metric == outcome.metric
+            for side, bound in ((1.0, constraint.upper), (-1.0, constraint.lower))
+            if bound is not None
         ]
         count = len(self.objectives)
         sampler = get_sampler(model.posterior(baseline[:1]), torch.Size([SAMPLES]), seed=seed)
@@ -225,20 +228,13 @@ class BoTorchNEHVI(Algorithm):
             **options,
         )
 
-    def _bounds(self, place: int, outcome: Outcome) -> Iterator[Callable[[Tensor], Tensor]]:
-        """What is at most 0 where samples of the outcomes (..., m) meet a bound on the one at `place`."""
-        for constraint in self.constraints:
-            if constraint.metric == outcome.metric:
-                for side, bound in ((1.0, constraint.upper), (-1.0, constraint.lower)):
-                    if bound is not None:
-                        yield _bound(place, outcome, side, bound)
-
 
 def _outcome(metric: str, sign: float, values: np.ndarray) -> Outcome:
     return Outcome(metric, sign, float(sign * values.mean()), float(values.std()) or 1.0)
 
 
 def _bound(place: int, outcome: Outcome, side: float, bound: float) -> Callable[[Tensor], Tensor]:
+    """What is at most 0 where samples of the outcomes (..., m) meet an upper (side 1) or lower (-1) bound."""
     return lambda samples: side * (outcome.metric_of(samples[..., place]) - bound / outcome.spread)
 
 

@@ -16,6 +16,11 @@ SPACE = SearchSpace(
 )
 
 
+@pytest.fixture(autouse=True)
+def quick_fits(monkeypatch):
+    monkeypatch.setattr("nas.algorithms.botorch_nehvi.TOLERANCE", 1e-4)
+
+
 def worth(architecture):
     """Gains bend with cost, and one kind is better than the others."""
     x, y = architecture["x"], architecture["y"]
