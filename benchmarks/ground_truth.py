@@ -31,15 +31,10 @@ from machine import describe
 from evaluators import complexity
 from evaluators.data.digits import DigitsSettings, digits_yaml
 from search_spaces import Architecture, YoloSpace
+from search_spaces.families.yolov8 import SCALINGS, YOLOV8N
 
 TABLES = Path(__file__).resolve().parent.parent / "results" / "ground-truth"
-WIDTHS = {  # of YOLOv8, times a factor: stem, P2 to P5
-    "1/16": (8, 8, 16, 32, 64),
-    "1/8": (8, 16, 32, 64, 128),
-    "3/16": (16, 24, 48, 96, 192),
-    "1/4": (16, 32, 64, 128, 256),
-    "3/8": (24, 48, 96, 192, 384),
-}
+WIDTHS = ("1/16", "1/8", "3/16", "1/4", "3/8")  # of YOLOv8, times these
 REPEATED, SEEDS = 15, 3
 FIRST = 5  # of the repeated ones, which are trained twice before all others
 PER_BAND = 8
@@ -52,7 +47,7 @@ class Stick:
 
     Attributes:
         bands: bounds of MACs per image between which random architectures are drawn.
-        scalings: (width, depths of P2 to P5, image size) of plain YOLOv8s.
+        scalings: (width multiple, depth multiple, image size) of plain YOLOv8s.
         preset_size: image size of the presets, in pixels.
     """
 
@@ -61,14 +56,14 @@ class Stick:
     batch: int
     image_sizes: tuple[int, ...]
     bands: tuple[float, ...]
-    scalings: tuple[tuple[str, tuple[int, int, int, int], int], ...]
+    scalings: tuple[tuple[str, str, int], ...]
     preset_size: int
     data: str = "digits"
     variants: tuple[str, ...] = ()
     seeds: int = 1
 
 
-N, SHALLOW, DEEP = (1, 2, 2, 1), (1, 1, 1, 1), (2, 3, 3, 2)
+N, SHALLOW, DEEP = "1/3", "1/6", "1/2"  # depth multiples; the first is YOLOv8n's
 STICKS = {
     "digits": Stick(
         epochs=12,
@@ -145,17 +140,6 @@ def dataset_of(name: str, data: str | None) -> str:
     return data
 
 
-def scaled(space: YoloSpace, width: str, depths: tuple[int, int, int, int], size: int) -> Architecture:
-    stem, *levels = WIDTHS[width]
-    by_level = dict(zip(("p2", "p3", "p4", "p5"), levels))
-    necks = {"pan_p4": "p4", "pan_p3": "p3", "pan_n4": "p4", "pan_n5": "p5"}
-    values = {"stem_width": stem, **{f"{level}_width": by_level[level] for level in by_level}}
-    values |= {f"{name}_width": by_level[level] for name, level in necks.items()}
-    values |= {f"{level}_depth": depth for level, depth in zip(by_level, depths)}
-    values |= {f"{name}_depth": depths[0] for name in necks}
-    return space.preset("yolov8n", image_size=size, **values)
-
-
 def plan(stick: Stick, num_classes: int) -> list[tuple[str, Architecture, int]]:
     """(name, architecture, seed) in the order of training: a few twice, so that the noise is known early, then all once."""
     space = YoloSpace()
@@ -163,8 +147,10 @@ def plan(stick: Stick, num_classes: int) -> list[tuple[str, Architecture, int]]:
         given = [(name, *VARIANTS[name]) for name in stick.variants]
         made = [(n, space.preset(preset, **{"image_size": stick.preset_size, **new})) for n, preset, new in given]
         return [(*each, seed) for seed in range(stick.seeds) for each in made]
-    named = {f"yolov8 w{w} d{''.join(map(str, d))}": (w, d) for w, d, _ in stick.scalings}
-    chosen = [(next(n for n, v in named.items() if v == (w, d)), scaled(space, w, d, s)) for w, d, s in stick.scalings]
+    chosen = []
+    for width, depth, size in stick.scalings:
+        values = {**YOLOV8N, **SCALINGS[f"w{width} d{depth}"], "image_size": size}
+        chosen.append((f"yolov8 w{width} d{depth}", space.architecture(**values)))
     chosen += [(name, space.preset(name, image_size=stick.preset_size)) for name in PRESETS]
     within = space.restrict({"image_size": list(stick.image_sizes)})
     rng = np.random.default_rng(0)

@@ -13,7 +13,6 @@ had nobody been misled by noise.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib
 import subprocess
 import sys
@@ -35,7 +34,6 @@ from nas.objectives import Constraint, hypervolume, ranks
 from nas.simulation import SimulatedWorker, simulate
 from search_spaces import InputError
 from search_spaces.families import family_of
-from search_spaces.families.yolov8 import LEVELS, PAN_BLOCKS, WIDTHS
 
 STRATEGIES = ("by hand", "random", "before", "no prior", "prior")
 NAMES = {
@@ -92,7 +90,7 @@ class World:
         self.scalings = [a for a, ms in zip(*self._scalings()) if ms <= self.bound_ms]
 
     def _scalings(self):
-        found = plain_scalings(self.family, self.space)
+        found = self.family.scalings(self.space)
         return found, self.evaluator.estimate(found)["latency_ms"]
 
     def by_hand(self):
@@ -129,25 +127,6 @@ class World:
             return known
         points = [{"map50_95": trace.measured[i], "latency_ms": trace.latency_ms[i]} for i in known]
         return known[np.asarray(ranks(points, OBJECTIVES)) == 0]
-
-
-def plain_scalings(family, space):
-    """The family at other widths, depths and image sizes, as far as the space has them."""
-    found = []
-    for width in range(6):
-        widths = {level: WIDTHS[level][width] for level in LEVELS}
-        for depths in ((1, 1, 1, 1), (1, 2, 2, 1), (2, 3, 3, 2)):
-            changes = {
-                "stem_width": -(-widths["p5"] // 128) * 8,
-                **{f"{level}_width": widths[level] for level in LEVELS},
-                **{f"{level}_depth": depth for level, depth in zip(LEVELS, depths)},
-                **{f"{name}_width": widths[level] for name, level in PAN_BLOCKS.items()},
-                **{f"{name}_depth": depths[-1] for name in PAN_BLOCKS},
-            }
-            for size in space["image_size"].values:
-                with contextlib.suppress(InputError):
-                    found.append(family.preset("yolov8n", space, image_size=size, **changes))
-    return found
 
 
 def unseen_prior(path: Path, data: str) -> AccuracyPrior:

@@ -78,7 +78,7 @@ class Surrogate(Algorithm):
         told = self.told_inside
         if len(told) < self._fewest:
             return self._most_telling(rng)
-        found, estimates = self._within_means(*self._pool(rng))
+        found, estimates = self._affordable(*self._pool(rng))
         if not found:
             return None
         return found[self._most_promising(found, estimates, told, rng)]
@@ -106,7 +106,7 @@ class Surrogate(Algorithm):
         found, estimates = self.candidates(pool)
         return (found, estimates) if found else self.random_candidates(rng, many=True)
 
-    def _within_means(
+    def _affordable(
         self, found: list[Architecture], estimates: dict[str, np.ndarray]
     ) -> tuple[list[Architecture], dict[str, np.ndarray]]:
         """Those that are expected to take no longer than is affordable. Raises Unaffordable where there is none."""
@@ -128,7 +128,7 @@ class Surrogate(Algorithm):
             new, estimates = [new[i] for i in some], {name: values[some] for name, values in estimates.items()}
         else:
             new, estimates = self.random_candidates(rng, many=True)
-        new, _ = self._within_means(new, estimates)
+        new, _ = self._affordable(new, estimates)
         if not new:
             return None
         asked = list(self.inside.values())
