@@ -221,7 +221,10 @@ class SearchConfig(BaseModel):
             raise ValueError(f"image_size {self.image_size}: restrict says image_size {sizes}; leave one of them out")
         # InputError is a ValueError: pydantic reports its message
         self.reference_architectures()
-        self.region_architecture()
+        try:
+            self.region_architecture()
+        except InputError as error:
+            raise ValueError(f"within: {error}") from None
         return self
 
     @model_validator(mode="after")

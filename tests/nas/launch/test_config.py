@@ -252,3 +252,8 @@ def test_devices_that_do_not_fit_are_named(board, boards, tmp_path):
 def test_few_evaluations_are_not_spent_on_learning_how_noisy_they_are(settings, repeats):
     assert SearchConfig(**settings).repeats_of_reference == repeats
     assert SearchConfig(**settings, repeats=2).repeats_of_reference == 2
+
+
+def test_a_bound_that_is_no_preset_is_named_with_its_field():
+    with pytest.raises(InputError, match="within: no preset 'yolov9'; there are yolov8n"):
+        make_config({"within": "yolov9"}, "search.yaml")
