@@ -26,6 +26,9 @@ from .unpickling import read_pickle
 from .weights import take_over
 
 
+FUSED = (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW)  # those with a kernel for CPUs
+
+
 def _reports(callback: Any) -> bool:
     module = getattr(callback, "__module__", None) or ""
     return module.startswith("ultralytics.") and not module.endswith(".base")
@@ -120,6 +123,14 @@ class DetectorTraining(DetectionTrainer):
         if self.architecture is not None and hasattr(self, "train_loader"):
             raise torch.OutOfMemoryError(f"a batch of {self.args.nbs} images does not fit")
         super()._build_train_pipeline()
+
+    def build_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
+        """On a CPU the step of a small network is a tenth to a sixth of its training, unless it is one kernel."""
+        optimizer = super().build_optimizer(*args, **kwargs)
+        if self.device.type == "cpu" and type(optimizer) in FUSED:
+            for group in optimizer.param_groups:
+                group.update(fused=True, foreach=False)
+        return optimizer
 
     def pause_after(self, epoch: int, path: Path) -> None:
         """Stop when `epoch` epochs are done, validated, and leave everything that the next one needs at `path`.

@@ -46,6 +46,21 @@ def test_same_seed_same_weights(small_data, tiny, checkpoint, tmp_path):
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+def test_on_a_cpu_a_step_is_one_kernel_and_does_the_same(small_data, tiny, tmp_path, monkeypatch):
+    from evaluators.training.checkpoint import load_checkpoint
+
+    made, build = [], DetectorTraining.build_optimizer
+    monkeypatch.setattr(DetectorTraining, "build_optimizer", lambda *a, **k: made.append(build(*a, **k)) or made[-1])
+    monkeypatch.setattr("evaluators.training.yolov8.FUSED", ())
+    loop = train(tiny, load_dataset(small_data), Fidelity(1), tmp_path / "loop", batch=8).checkpoint
+    monkeypatch.undo()
+    monkeypatch.setattr(DetectorTraining, "build_optimizer", lambda *a, **k: made.append(build(*a, **k)) or made[-1])
+    kernel = train(tiny, load_dataset(small_data), Fidelity(1), tmp_path / "kernel", batch=8).checkpoint
+    assert [all(group["fused"] for group in each.param_groups) for each in made] == [False, True]
+    for one, other in zip(*(load_checkpoint(path).state_dict().values() for path in (loop, kernel))):
+        torch.testing.assert_close(one, other, rtol=0.02, atol=1e-3)
+
+
 def test_a_training_that_paused_ends_like_one_that_did_not(small_data, tiny, tmp_path):
     from evaluators.training.checkpoint import load_checkpoint
 
