@@ -25,7 +25,6 @@ from .checkpoint import load_checkpoint
 from .unpickling import read_pickle
 from .weights import take_over
 
-
 FUSED = (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW)  # those with a kernel for CPUs
 
 

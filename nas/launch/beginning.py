@@ -42,21 +42,26 @@ class Beginning:
 
 
 def beginning(
-    config: SearchConfig, space: SearchSpace, evaluator: DetectorEvaluator, run: Run | None, prior: Prior | None = None
+    config: SearchConfig,
+    space: SearchSpace,
+    evaluator: DetectorEvaluator,
+    run: Run | None,
+    guess: tuple[Architecture, float] | None = None,
+    prior: Prior | None = None,
 ) -> Beginning:
     """What a search of `space` begins with.
 
     Args:
         run: that is resumed, which goes on with the bounds and first architectures that it has; None begins.
+        guess: of `guessed_seconds`.
         prior: tells which plain scalings are best, see `Algorithm`.
 
     Raises:
-        InputError: nothing in the space is within the region of interest, or the hours are shorter than one training.
+        InputError: nothing in the space is within the region of interest.
     """
     references = {name: _with_recipe(a, space) for name, a in config.reference_architectures().items()}
     usual = family_of(space).reference[0]
     reference = _with_recipe(config.smallest(usual), space)
-    guess = _guess(config, evaluator, reference)
     bound = config.region_architecture()
     if run is not None:
         held = run.constraints if bound is not None else config.make_constraints()
@@ -69,7 +74,6 @@ def beginning(
         _check_holds_something(config, space, evaluator, constraints)
         lines.append(_region_line(config, bound, constraints))
     if guess is not None:
-        _check_hours(config, usual, guess[1])
         lines.append(
             f"an evaluation of {usual} at {reference['image_size']} px takes about {duration(guess[1])} on this machine"
         )
@@ -135,23 +139,25 @@ def _check_holds_something(
 # -- time -----------------------------------------------------------------------------------------------------------
 
 
-def _guess(
-    config: SearchConfig, evaluator: DetectorEvaluator, reference: Architecture
+def guessed_seconds(
+    config: SearchConfig, space: SearchSpace, evaluator: DetectorEvaluator
 ) -> tuple[Architecture, float] | None:
-    """The reference and the seconds that its evaluation seems to take; None where something else than this machine trains, or
-    where it does not fit into memory, of which the trainings will tell."""
+    """The family's reference and the seconds that its evaluation seems to take; None where something else than this machine
+    trains, or where it does not fit into memory, of which the trainings will tell."""
     if config.address:
         return None
+    reference = _with_recipe(config.smallest(family_of(space).reference[0]), space)
     try:
         return reference, evaluator.expected_seconds(reference)
     except (MemoryError, RuntimeError):
         return None
 
 
-def _check_hours(config: SearchConfig, name: str, seconds: float) -> None:
+def check_hours(config: SearchConfig, space: SearchSpace, guess: tuple[Architecture, float] | None) -> None:
     """Raise InputError where the hours hold no training; says what would."""
-    if config.hours is None or config.hours * 3600 >= seconds:
+    if config.hours is None or guess is None or config.hours * 3600 >= guess[1]:
         return
+    name, seconds = family_of(space).reference[0], guess[1]
     enough = _two_digits_up(FEW * seconds / 3600)
     epochs = int(config.epochs * config.hours * 3600 / seconds)
     raise InputError(

