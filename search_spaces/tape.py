@@ -21,7 +21,11 @@ class Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Operator:
-    """One operator: convolution (with what is folded into it), pooling, resize, concat, add, multiply or softmax."""
+    """One operator: convolution (with what is folded into it), pooling, resize, concat, add, multiply or softmax.
+
+    Attributes:
+        learnt: whether a convolution has weights; a product of two feature maps, which counts as one, has none.
+    """
 
     kind: str
     inputs: tuple[Tensor, ...]
@@ -32,6 +36,18 @@ class Operator:
     bias: bool = False
     norm: bool = False
     activation: str | None = None
+    learnt: bool = True
+
+    @property
+    def weights(self) -> Number:
+        """Numbers that a convolution reads beside its input when it runs, normalisation folded into it; others read none."""
+        if self.kind != "conv" or not self.learnt:
+            return 0
+        return self._kernels + (self.bias or self.norm) * self.output.shape.channels
+
+    @property
+    def _kernels(self) -> Number:
+        return self.output.shape.channels * (self.inputs[0].shape.channels // self.groups) * (self.kernel * self.kernel)
 
     @property
     def cost(self) -> tuple[Number, Number]:
@@ -39,8 +55,8 @@ class Operator:
         if self.kind != "conv":
             return 0, 0
         channels, height, width = self.output.shape
-        weights = channels * (self.inputs[0].shape.channels // self.groups) * (self.kernel * self.kernel)
-        return weights + (self.bias + 2 * self.norm) * channels, weights * (height * width)
+        kernels = self._kernels
+        return self.learnt * (kernels + (self.bias + 2 * self.norm) * channels), kernels * (height * width)
 
 
 class Tape:

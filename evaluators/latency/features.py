@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from search_spaces import Architecture, SearchSpace
 from search_spaces.graph import Number, lower_many
+from search_spaces.tape import Tensor
 from search_spaces.trace import Operator, trace
 
 from ..inputs import Inputs
@@ -115,28 +117,62 @@ def operator_work(
     pixels = np.zeros(len(architectures))
     for rows, graph in lower_many(list(architectures), num_classes, image_size):
         pixels[rows] = graph.image.height * graph.image.width
-        for layer in graph.layers:
+        readers = [[str(r.module) for r in graph.layers if index in r.inputs] for index in range(len(graph.layers))]
+        for layer, read_by in zip(graph.layers, readers):
             for part, variant in layer.variants(len(rows)):
-                sums: dict[int, Number] = {}  # column -> what the operators add to it, a number or one per architecture
-                for step in trace(variant)[0]:
-                    kind = kind_of(step)
-                    first = _FIRST[kind]
-                    written = step.output.shape.values
-                    sums[first] = sums.get(first, 0) + 1
-                    if kind in CONVOLUTIONS:
-                        weights, macs = step.cost
-                        read = step.inputs[0].shape.values
-                        lanes = macs * _filled(step.output.shape.channels)
-                        if kind != "depthwise":
-                            lanes = lanes * _filled(step.inputs[0].shape.channels)
-                        ragged = macs * _is_ragged(step.inputs[0].shape.channels, step.output.shape.channels)
-                        amounts = (macs, lanes, ragged, read, written, weights)
-                        for column, value in enumerate(amounts, start=first + 1):
-                            sums[column] = sums.get(column, 0) + value
-                    else:
-                        sums[first + 1] = sums.get(first + 1, 0) + written
+                steps, _, outputs = trace(variant)
+                sums = _sums(_made(steps, () if read_by == ["Concat"] else outputs))
                 if not sums:  # a layer that only passes on what it reads
                     continue
                 block = np.stack([np.broadcast_to(value, len(part)) for value in sums.values()], axis=1)
                 result[rows[part][:, None], list(sums)] += block
     return Work(result, pixels)
+
+
+def _made(steps: Sequence[Operator], outputs: Sequence[Tensor]) -> list[Operator]:
+    """The operators of a layer without concatenations that only another concatenation reads: exporters make one of both.
+
+    Args:
+        outputs: what is read elsewhere, by others than one concatenation.
+    """
+    read = Counter(tensor.storage for step in steps for tensor in step.inputs)
+    joined = {tensor for step in steps if step.kind == "concat" for tensor in step.inputs}
+    kept = {tensor.storage for tensor in outputs}
+
+    def is_made(step: Operator) -> bool:
+        if step.kind != "concat" or step.output in kept:
+            return True
+        return read[step.output] > 1 or (read[step.output] == 1 and step.output not in joined)
+
+    return [step for step in steps if is_made(step)]
+
+
+def work_of(steps: Sequence[Operator], pixels: int) -> Work:
+    """The work of one network from its operators.
+
+    Args:
+        pixels: of the image.
+    """
+    result = np.zeros((1, len(TERMS)))
+    for column, value in _sums(steps).items():
+        result[0, column] = value
+    return Work(result, np.array([float(pixels)]))
+
+
+def _sums(steps: Sequence[Operator]) -> dict[int, Number]:
+    """Column -> what the operators add to it, a number or one per architecture."""
+    sums: dict[int, Number] = {}
+    for step in steps:
+        kind = kind_of(step)
+        first = _FIRST[kind]
+        amounts: tuple[Number, ...] = (1, step.output.shape.values)
+        if kind in CONVOLUTIONS:
+            macs = step.cost[1]
+            lanes = macs * _filled(step.output.shape.channels)
+            if kind != "depthwise":
+                lanes = lanes * _filled(step.inputs[0].shape.channels)
+            ragged = macs * _is_ragged(step.inputs[0].shape.channels, step.output.shape.channels)
+            amounts = (1, macs, lanes, ragged, step.inputs[0].shape.values, step.output.shape.values, step.weights)
+        for column, value in enumerate(amounts, start=first):
+            sums[column] = sums.get(column, 0) + value
+    return sums

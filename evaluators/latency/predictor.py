@@ -305,8 +305,15 @@ class LatencyPredictor:
         architectures = list(architectures)
         if not architectures:
             return np.zeros(0), np.zeros(0), np.zeros(0)
+        return self._predict(_seen(architectures, num_classes or self.num_classes, self.others))
+
+    def predict_work(self, work: Work) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The same of networks of which only their work is known; raises InputError likewise."""
+        return self._predict(work)
+
+    def _predict(self, seen: Work | Seen) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         with np.errstate(all="ignore"):  # absurd numbers are told below
-            value, deviation = self._log(_seen(architectures, num_classes or self.num_classes, self.others))
+            value, deviation = self._log(seen)
             half = self.width * deviation
             predicted = np.exp(value), np.exp(value - half), np.exp(value + half)
         if not np.isfinite(predicted).all():

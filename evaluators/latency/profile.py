@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -21,8 +22,12 @@ from search_spaces.writing import unusable_name, write_text
 
 from .. import runtimes
 from . import agent
+from .features import work_of
 from .predictor import FEWEST, HeldOut, LatencyPredictor
 from .results import Count, Evidence, Milliseconds, Results, Strict
+
+if TYPE_CHECKING:
+    from ..formats.onnx_operators import OnnxNetwork
 
 VERSION: Final = 1
 PROFILES = Path("devices")  # where the user's are written and looked for
@@ -210,8 +215,32 @@ class DeviceProfile(Strict):
         Raises:
             InputError: the numbers in the profile make no predictor.
         """
-        try:
+        with self._named():
             return self.fitted.predict(architectures, num_classes=num_classes or self.num_classes)
+
+    def predict_network(self, network: OnnxNetwork) -> tuple[float, float, float]:
+        """(value, low, high) in ms of a network of which only its operators are known; low and high as of `predict`.
+
+        Raises:
+            InputError: the image is smaller or larger than those measured, the numbers in the profile make no predictor, or
+                it is of a space without layer graphs.
+        """
+        pixels = network.image.height * network.image.width
+        low, high = self.image_sizes
+        if not low**2 <= pixels <= high**2:
+            raise InputError(
+                f"device profile {self.name} was measured at image sizes from {low} to {high} px and says nothing of "
+                f"{network.image.height} x {network.image.width} px; measure a profile there"
+            )
+        with self._named():
+            value, least, most = self.fitted.predict_work(work_of(network.operators, pixels))
+        return float(value[0]), float(least[0]), float(most[0])
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        """Errors of the predictor name the profile."""
+        try:
+            yield
         except InputError as error:
             raise InputError(f"device profile {self.name}: {error}") from None
 

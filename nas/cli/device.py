@@ -20,6 +20,7 @@ app = group(
         "evoyolo device profile laptop",
         "evoyolo device pack pi.zip --runtime ncnn",
         "evoyolo device fit results.json --name pi",
+        "evoyolo device predict pi best.onnx",
     ),
 )
 
@@ -141,6 +142,32 @@ def show(
         if plot:
             raise
         say(error)
+
+
+@app.command(
+    cls=Command,
+    epilog=examples("evoyolo device predict laptop best.onnx", "evoyolo device predict pi yolo11n.pt --image-size 320"),
+)
+def predict(
+    profile: Profile,
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help=".onnx or .pt, whoever made them")],
+    image_size: Annotated[
+        int | None,
+        typer.Option(metavar="<int>", help="of a .pt, in pixels (default: what it was trained at)", show_default=False),
+    ] = None,
+) -> None:
+    """The latency of any model on a profile's device, without measuring it."""
+    from evaluators.formats.network import network_in
+    from evaluators.latency.profile import DeviceProfile
+
+    from ..report.devices import predicted
+
+    known = DeviceProfile.load(profile)
+    say(f"{known.name}: {known.protocol}")
+    for file in files:
+        network = network_in(file, image_size)
+        for line in predicted(file, network, known):
+            say(line)
 
 
 @app.command(cls=Command, epilog=examples("evoyolo device check laptop"))

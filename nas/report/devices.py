@@ -5,17 +5,22 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
 
 from evaluators.latency.profile import PROFILES, DeviceProfile, profile_paths
 from search_spaces import InputError
+from search_spaces.errors import all_of
 from search_spaces.writing import replacing
 
 from ..formatting import command
 from .picture import as_label, is_our_picture, picture
 from .terminal import Column, print_table, say
+
+if TYPE_CHECKING:  # reading files of models takes PyTorch, which takes seconds
+    from evaluators.formats.onnx_operators import OnnxNetwork
 
 DRIFTED = 0.1  # change of a figure, as a share, above which a profile is not true any more
 
@@ -65,6 +70,24 @@ def describe(profile: DeviceProfile) -> list[str]:
     ]
     if profile.adapted_from:
         lines.append(f"adapted from {profile.adapted_from}")
+    return lines
+
+
+def predicted(name: str, network: OnnxNetwork, profile: DeviceProfile) -> list[str]:
+    """What a profile says of a network in a file, line by line."""
+    value, low, high = profile.predict_network(network)
+    lines = [
+        f"{name}: {value:.3g} ms (90% interval {low:.3g} to {high:.3g}) at {network.image.height} x {network.image.width} px; "
+        f"{network.macs / 1e6:,.0f} MMACs, {network.params:,} weights"
+    ]
+    if network.is_quantised != (profile.precision == "INT8"):
+        form = "in INT8" if network.is_quantised else "no INT8"
+        lines.append(f"  the file is {form}; the figure is that of the same network in {profile.precision}")
+    if network.others:
+        lines.append(
+            f"  nothing is known of {all_of(network.others)} but how much {'they give' if network.others[1:] else 'it gives'}; "
+            "the figure may be off"
+        )
     return lines
 
 

@@ -33,10 +33,13 @@ def test_work_of_many_is_the_work_of_each(seed):
         counts = dict.fromkeys(KINDS, 0)
         for step in steps:
             counts[kind_of(step)] += 1
-        for kind in KINDS:
+        # two concatenations in a row are one; how many there are then, files tell (formats/test_onnx_operators.py)
+        for kind in (kind for kind in KINDS if kind != "concat"):
             assert together.table[i, TERMS.index((kind, "count"))] == counts[kind]
-        written = sum(s.output.shape.values for s in steps)
-        assert column(together, "written")[i] == written
+        assert 0 < together.table[i, TERMS.index(("concat", "count"))] <= counts["concat"]
+        joined = together.table[i, TERMS.index(("concat", "written"))]
+        written = sum(s.output.shape.values for s in steps if s.kind != "concat")
+        assert column(together, "written")[i] - joined == written
 
 
 def test_macs_are_those_of_the_complexity():

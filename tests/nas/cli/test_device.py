@@ -283,3 +283,20 @@ def test_wrong_input_is_one_line(tmp_path, capsys, arguments, message):
     error = capsys.readouterr().err
     assert message in error and error.startswith("evoyolo: ") and error.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_files_are_predicted_whoever_made_them(board, tmp_path, capsys):
+    from evaluators.formats.onnx import export_onnx
+    from search_spaces import build_model
+
+    board.save(tmp_path / "board.json")
+    architecture = YoloSpace().preset("yolov8-w1/16", image_size=64)
+    export_onnx(build_model(architecture, board.num_classes), tmp_path / "mine.onnx", 64)
+    assert main(["device", "predict", "board.json", "mine.onnx"]) == 0
+    value, low, high = (float(figure[0]) for figure in board.predict([architecture]))
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == f"board: {board.protocol}"
+    assert said[1].startswith(f"mine.onnx: {value:.3g} ms (90% interval {low:.3g} to {high:.3g}) at 64 x 64 px; ")
+    export_onnx(build_model(architecture, 3), tmp_path / "large.onnx", 2048)
+    assert main(["device", "predict", "board.json", "mine.onnx", "large.onnx"]) == 1
+    assert "says nothing of 2048 x 2048 px; measure a profile there" in capsys.readouterr().err
