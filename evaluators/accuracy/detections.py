@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -88,6 +88,8 @@ def open_predictor(
     precision: str = "FP32",
     threads: int | None = None,
     image_size: ImageSize | None = None,
+    *,
+    trust: bool = False,
 ) -> Predictor:
     """The predictor for a file, by its suffix: a checkpoint in PyTorch, everything else in a runtime that reads it.
 
@@ -95,6 +97,7 @@ def open_predictor(
         runtime: None takes the one that reads such files, ONNX Runtime for ONNX.
         threads: of the runtime, on a CPU; None takes all cores that this process may use.
         image_size: pixels that the file was written for, an edge or (height, width); an ONNX file says it itself.
+        trust: as that of `load_checkpoint`.
 
     Raises:
         InputError: no such file, a suffix that nothing reads, a runtime, device or precision that is not there or does
@@ -108,9 +111,9 @@ def open_predictor(
             raise InputError(
                 f"{path}: a checkpoint runs in PyTorch in FP32, not in {runtime or 'PyTorch'} in {precision}; export it"
             )
-        return ModelPredictor(load_checkpoint(path), device, image_size)
-    reader = _reader(path, runtime)
-    facts = onnx_facts(path) if reader.kind == "onnx" else None
+        return ModelPredictor(load_checkpoint(path, trust=trust), device, image_size)
+    reader = reader_of(path, runtime)
+    facts = onnx_facts(path) if path.suffix == ".onnx" else None
     size = check_image_size(image_size) if image_size is not None else None
     if facts and facts.image_size and size and facts.image_size != size:
         height, width = facts.image_size
@@ -128,11 +131,11 @@ def open_predictor(
     return SessionPredictor(session, size, facts.names if facts else None)
 
 
-def _reader(path: Path, name: str | None) -> Runtime:
+def reader_of(path: Path, name: str | None = None) -> Runtime:
     """The runtime called `name`, or the usual one for the file; InputError when it does not read such files."""
-    readers = [each for each in RUNTIMES.values() if each.suffix == path.suffix]
+    readers = [each for each in RUNTIMES.values() if path.suffix in each.suffixes]
     if not readers:
-        suffixes = sorted({CHECKPOINT, *(each.suffix for each in RUNTIMES.values())})
+        suffixes = sorted({CHECKPOINT, *(suffix for each in RUNTIMES.values() for suffix in each.suffixes)})
         raise InputError(f"{path}: nothing runs such a file; it must end in {one_of(suffixes)}")
     if name is None:
         return next((each for each in readers if each.name == DEFAULT), readers[0])
@@ -142,7 +145,7 @@ def _reader(path: Path, name: str | None) -> Runtime:
         raise InputError(str(error)) from None
     if chosen not in readers:
         raise InputError(
-            f"{path}: {name} reads {chosen.suffix} files; this one is for {one_of(r.name for r in readers)}"
+            f"{path}: {name} reads {one_of(chosen.suffixes)} files; this one is for {one_of(r.name for r in readers)}"
         )
     return chosen
 
@@ -156,11 +159,15 @@ def detect(
     confidence: float = 0.001,
     iou: float = 0.7,
     max_detections: int = 300,
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[dict[str, Any]]:
     """Detections in COCO's form; image ids count from 0 in the order given.
 
     The images are letterboxed to `image_size` pixels (None is the predictor's own) and the boxes suppressed per class,
     as Ultralytics' validation does it; boxes are in pixels of the original image.
+
+    Args:
+        progress: called with (images done, images) after every batch.
 
     Raises:
         InputError: an image size that is missing, or another than the predictor's.
@@ -184,6 +191,8 @@ def detect(
             for (x1, y1, x2, y2), score, label in zip(corners, boxes[:, 4].tolist(), boxes[:, 5].tolist()):
                 box = [x1, y1, x2 - x1, y2 - y1]
                 detections.append({"image_id": start + offset, "category_id": int(label), "bbox": box, "score": score})
+        if progress is not None:
+            progress(min(start + batch, len(images)), len(images))
     return detections
 
 

@@ -16,11 +16,12 @@ from .onnx import ImageSize, export_onnx
 from .onnx_operators import OnnxNetwork, read_network
 
 
-def network_in(path: str | Path, image_size: ImageSize | None = None) -> OnnxNetwork:
+def network_in(path: str | Path, image_size: ImageSize | None = None, *, trust: bool = False) -> OnnxNetwork:
     """The operators of the network in a .onnx or a .pt.
 
     Args:
         image_size: of a checkpoint, in pixels, an edge or (height, width); None is `trained_at`. An ONNX file has its own.
+        trust: as that of `load_checkpoint`.
 
     Raises:
         InputError: no such file, another kind of file, one that cannot be read, or an image size that is missing or wrong.
@@ -32,7 +33,7 @@ def network_in(path: str | Path, image_size: ImageSize | None = None) -> OnnxNet
         raise InputError(f"{path}: no such file")
     if path.suffix == ".onnx":
         return read_network(path)
-    model = load_checkpoint(path)
+    model = load_checkpoint(path, trust=trust)
     size = image_size if image_size is not None else trained_at(model)
     if size is None:
         raise InputError(f"{path}: does not say at which image size it was trained; give --image-size")

@@ -7,10 +7,12 @@ resizings, ... ; what only passes on, and what decodes boxes at the end, is left
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from search_spaces import InputError
 from search_spaces.graph import Number, Shape
@@ -59,6 +61,7 @@ class OnnxNetwork:
         operators: in the order they run.
         others: kinds of nodes of which nothing is known but the size of what they give; they count as arithmetic.
         params: weights of its convolutions and products, normalisation folded into them.
+        zeros: share of them that are zero.
         is_quantised: whether it computes in integers.
     """
 
@@ -66,6 +69,7 @@ class OnnxNetwork:
     operators: tuple[Operator, ...]
     others: tuple[str, ...]
     params: int
+    zeros: float
     is_quantised: bool
 
     @property
@@ -107,7 +111,12 @@ def read_network(path: str | Path) -> OnnxNetwork:
             ) from None
     quantised = any(node.op_type in ("QuantizeLinear", "QLinearConv", "ConvInteger") for node in document.graph.node)
     return OnnxNetwork(
-        Shape(*image[1:]), tuple(reader.operators), tuple(sorted(reader.others)), reader.params, quantised
+        Shape(*image[1:]),
+        tuple(reader.operators),
+        tuple(sorted(reader.others)),
+        reader.params,
+        _zeros(document, reader.weights),
+        quantised,
     )
 
 
@@ -130,6 +139,29 @@ def _shapes(document: ModelProto, what: str) -> dict[str, tuple[int, ...]]:
     return found
 
 
+def _zeros(document: ModelProto, names: Collection[str]) -> float:
+    """The share of zeros in weights, also where they are held in eight bits or under another name."""
+    from onnx import numpy_helper
+
+    made_of = {node.output[0]: node.input for node in document.graph.node if node.op_type in SAME}
+    held = {each.name: each for each in document.graph.initializer}
+    total = zeros = 0
+    for name in names:
+        offset = np.zeros(1, np.int64)
+        while name in made_of:
+            given = made_of[name]
+            if len(given) > 2 and given[2] in held:
+                offset = numpy_helper.to_array(held[given[2]]).astype(np.int64)
+            name = given[0]
+        if name in held:
+            values = numpy_helper.to_array(held[name])
+            if offset.size > 1:  # one for every output channel
+                offset = offset.reshape(-1, *[1] * (values.ndim - 1))
+            total += values.size
+            zeros += int((values == offset).sum())
+    return zeros / total if total else 0.0
+
+
 class _Reader:
     """Takes nodes in the order they run, and keeps the operators."""
 
@@ -141,7 +173,7 @@ class _Reader:
         self.varies = {image}  # tensors that depend on the image
         self.activated: dict[str, str] = {}  # what an activation gives -> what it reads
         self.origin: dict[str, str] = {}  # numbers in another form -> what they are of
-        self._counted: set[str] = set()  # weights
+        self.weights: set[str] = set()
         self._read: dict[str, Callable[[NodeProto], None]] = {
             "Conv": self._conv,
             "ConvTranspose": self._transposed,
@@ -186,8 +218,8 @@ class _Reader:
 
     def _count(self, names: Sequence[str]) -> None:
         for name in names:
-            if name not in self.varies and name not in self._counted:
-                self._counted.add(name)
+            if name not in self.varies and name not in self.weights:
+                self.weights.add(name)
                 self.params += math.prod(self.shapes[name])
 
     def _conv(self, node: NodeProto) -> None:

@@ -11,10 +11,12 @@ from torch import nn
 
 from search_spaces import Architecture, InputError, build_model
 from search_spaces.families import DEFAULT, family
+from search_spaces.graph import check_image_size
 
 from .. import runtimes
 from ..evaluator import EvaluationError
 from ..formats import export
+from ..formats.onnx import ImageSize
 from ..locks import machine_lock
 from . import agent
 
@@ -126,14 +128,14 @@ class LatencyMeter:
             raise InputError(f"{runtime} cannot run the reference model on {device} in {precision}: {reason}") from None
 
     def _export(
-        self, name: str, model: nn.Module, image_size: int, precision: str, images: np.ndarray | None = None
+        self, name: str, model: nn.Module, image_size: ImageSize, precision: str, images: np.ndarray | None = None
     ) -> Path:
         folder = Path(self._scratch.name)
         files = export(model, [self.kind], folder, name, image_size, precision, images, self.activations)
         return folder / files[self.kind]
 
-    def _open(self, path: Path, image_size: int, precision: str) -> runtimes.Session:
-        shape = (1, 3, image_size, image_size)
+    def _open(self, path: Path, image_size: ImageSize, precision: str) -> runtimes.Session:
+        shape = (1, 3, *check_image_size(image_size))
         try:
             return runtimes.open_session(self.runtime, str(path), shape, self.threads, self.device, precision)
         except runtimes.Unavailable as error:
@@ -144,8 +146,8 @@ class LatencyMeter:
         """The file format that the runtime reads."""
         return runtimes.runtime(self.runtime).kind
 
-    def measure(self, model: nn.Module, image_size: int, images: np.ndarray | None = None) -> Latency:
-        """Latency of a network for one image of `image_size` pixels; the network is left as it is.
+    def measure(self, model: nn.Module, image_size: ImageSize, images: np.ndarray | None = None) -> Latency:
+        """Latency of a network for one image of `image_size` pixels, an edge or (height, width); the network is left as it is.
 
         Args:
             images: (n, 3, height, width) float32 from 0 to 1, to calibrate INT8 with, of any size.
@@ -161,7 +163,7 @@ class LatencyMeter:
             raise EvaluationError(f"latency: {type(error).__name__}: {error}".splitlines()[0]) from None
         return self.measure_file(path, image_size)
 
-    def measure_file(self, path: Path, image_size: int) -> Latency:
+    def measure_file(self, path: Path, image_size: ImageSize) -> Latency:
         """Latency of the network in a file, of the format that the runtime reads, as it is.
 
         Raises:
@@ -186,6 +188,6 @@ class LatencyMeter:
             precision=self.precision,
             activations=self.activations,
             threads=self.threads,
-            image_size=(image_size, image_size),
+            image_size=check_image_size(image_size),
             disturbed=agent.is_slow(figures["reference_ms"], self.reference_ms),
         )

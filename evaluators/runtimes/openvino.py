@@ -1,4 +1,4 @@
-"""OpenVINO: ONNX files on CPUs and on Intel's GPUs."""
+"""OpenVINO: ONNX files and its own on CPUs and on Intel's GPUs."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ class OpenVino(Runtime):
     name = "openvino"
     kind = "onnx"
     suffix = ".onnx"
+    others = (".xml",)  # its own, with the weights in a .bin beside it
     packages = ("openvino",)
     devices = ("cpu", "gpu")
     precisions = ("FP32", "FP16", "INT8")

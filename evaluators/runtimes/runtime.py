@@ -46,7 +46,7 @@ class Runtime(ABC):
     Attributes:
         name: as users write it.
         kind: the file format it reads ("onnx", "ncnn", "torchscript").
-        suffix: of such a file.
+        suffix: of such a file; `others` are of further kinds that it reads.
         packages: of PyPI that bring it, of which one is installed.
         devices, precisions: what it runs on and in; it need not have every combination.
         executes_files: whether its files are programs, so that none of someone else's is opened, and not data.
@@ -59,6 +59,12 @@ class Runtime(ABC):
     devices: tuple[str, ...]
     precisions: tuple[str, ...]
     executes_files: bool = False
+    others: tuple[str, ...] = ()
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """Of all kinds of files that it reads."""
+        return (self.suffix, *self.others)
 
     def check(self, device: str, precision: str) -> None:
         """Raise Unavailable unless it has the device and the precision; whether it is installed is not looked at."""

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from . import dataset, device, run, search, train
+from . import dataset, device, model, run, search, train
 from .command import examples, group
 
 app = group(
@@ -19,10 +19,11 @@ app = group(
         "evoyolo status results/search         while it runs, or afterwards",
         "evoyolo pick results/search --max-latency-ms 2",
         "evoyolo train results/search --front   for long, and ranked anew",
+        "evoyolo evaluate best.onnx --data my/data.yaml",
         "evoyolo COMMAND --help                options and examples of a command",
     ),
 )
-for commands in (search.app, train.app, run.app, dataset.app, device.app):
+for commands in (search.app, train.app, run.app, model.app, dataset.app, device.app):
     app.add_typer(commands)
 
 

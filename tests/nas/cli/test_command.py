@@ -133,7 +133,7 @@ def test_the_version_and_those_that_figures_depend_on(capsys):
     ("words", "completed"),
     [
         ("evoyolo sta", "status"),
-        ("evoyolo device pr", "profile"),
+        ("evoyolo device pro", "profile"),
         ("evoyolo search --exe", "--executor"),
         ("evoyolo search --executor h", "here"),
     ],
