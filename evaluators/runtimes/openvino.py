@@ -11,6 +11,16 @@ from .runtime import Runtime, Session, Unavailable, fixed_image
 from .silence import without_openvino_telemetry
 
 
+def load() -> Any:
+    """The package `openvino`, which reports to nobody then. Raises Unavailable where it is not installed."""
+    try:
+        with without_openvino_telemetry():
+            import openvino
+    except ImportError:
+        raise Unavailable("OpenVINO is not installed; `pip install openvino` brings it") from None
+    return openvino
+
+
 class OpenVinoSession(Session):
     """A compiled model with a request that holds the timed image."""
 
@@ -40,11 +50,7 @@ class OpenVino(Runtime):
     precisions = ("FP32", "FP16", "INT8")
 
     def open(self, path: str, shape: Sequence[int], threads: int, device: str, precision: str) -> OpenVinoSession:
-        try:
-            with without_openvino_telemetry():
-                import openvino
-        except ImportError:
-            raise Unavailable("OpenVINO is not installed; `pip install openvino` brings it") from None
+        openvino = load()
         core = openvino.Core()
         if device.upper() not in {name.split(".")[0] for name in core.available_devices}:
             raise Unavailable(f"OpenVINO sees no device {device!r} here; it sees {', '.join(core.available_devices)}")

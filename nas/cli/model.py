@@ -1,4 +1,4 @@
-"""`evoyolo evaluate`: model files judged as they are."""
+"""`evoyolo evaluate` and `export`: model files judged as they are, and written for other runtimes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ import typer
 from .command import Command, examples, group, say
 
 app = group()
+
+
+Data = "digits, a data.yaml or its folder, COCO json, a folder of VOC XML"
 
 
 @app.command(
@@ -26,9 +29,7 @@ def evaluate(
         list[str],
         typer.Argument(metavar="FILE...", help=".pt, .onnx, OpenVINO's .xml, ncnn's .param, whoever made them"),
     ],
-    data: Annotated[
-        str, typer.Option(metavar="<str>", help="digits, a data.yaml or its folder, COCO json, a folder of VOC XML")
-    ],
+    data: Annotated[str, typer.Option(metavar="<str>", help=Data)],
     split: Annotated[Literal["val", "train"], typer.Option(help="of the dataset")] = "val",
     runtime: Annotated[
         str | None,
@@ -97,3 +98,66 @@ def evaluate(
                 )
     if output is not None:
         say(f"wrote {output}")
+
+
+@app.command(
+    cls=Command,
+    epilog=examples(
+        "evoyolo export best.pt --format onnx ncnn --output shipped",
+        "evoyolo export best.pt --format onnx --data my/data.yaml --output shipped",
+        "evoyolo export best.pt --format onnx --precision INT8 --data D --output out",
+    ),
+)
+def export(
+    checkpoint: Annotated[str, typer.Argument(metavar="FILE", help="a .pt of ours or of Ultralytics'")],
+    output: Annotated[str, typer.Option(metavar="FOLDER", help="to write; it gets a folder for each format")],
+    format: Annotated[list[str], typer.Option(metavar="<str>...", help="onnx, openvino, ncnn, torchscript")],
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="<str>", help=f"to compare, judge and time the files on: {Data}", show_default=False),
+    ] = None,
+    precision: Annotated[
+        Literal["FP32", "INT8"], typer.Option(help="INT8 is calibrated on training images of --data")
+    ] = "FP32",
+    image_size: Annotated[
+        int | None, typer.Option(help="pixels (default: what it was trained at)", show_default=False)
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="of the runtimes (default: all cores)", show_default=False)
+    ] = None,
+    latency: Annotated[
+        bool, typer.Option("--latency/--no-latency", help="measure latency, with nothing else running")
+    ] = True,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="open a checkpoint that holds others' code; it may do anything")
+    ] = False,
+) -> None:
+    """Write a model for other runtimes, each file compared with PyTorch before it is called done.
+
+    A folder per format: the model, labels.txt, a program of 40 lines that runs it without PyTorch, and card.md with its figures.
+    """
+    from evaluators.data import check_dataset, load_dataset
+
+    from ..delivery.ship import ship
+    from ..report.steps import Steps
+    from ..report.terminal import make_console
+
+    with Steps(make_console()) as steps:
+        dataset = None
+        if data is not None:
+            dataset = load_dataset(data)
+            for line in f"dataset {dataset.name}: {check_dataset(dataset, steps.counting('decoded'))}".splitlines():
+                say(line)
+        ship(
+            checkpoint,
+            format,
+            output,
+            image_size=image_size,
+            precision=precision,
+            dataset=dataset,
+            threads=threads,
+            with_latency=latency,
+            trust=trust,
+            say=say,
+            progress=steps.counting("judged"),
+        )
