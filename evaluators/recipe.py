@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -141,11 +141,16 @@ class Candidate:
         return cls(architecture, recipe.with_values(values))
 
 
-def run_steps(candidate: Candidate, piece: Workpiece) -> dict[str, float]:
+def run_steps(
+    candidate: Candidate, piece: Workpiece, after: Callable[[int, Mapping[str, Any]], None] | None = None
+) -> dict[str, float]:
     """Do what the candidate's recipe says, and return all metrics of the steps, later ones over earlier ones.
 
     A step whose record in the folder's steps.json has the same options, the same steps before it and its files as they
     were is not done again.
+
+    Args:
+        after: called with the position and the record of every step once it is done, or found to be, before the next one.
 
     Raises:
         EvaluationError: a step cannot be done to this network.
@@ -168,7 +173,9 @@ def run_steps(candidate: Candidate, piece: Workpiece) -> dict[str, float]:
             before = _do(step, piece, so_far)
         metrics |= before["metrics"]
         kept.append(before)
-        write_text(path, json.dumps(kept, indent=1))
+        write_text(path, json.dumps([*kept, *done[position + 1 :]], indent=1))  # those after it may be done as well
+        if after is not None:
+            after(position, before)
     return metrics
 
 

@@ -19,7 +19,12 @@ MOST_PROBABLE = 0.5  # at a place, where there are few of them
 
 
 class SearchedModel(DetectionModel):
-    """A DetectionModel with blocks of this package in it."""
+    """A DetectionModel with layers of this package in it."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        from . import models  # noqa: F401 - with which Ultralytics' trainers build such a network anew
+
+        super().__setstate__(state)
 
     def fuse(self, verbose: bool = True, imgsz: int = 640) -> SearchedModel:
         """Fold batch normalisation into convolutions, in our blocks as well."""
@@ -37,27 +42,33 @@ def sources(layer: Layer, index: int) -> int | list[int]:
     return found[0] if len(found) == 1 else found
 
 
+def modules(graph: LayerGraph) -> tuple[nn.Sequential, list[int]]:
+    """The modules of a graph (of one architecture) with fresh weights, and the layers whose outputs are kept, as Ultralytics has
+    them."""
+    made = nn.Sequential(*(block(layer.module).build(layer) for layer in graph.layers))
+    for index, (module, layer) in enumerate(zip(made, graph.layers)):
+        module.i, module.f = index, sources(layer, index)
+        module.type = f"{type(module).__module__}.{type(module).__name__}"
+        module.np = sum(parameter.numel() for parameter in module.parameters())
+    read = [module.f if isinstance(module.f, list) else [module.f] for module in made]
+    return made, sorted({index for indices in read for index in indices if index != -1})
+
+
 def assemble(graph: LayerGraph, content: Mapping[str, Any]) -> DetectionModel:
     """The network of a graph (of one architecture) with fresh weights, in training mode.
 
-    What DetectionModel's own constructor does, with layers from a graph instead of from its parser. Where every block is
-    Ultralytics' own the class is too: such checkpoints load without this package.
+    What DetectionModel's own constructor does, with layers from a graph instead of from its parser. Where every layer is one that
+    Ultralytics makes, the class is too: such checkpoints load without this package.
 
     Args:
         content: of the model file, which the network keeps as its `yaml`.
     """
-    ships = all(block(layer.module).ships_with_ultralytics for layer in graph.layers)
+    ships = all(block(layer.module).is_ultralytics(layer) for layer in graph.layers)
     kind = DetectionModel if ships else SearchedModel
     model = kind.__new__(kind)
     nn.Module.__init__(model)
     model.yaml = dict(content)
-    model.model = nn.Sequential(*(block(layer.module).build(layer) for layer in graph.layers))
-    for index, (module, layer) in enumerate(zip(model.model, graph.layers)):
-        module.i, module.f = index, sources(layer, index)
-        module.type = f"{type(module).__module__}.{type(module).__name__}"
-        module.np = sum(parameter.numel() for parameter in module.parameters())
-    read = [module.f if isinstance(module.f, list) else [module.f] for module in model.model]
-    model.save = sorted({index for indices in read for index in indices if index != -1})
+    model.model, model.save = modules(graph)
     names = content.get("names") or {i: str(i) for i in range(graph.num_classes)}
     model.names = {int(i): str(name) for i, name in names.items()}
     model.inplace = True

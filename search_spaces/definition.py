@@ -14,7 +14,7 @@ from .space import Choice, SearchSpace
 
 def space_names() -> list[str]:
     """Names of the spaces of all model families."""
-    return [family.make_space().name for family in families().values()]
+    return [space.name for family in families().values() for space in family.spaces()]
 
 
 def space_named(name: str, architectures: Iterable[Mapping[str, Any]] = ()) -> SearchSpace:
@@ -26,8 +26,7 @@ def space_named(name: str, architectures: Iterable[Mapping[str, Any]] = ()) -> S
     Raises:
         InputError: no model family has a space of that name, or a value that an open choice cannot have.
     """
-    for family in families().values():
-        space = family.make_space()
+    for space in (space for family in families().values() for space in family.spaces()):
         if space.name == name:
             held = list(architectures)
             return space.holding({n: [values[n] for values in held if n in values] for n in space.open_choices})

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from torch import nn
+from ultralytics.nn import tasks
 from ultralytics.nn.tasks import DetectionModel
 
 from .blocks import block
-from .build import sources
+from .build import modules, sources
 from .definition import space_named, space_names
 from .errors import InputError
 from .families import DEFAULT, Family, family, family_of
@@ -57,6 +58,19 @@ def build_model(
     """
     content = model_yaml(architecture, num_classes, names)
     return family_of(architecture.space).build(lower(architecture, num_classes), content)
+
+
+def _parse_model(content: dict[str, Any], ch: int, verbose: bool = True) -> tuple[nn.Sequential, list[int]]:
+    """Ultralytics' parser of model files, which knows those of this package: without, its trainers would build a network anew from
+    rows that cannot say all of it, and give back the channels that were pruned."""
+    if isinstance(content.get("architecture"), Mapping) and content.get("space") in space_names():
+        architecture = _architecture_from(content, None, "the model file")
+        return modules(lower(architecture, check_num_classes(content.get("nc"), "the model file: nc")))
+    return _parse_others(content, ch, verbose)
+
+
+_parse_others = tasks.parse_model
+tasks.parse_model = _parse_model
 
 
 def architecture_of(model: nn.Module, space: SearchSpace | None = None, what: str = "this model") -> Architecture:

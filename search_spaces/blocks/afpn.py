@@ -18,7 +18,7 @@ from ..graph import Layer, Number
 from ..tape import Tape, Tensor
 from .axes import Axes
 from .base import Block
-from .detect import DetectBlock, class_branch
+from .detect import DetectBlock, class_branch, narrow_branches
 
 SCORE_CHANNELS = 8  # channels to which every input of a fusion is compressed to score it
 RESIDUAL_BLOCKS = 4  # after every fusion, as published
@@ -203,9 +203,11 @@ class AFPNDetectBlock(Block):
         given = layer.arguments
         channels = [shape.channels for shape in layer.in_shapes]
         with class_branch(given["class_branch"]):
-            return AFPNDetect(
+            head = AFPNDetect(
                 given["num_classes"], given["reg_max"], given["width"], given["reduction"], given["depth"], channels
             )
+        narrow_branches(head, layer, [given["width"]] * len(channels))
+        return head
 
     def row(self, layer: Layer) -> list[Any]:
         given = layer.arguments

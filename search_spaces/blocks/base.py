@@ -33,6 +33,10 @@ class Block:
         """Whether a checkpoint with this block loads where this package is not installed."""
         return self.module.__module__.partition(".")[0] in ("ultralytics", "torch")
 
+    def is_ultralytics(self, layer: Layer) -> bool:
+        """Whether Ultralytics makes the layer from its row, so that a network of such layers needs nothing of this package."""
+        return self.ships_with_ultralytics
+
     def arguments(self, arguments: Mapping[str, Any]) -> tuple[Any, ...]:
         """What the module's constructor takes after the input channels, in the order of Ultralytics' model files.
 

@@ -20,7 +20,15 @@ class C3k2Block(CrossStage):
     module = C3k2
 
     def arguments(self, arguments: Mapping[str, Any]) -> tuple[Any, ...]:
-        return arguments["channels"], arguments["repeats"], False, 0.5, False, 1, arguments["shortcut"]
+        return (
+            arguments["channels"],
+            arguments["repeats"],
+            False,
+            self.share(arguments),
+            False,
+            1,
+            arguments["shortcut"],
+        )
 
     def bottleneck(self, tape: Tape, x: Tensor, hidden: Number, shortcut: bool) -> Tensor:
         y = tape.conv(tape.conv(x, hidden // 2, 3), hidden, 3)

@@ -17,7 +17,19 @@ class CrossStage(Block):
     is_repeated = True
 
     def arguments(self, arguments: Mapping[str, Any]) -> tuple[Any, ...]:
-        return arguments["channels"], arguments["repeats"], arguments["shortcut"]
+        usual = arguments["channels"], arguments["repeats"], arguments["shortcut"]
+        return usual if self.share(arguments) == 0.5 else (*usual, 1, self.share(arguments))
+
+    @staticmethod
+    def hidden(arguments: Mapping[str, Any]) -> Number:
+        """Channels of each half of the split, which are half of the block's where a graph does not say it."""
+        return arguments.get("hidden", arguments["channels"] // 2)
+
+    @classmethod
+    def share(cls, arguments: Mapping[str, Any]) -> float:
+        """The hidden channels as Ultralytics takes them, a share of the block's that it rounds down."""
+        hidden, channels = cls.hidden(arguments), arguments["channels"]
+        return 0.5 if hidden == channels // 2 else (hidden + 0.25) / channels
 
     def bottleneck(self, tape: Tape, x: Tensor, hidden: Number, shortcut: bool) -> Tensor:
         """Trace one bottleneck of `hidden` channels in and out."""
@@ -32,7 +44,7 @@ class CrossStage(Block):
         return (hidden,)
 
     def trace(self, tape: Tape, *inputs: Tensor, **arguments: Any) -> Tensor:
-        hidden = arguments["channels"] // 2
+        hidden = self.hidden(arguments)
         split = tape.conv(inputs[0], 2 * hidden)
         parts = [tape.view(split, hidden), tape.view(split, hidden)]
         for _ in range(arguments["repeats"]):
@@ -40,7 +52,7 @@ class CrossStage(Block):
         return tape.conv(tape.concat(parts), arguments["channels"])
 
     def axes(self, layer: Layer) -> Axes:
-        hidden, repeats = layer.arguments["channels"] // 2, layer.arguments["repeats"]
+        hidden, repeats = self.hidden(layer.arguments), layer.arguments["repeats"]
         axes = Axes()
         axes.add("in0", layer.in_shapes[0].channels)
         axes.add("out", layer.arguments["channels"])

@@ -43,10 +43,10 @@ class PartialBottleneck(nn.Module):
 
 
 class CSPPC(C2f):
-    """C2f with `PartialBottleneck`s. Shapes: (B, c1, H, W) -> (B, c2, H, W); c2 a multiple of 8."""
+    """C2f with `PartialBottleneck`s. Shapes: (B, c1, H, W) -> (B, c2, H, W); c2 * e is 4 or more."""
 
-    def __init__(self, c1: int, c2: int, n: int = 1):
-        super().__init__(c1, c2, n)
+    def __init__(self, c1: int, c2: int, n: int = 1, e: float = 0.5):
+        super().__init__(c1, c2, n, e=e)
         self.m = nn.ModuleList(PartialBottleneck(self.c) for _ in range(n))
 
 
@@ -57,7 +57,8 @@ class CSPPCBlock(CrossStage):
     module = CSPPC
 
     def arguments(self, arguments: Mapping[str, Any]) -> tuple[Any, ...]:
-        return arguments["channels"], arguments["repeats"]
+        usual = arguments["channels"], arguments["repeats"]
+        return usual if self.share(arguments) == 0.5 else (*usual, self.share(arguments))
 
     def bottleneck(self, tape: Tape, x: Tensor, hidden: Number, shortcut: bool) -> Tensor:
         quarter = hidden // PARTS

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from torch import nn
+from ultralytics.nn.modules.conv import Conv, DWConv
 from ultralytics.nn.modules.head import Detect
 
 from ..graph import Layer, Number, Shape
@@ -26,6 +27,31 @@ def class_branch(kind: str) -> Iterator[None]:
         Detect.legacy = before
 
 
+def narrow_branches(head: nn.Module, layer: Layer, channels: Sequence[int]) -> None:
+    """Give a new head's branches the widths of the layer, where they are not those of Ultralytics' rule.
+
+    Args:
+        channels: that the branches read, level by level.
+    """
+    given = layer.arguments
+    boxes, scores = given["box_width"], given["class_width"]
+    if (head.cv2[0][1].conv.out_channels, _out(head.cv3[0][1])) == (boxes, scores):
+        return
+    for level, read in enumerate(channels):
+        last = 4 * given["reg_max"]
+        head.cv2[level] = nn.Sequential(Conv(read, boxes, 3), Conv(boxes, boxes, 3), nn.Conv2d(boxes, last, 1))
+        if given["class_branch"] == "full":
+            steps = [Conv(read, scores, 3), Conv(scores, scores, 3)]
+        else:
+            steps = [nn.Sequential(DWConv(c, c, 3), Conv(c, scores, 1)) for c in (read, scores)]
+        head.cv3[level] = nn.Sequential(*steps, nn.Conv2d(scores, given["num_classes"], 1))
+
+
+def _out(step: nn.Module) -> int:
+    """Channels that a step of the class branch gives."""
+    return (step[1] if isinstance(step, nn.Sequential) else step).conv.out_channels
+
+
 class DetectBlock(Block):
     """Reads levels (B, c_i, H / 2**i, W / 2**i); gives boxes (4, anchors) and class scores (classes, anchors)."""
 
@@ -33,10 +59,17 @@ class DetectBlock(Block):
     module = Detect
     is_head = True
 
+    def is_ultralytics(self, layer: Layer) -> bool:
+        finest, given = layer.in_shapes[0].channels, layer.arguments
+        rule = max(16, finest // 4, 4 * given["reg_max"]), max(finest, min(given["num_classes"], 100))
+        return (given["box_width"], given["class_width"]) == rule
+
     def build(self, layer: Layer) -> nn.Module:
         channels = [shape.channels for shape in layer.in_shapes]
         with class_branch(layer.arguments["class_branch"]):
-            return Detect(layer.arguments["num_classes"], layer.arguments["reg_max"], ch=channels)
+            head = Detect(layer.arguments["num_classes"], layer.arguments["reg_max"], ch=channels)
+        narrow_branches(head, layer, channels)
+        return head
 
     def row(self, layer: Layer) -> list[Any]:
         return [1, self.name, ["nc"]]  # reg_max is read from the top of the file

@@ -34,6 +34,10 @@ class Family:
         """The family's whole space."""
         raise NotImplementedError
 
+    def spaces(self) -> list[SearchSpace]:
+        """The spaces whose architectures are of the family: the whole one first, then those that are searched by nobody."""
+        return [self.make_space()]
+
     def values(self, preset: str, changes: Mapping[str, Any]) -> Mapping[str, Any]:
         """Values of the choices of a preset with some `changes`."""
         return {**self.presets[preset], **changes}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,6 +16,7 @@ from ..space import Architecture, Choice, SearchSpace
 from .family import Family
 
 IMAGE_SIZES = (64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640)  # drawn from, where none are asked for
+MOST_CHANNELS, MOST_REPEATS = 4096, 32  # of a pruned network's layers
 LARGEST_SEARCHED = 4096  # pixels of an edge
 BLOCKS = ("C2f", "C3k2", "CSPPC")
 DOWNSAMPLERS = ("Conv", "ADown", "HWD")
@@ -130,6 +131,14 @@ def _check_edge(pixels: object) -> None:
         )
 
 
+def _check_count(most: int) -> Callable[[object], None]:
+    def check(number: object) -> None:
+        if isinstance(number, bool) or not isinstance(number, int) or not 0 < number <= most:
+            raise InputError(f"a number of channels or bottlenecks cannot be {number!r}; it can be 1 to {most}")
+
+    return check
+
+
 class YoloSpace(SearchSpace):
     """Detectors in YOLOv8's frame: stem, four stages P2 to P5, SPPF, a PAN or AFPN neck, an anchor-free head."""
 
@@ -167,14 +176,20 @@ class YoloSpace(SearchSpace):
                 name=f"{prefix}.block",
                 repeats=values[f"{prefix}_depth"],
                 shortcut=shortcut,
+                hidden=_own(values, f"{prefix}_hidden", values[f"{prefix}_width"] // 2),
             )
+
+        def down(prefix: str, source: int, usual: Number) -> int:
+            width = _own(values, f"{prefix}_down_width", usual)
+            return graph.add(values[f"{prefix}_down"], source, width, down=2, name=f"{prefix}.down")
 
         x = graph.add("Conv", IMAGE, values["stem_width"], down=2, name="stem")
         levels = {}
         for level in LEVELS:
-            x = graph.add(values[f"{level}_down"], x, values[f"{level}_width"], down=2, name=f"{level}.down")
+            x = down(level, x, values[f"{level}_width"])
             levels[level] = x = block(level, x, shortcut=True)
-        levels["p5"] = graph.add("SPPF", x, values["p5_width"], kernel=5, name="p5.pool")
+        width = _own(values, "p5_pool_width", values["p5_width"])
+        levels["p5"] = graph.add("SPPF", x, width, kernel=5, name="p5.pool")
         graph.end_backbone()
 
         if values["neck"] == "PAN":
@@ -186,11 +201,11 @@ class YoloSpace(SearchSpace):
             x = graph.add("Upsample", p4, p4_width, up=2, name="pan_p3.up")
             x = graph.add("Concat", (x, levels["p3"]), p4_width + channels["p3"], name="pan_p3.join")
             p3 = block("pan_p3", x, shortcut=False)
-            x = graph.add(values["pan_n4_down"], p3, values["pan_p3_width"], down=2, name="pan_n4.down")
-            x = graph.add("Concat", (x, p4), values["pan_p3_width"] + p4_width, name="pan_n4.join")
+            x = down("pan_n4", p3, values["pan_p3_width"])
+            x = graph.add("Concat", (x, p4), graph.shape(x).channels + p4_width, name="pan_n4.join")
             n4 = block("pan_n4", x, shortcut=False)
-            x = graph.add(values["pan_n5_down"], n4, values["pan_n4_width"], down=2, name="pan_n5.down")
-            x = graph.add("Concat", (x, levels["p5"]), values["pan_n4_width"] + channels["p5"], name="pan_n5.join")
+            x = down("pan_n5", n4, values["pan_n4_width"])
+            x = graph.add("Concat", (x, levels["p5"]), graph.shape(x).channels + channels["p5"], name="pan_n5.join")
             n5 = block("pan_n5", x, shortcut=False)
             module, neck = "Detect", {}
             sources: tuple[int, ...] = (p3, n4, n5)
@@ -207,11 +222,55 @@ class YoloSpace(SearchSpace):
             structure=("reg_max", "class_branch", "depth") if neck else ("reg_max", "class_branch"),
             reg_max=reg_max,
             class_branch=values["head_class_branch"],
-            box_width=_largest(16, finest // 4, 4 * reg_max),
-            class_width=_largest(finest, min(num_classes, 100)),
+            box_width=_own(values, "head_box_width", _largest(16, finest // 4, 4 * reg_max)),
+            class_width=_own(values, "head_class_width", _largest(finest, min(num_classes, 100))),
             **neck,
         )
         return graph
+
+
+def _own(values: Mapping[str, Any], name: str, usual: Number) -> Number:
+    """A width of its own, which only pruned networks have; where there is none, or 0, it is the usual one."""
+    own = values.get(name, 0)
+    return np.where(own == 0, usual, own) if isinstance(own, np.ndarray) else own or usual
+
+
+class PrunedYoloSpace(YoloSpace):
+    """What is left of networks of the YOLO space when channels are taken out of them: each width is any number, and many more are a
+    choice, 0 being what the YOLO space makes of the others. It is not there to be drawn from, but so that a pruned network is an
+    architecture like any other: its costs are exact, its latency predicted, its model file read back."""
+
+    # name -> what the YOLO space gives in its place
+    own_widths: ClassVar = (
+        *(f"{prefix}_hidden" for prefix in (*LEVELS, *PAN_BLOCKS)),  # of a block, whose half of the width it is
+        *(
+            f"{prefix}_down_width" for prefix in (*LEVELS, "pan_n4", "pan_n5")
+        ),  # of a downsampler, that of what follows or it reads
+        "p5_pool_width",
+        "head_box_width",
+        "head_class_width",
+    )
+    widths: ClassVar = ("stem_width", *(f"{prefix}_width" for prefix in (*LEVELS, *PAN_BLOCKS)), *own_widths)
+    depths: ClassVar = tuple(f"{prefix}_depth" for prefix in (*LEVELS, *PAN_BLOCKS))
+    open_choices: ClassVar = {
+        "image_size": _check_edge,
+        **dict.fromkeys(widths, _check_count(MOST_CHANNELS)),
+        **dict.fromkeys(depths, _check_count(MOST_REPEATS)),
+    }
+
+    def __init__(self) -> None:
+        choices = _choices()
+        of_pan = {choice.name for choice in choices if choice.when.get("neck") == ("PAN",)}
+        for name in self.own_widths:
+            when = {"neck": ("PAN",)} if f"{name.rpartition('_')[0].removesuffix('_down')}_block" in of_pan else None
+            choices.append(Choice(name, (0,), when, default=0))
+        SearchSpace.__init__(self, "yolo-pruned", choices)
+
+    def of(self, values: Mapping[str, Any]) -> Architecture:
+        """The architecture with these values, whatever numbers the widths are. Raises InputError where there can be none."""
+        return self.holding({name: [values[name]] for name in self.open_choices if name in values}).architecture(
+            **values
+        )
 
 
 def _largest(*numbers: Number) -> Number:
@@ -251,6 +310,9 @@ class YOLOv8(Family):
 
     def make_space(self) -> YoloSpace:
         return YoloSpace()
+
+    def spaces(self) -> list[SearchSpace]:
+        return [YoloSpace(), PrunedYoloSpace()]
 
     def values(self, preset: str, changes: Mapping[str, Any]) -> Mapping[str, Any]:
         values = {**YOLOV8N, **PRESETS[preset], **changes}

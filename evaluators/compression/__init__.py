@@ -1,0 +1,1 @@
+"""Networks made smaller: what may go, and what is left."""

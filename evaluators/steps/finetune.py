@@ -1,0 +1,63 @@
+"""Fine-tune: a network trained on, with the weights that it has."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from search_spaces.validation import Whole
+
+from .step import Step, Workpiece
+
+
+class FineTune(Step):
+    """Trains on what the step before has left, as it is, with settings for long training (docs/training.md).
+
+    Attributes:
+        epochs: of it.
+        mirrored: whether objects may be mirrored.
+    """
+
+    name = "finetune"
+    reads = ("weights",)
+    writes = ("weights",)
+    metrics = ("train_seconds", "best_epoch")
+
+    epochs: Annotated[Whole, Field(ge=1)] = 20
+    mirrored: bool = True
+
+    def run(self, piece: Workpiece) -> dict[str, float]:
+        from ..compression.pruning import as_architecture
+        from ..training import Fidelity, train_long
+        from ..training.checkpoint import load_checkpoint
+        from ..training.train import discard_pauses
+
+        bench, given = piece.bench, piece.artefact("weights")
+        architecture = as_architecture(load_checkpoint(given), piece.architecture["image_size"], str(given))
+        result = train_long(
+            architecture,
+            bench.dataset,
+            Fidelity(self.epochs, bench.fraction),
+            piece.directory,
+            mirrored=self.mirrored,
+            weights=given,
+            seed=bench.seed,
+            device=bench.device,
+            amp=bench.amp,
+            batch=bench.batch,
+            threads=bench.threads,
+            settings=bench.settings,
+        )
+        discard_pauses(piece.directory)
+        piece.wrote("weights", result.checkpoint)
+        return {name: result.metrics[name] for name in self.metrics}
+
+    def digest(self, piece: Workpiece) -> Any:
+        from ..training import precision_on
+
+        b = piece.bench
+        return [b.fraction, b.batch, b.seed, dict(b.settings), precision_on(b.device, b.amp)]
+
+
+STEP = FineTune
