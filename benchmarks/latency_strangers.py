@@ -19,10 +19,26 @@ from ultralytics.nn.tasks import DetectionModel
 from evaluators.formats.onnx import export_onnx
 from evaluators.formats.onnx_operators import read_network
 from evaluators.latency import LatencyMeter
+from evaluators.latency.features import operator_work, work_of
 from evaluators.latency.profile import DeviceProfile
+from search_spaces import YoloSpace, build_model
 
 REFERENCE = "yolov8n"
 MODELS = (REFERENCE, "yolov5n", "yolov8s", "yolov9t", "yolov10n", "yolo11n", "yolo11s", "yolo12n", "yolo26n")
+
+
+def equal_ones(count: int) -> str:
+    """How many random architectures have, by their ONNX files, the work that their layer graphs have."""
+    space, equal = YoloSpace(), 0
+    within = space.restrict({"image_size": [64, 96, 128, 160]})
+    for seed in range(count):
+        architecture = space.adopt(within.sample(seed))
+        with tempfile.TemporaryDirectory() as folder:
+            path = export_onnx(build_model(architecture, 5), Path(folder) / "model.onnx", architecture["image_size"])
+            network = read_network(path)
+        found = work_of(network.operators, network.image.height * network.image.width)
+        equal += bool(np.allclose(found.table, operator_work([architecture], 5).table))
+    return f"the work of {equal} of {count} random architectures is the same from their ONNX files as from their layer graphs"
 
 
 def main() -> None:
@@ -30,6 +46,9 @@ def main() -> None:
     parser.add_argument("profile")
     parser.add_argument("--image-sizes", type=int, nargs="+", default=[160, 320])
     parser.add_argument("--classes", type=int, default=80)
+    parser.add_argument(
+        "--random", type=int, default=30, help="architectures whose files are compared with their graphs"
+    )
     arguments = parser.parse_args()
     profile = DeviceProfile.load(arguments.profile)
     meter = LatencyMeter(
@@ -41,6 +60,8 @@ def main() -> None:
         activations=profile.int8,
     )
     print(describe())
+    if arguments.random:
+        print(equal_ones(arguments.random))
     print(f"profile {profile.name}: {profile.protocol}")
     errors, protocol = [], ""
     for size in arguments.image_sizes:

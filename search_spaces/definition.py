@@ -17,6 +17,11 @@ def space_names() -> list[str]:
     return [space.name for family in families().values() for space in family.spaces()]
 
 
+def searched_names() -> list[str]:
+    """Names of the spaces that are there to be searched."""
+    return [family.make_space().name for family in families().values()]
+
+
 def space_named(name: str, architectures: Iterable[Mapping[str, Any]] = ()) -> SearchSpace:
     """The whole space of that name.
 

@@ -20,6 +20,7 @@ class FineTune(Step):
     """
 
     name = "finetune"
+    is_searched = False
     reads = ("weights",)
     writes = ("weights",)
     metrics = ("train_seconds", "best_epoch")

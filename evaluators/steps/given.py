@@ -20,6 +20,7 @@ class Given(Step):
     """
 
     name = "given"
+    is_searched = False
     writes = ("weights",)
 
     path: str

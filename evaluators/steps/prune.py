@@ -28,6 +28,7 @@ class Prune(Step):
     """
 
     name = "prune"
+    is_searched = False
     reads = ("weights",)
     writes = ("weights",)
     metrics = ("params", "macs")

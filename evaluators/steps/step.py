@@ -75,6 +75,7 @@ class Step(BaseModel):
         name: of the step in recipes; a choice of a space named `NAME.OPTION` gives that option its value.
         reads, writes: names of artefacts.
         metrics: names of what `run` returns.
+        is_searched: whether candidates of a search may have it: what it leaves is the network whose costs are known beforehand.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -83,6 +84,7 @@ class Step(BaseModel):
     reads: ClassVar[tuple[str, ...]] = ()
     writes: ClassVar[tuple[str, ...]] = ()
     metrics: ClassVar[tuple[str, ...]] = ()
+    is_searched: ClassVar[bool] = True
 
     def run(self, piece: Workpiece) -> dict[str, float]:
         """Do it: files go into the piece's folder and, by name, into its `artefacts`; returns metrics.

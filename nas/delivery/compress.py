@@ -33,6 +33,7 @@ from ..report.compressed import draw_steps
 
 Say = Callable[[str], None]
 TABLE, WORK = "steps", "work"
+MARK = ".compressed"  # in a folder of ours, from its beginning
 COLUMNS = (
     "step", "file", "map50_95", "map50", "params", "macs", "zeros", "bytes", "latency_ms", "latency_q25_ms", "latency_q75_ms", "seconds",
 )  # fmt: skip
@@ -83,7 +84,9 @@ def compress(
         )
     architecture = as_architecture(model, size, str(checkpoint))
     _check_output(output)
-    (output / WORK).mkdir(parents=True, exist_ok=True)
+    output.mkdir(parents=True, exist_ok=True)
+    write_text(output / MARK, "what `evoyolo compress` writes here it may replace\n")
+    (output / WORK).mkdir(exist_ok=True)
     bench = Bench(dataset, 1, batch=batch, device=training_device, threads=threads, seed=seed)
     table = _Table(output, str(checkpoint), dataset, size, threads, with_latency, say, progress)
     piece = Workpiece(architecture, output / WORK, bench)
@@ -145,7 +148,7 @@ def _check_output(output: Path) -> None:
     if not output.exists():
         return
     check_tree(output)
-    if any(output.iterdir()) and not (output / WORK).is_dir():
+    if any(output.iterdir()) and not (output / MARK).is_file():
         raise InputError(
             f"{output} exists and is no folder of `evoyolo compress`; it is left as it is: name another folder"
         )

@@ -14,7 +14,7 @@ from evaluators.latency.profile import DeviceProfile
 from evaluators.precision import Precision, check_precision
 from evaluators.recipe import Recipe, recipe_choices
 from search_spaces import Architecture, InputError, SearchSpace
-from search_spaces.definition import space_named, space_names
+from search_spaces.definition import searched_names, space_named
 from search_spaces.errors import one_of
 from search_spaces.families import family_of
 from search_spaces.files import read_yaml
@@ -64,7 +64,7 @@ class SearchConfig(BaseModel):
     )
     directory: PathText | None = Field(None, description="the run's folder")
 
-    space: SpaceName = Field("yolo", description=f"what is searched: {one_of(space_names())}")
+    space: SpaceName = Field("yolo", description=f"what is searched: {one_of(searched_names())}")
     restrict: dict[str, list] = Field(
         default_factory=lambda: dict(SMALL), description="choices of the space with the values they are restricted to"
     )
@@ -285,7 +285,11 @@ class SearchConfig(BaseModel):
 
     def make_recipe(self) -> Recipe:
         """What is done to every architecture."""
-        return Recipe.read(self.recipe)
+        recipe = Recipe.read(self.recipe)
+        for step in recipe.steps:
+            if not step.is_searched:
+                raise InputError(f"recipe: {step.name} is a step of `evoyolo compress`, not of a search")
+        return recipe
 
     def reference_architectures(self) -> dict[str, Architecture]:
         """Preset name -> architecture, for the references; they need not lie in the restricted space."""

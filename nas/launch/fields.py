@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from evaluators.evaluator import METRICS, metric_and_device
-from search_spaces.definition import space_names
+from search_spaces.definition import searched_names
 from search_spaces.errors import one_of
 from search_spaces.files import expanded
 from search_spaces.validation import Real, Whole
@@ -25,8 +25,8 @@ def _plain_name(name: str) -> str:
 
 
 def _space(name: str) -> str:
-    if name not in space_names():
-        raise ValueError(f"must be {one_of(space_names())}")
+    if name not in searched_names():
+        raise ValueError(f"must be {one_of(searched_names())}")
     return name
 
 

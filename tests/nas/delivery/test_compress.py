@@ -153,6 +153,11 @@ def test_folders_of_others_are_left_alone(checkpoint, dataset, tmp_path):
     with pytest.raises(InputError, match="mine exists and is no folder of `evoyolo compress`; it is left as it is"):
         compress(checkpoint, dataset, tmp_path / "mine", STEPS, **OPTIONS)
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+    (tmp_path / "mine" / "work").mkdir()
+    (tmp_path / "mine" / "steps.csv").write_text("mine")
+    with pytest.raises(InputError, match="it is left as it is"):
+        compress(checkpoint, dataset, tmp_path / "mine", STEPS, **OPTIONS)
+    assert (tmp_path / "mine" / "steps.csv").read_text() == "mine"
 
 
 @pytest.mark.parametrize(

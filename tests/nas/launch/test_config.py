@@ -63,6 +63,8 @@ def test_a_changed_configuration_survives_its_file(tmp_path):
         ({"space": "resnet"}, "field space: 'resnet': .*yolo"),
         ({"scheduler": "slurm"}, "field scheduler: 'slurm': must be fifo or halving"),
         ({"recipe": ["export"]}, "recipe: export reads weights, which no step before it writes"),
+        ({"recipe": ["train", "prune"]}, "recipe: prune is a step of `evoyolo compress`, not of a search"),
+        ({"space": "yolo-pruned"}, "space: .*must be yolo"),
         (
             {"recipe": ["train", "export", "quantise"], "recipe_choices": {"quantise.precision": ["FP32", "INT8"]}},
             "recipe_choices: makes models in FP32 or INT8, and a latency is predicted for one precision",
