@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -22,8 +23,8 @@ class SearchedModel(DetectionModel):
     """A DetectionModel with layers of this package in it."""
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        from . import models  # noqa: F401 - with which Ultralytics' trainers build such a network anew
-
+        # Ultralytics' trainers are about to build such a network anew, which takes what knows spaces; that imports this module
+        import_module(f"{__package__}.models")
         super().__setstate__(state)
 
     def fuse(self, verbose: bool = True, imgsz: int = 640) -> SearchedModel:

@@ -70,5 +70,6 @@ def test_a_results_file_makes_a_profile_and_a_profile_predicts():
     space = YoloSpace()
     architectures = [space.sample(seed) for seed in range(20)]
     for new, old in zip(fitted.predict(architectures), kept.predict(architectures)):
-        assert new == pytest.approx(old, rel=1e-3)
+        # its prices are of a time when two concatenations in a row were counted as two
+        assert new == pytest.approx(old, rel=1e-2)
     assert isinstance(kept.make_space(), YoloSpace)

@@ -166,8 +166,8 @@ def export(
 @app.command(
     cls=Command,
     epilog=examples(
-        "evoyolo compress best.pt --data D --prune 0.3 --finetune 20 --output out",
-        "evoyolo compress best.pt --data D --to-macs 5e7 --finetune 20 --quantize int8",
+        "evoyolo compress best.pt --data D --prune 0.3 --finetune 20",
+        "evoyolo compress best.pt --data D --to-macs 5e7 --quantize int8",
         "evoyolo compress best.pt --data D --to-latency-ms 4 --device laptop",
     ),
 )

@@ -94,7 +94,10 @@ def test_what_cannot_be_judged_is_named(learnt, files, small_data, tmp_path):
     (tmp_path / "image.png").write_text("no image")
     for arguments, message in (
         ((tmp_path / "none.onnx",), "none.onnx: no such file"),
-        ((tmp_path / "model.tflite",), "nothing runs such a file; it must end in .onnx, .param, .pt or .torchscript"),
+        (
+            (tmp_path / "model.tflite",),
+            "nothing runs such a file; it must end in .onnx, .param, .pt, .torchscript or .xml",
+        ),
         ((tmp_path / "text.onnx",), "text.onnx: not an ONNX file"),
         ((tmp_path / "text.torchscript", None, "cpu", "FP32", 1, 64), "text.torchscript: pytorch cannot open it"),
         ((tmp_path / "text.param", None, "cpu", "FP32", 1, 64), "text.param: ncnn cannot open it"),
