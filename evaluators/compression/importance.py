@@ -68,7 +68,7 @@ def _norm(power: float) -> Callable[[torch.Tensor, Place], torch.Tensor]:
 
 
 def _scale(parameter: torch.Tensor, place: Place) -> torch.Tensor:
-    """The normalisation's factor; a convolution without one counts by its weights."""
+    """The normalisation's factor. Every axis is given by a convolution that has one; others of it add nothing."""
     if place.tensor.endswith("bn.weight"):
         return _rows(parameter, place).abs().sum(1)
     return torch.zeros(place.count)

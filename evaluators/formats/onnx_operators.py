@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -125,7 +126,10 @@ def _shapes(document: ModelProto, what: str) -> dict[str, tuple[int, ...]]:
     from onnxruntime.tools.symbolic_shape_infer import SymbolicShapeInference
 
     try:
-        inferred = SymbolicShapeInference.infer_shapes(document, auto_merge=True)
+        with patch(
+            "onnx.save_model"
+        ):  # what it cannot tell all shapes of, it would leave in the folder where the user is
+            inferred = SymbolicShapeInference.infer_shapes(document, auto_merge=True)
     except Exception as error:  # what a file may hold is without end
         raise InputError(
             f"{what}: its shapes cannot be told ({type(error).__name__}: {error})".splitlines()[0]

@@ -77,6 +77,7 @@ class Prune(Step):
             criterion=self.criterion,
             per_layer=self.per_layer,
             multiple=self.multiple,
+            what=str(piece.artefact("weights")),
         )
         with replacing(piece.directory / FILE) as file:
             # in FP16, as Ultralytics' trainer leaves its checkpoints: what was read was no more

@@ -1,5 +1,7 @@
 """ONNX files read as operators: what they say equals what layer graphs say, and strangers' networks are counted by hand."""
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
@@ -110,6 +112,15 @@ def test_what_cannot_be_counted_is_refused_with_what_it_must_be(tmp_path, option
     path = file_of(tmp_path, [helper.make_node("Relu", ["x"], ["y"])], **options)
     with pytest.raises(InputError, match=f"made.onnx: {message}"):
         read_network(path)
+
+
+def test_a_file_whose_shapes_cannot_be_told_leaves_nothing_where_the_user_is(tmp_path, monkeypatch):
+    path = file_of(tmp_path, [helper.make_node("Stranger", ["x"], ["z"]), helper.make_node("Relu", ["z"], ["y"])])
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(InputError, match=r"made.onnx: its shapes cannot be told"):
+        read_network(path)
+    assert not list(Path.cwd().iterdir())
 
 
 def test_files_of_other_kinds(tmp_path):
