@@ -126,9 +126,8 @@ def _shapes(document: ModelProto, what: str) -> dict[str, tuple[int, ...]]:
     from onnxruntime.tools.symbolic_shape_infer import SymbolicShapeInference
 
     try:
-        with patch(
-            "onnx.save_model"
-        ):  # what it cannot tell all shapes of, it would leave in the folder where the user is
+        # what it cannot tell all shapes of, it would leave in the folder where the user is
+        with patch("onnx.save_model"):
             inferred = SymbolicShapeInference.infer_shapes(document, auto_merge=True)
     except Exception as error:  # what a file may hold is without end
         raise InputError(
