@@ -1,4 +1,4 @@
-"""`evoyolo evaluate` and `export`: model files judged as they are, and written for other runtimes."""
+"""`evoyolo evaluate`, `export` and `compress`: model files judged as they are, written for other runtimes, made smaller."""
 
 from __future__ import annotations
 

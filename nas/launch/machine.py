@@ -67,6 +67,7 @@ def make_executor(config: SearchConfig) -> Callable[[Session], None]:
 
 
 def this_machine(config: SearchConfig, recipe: Recipe, space: SearchSpace, dataset: Dataset, say: Say) -> DeviceProfile:
+    """The quick profile of this machine, measured now where it is not in the cache."""
     if config.address:
         say(
             "no device profile, so latency is of this machine, whatever the cluster's nodes are; --device names another"
