@@ -163,7 +163,7 @@ def run_steps(
     so_far: Any = candidate.architecture.key
     kept: list[dict[str, Any]] = []
     for position, step in enumerate(candidate.recipe.steps):
-        so_far = short_digest([so_far, step.name, step.model_dump(), step.digest(piece)])
+        so_far = short_digest([so_far, step.name, step.options(), step.digest(piece)])
         before = done[position] if position < len(done) else {}
         if before.get("digest") == so_far and _is_there(before, piece.directory):
             for name, file in before["artefacts"].items():
@@ -203,7 +203,7 @@ def _do(step: Step, piece: Workpiece, digest: str) -> dict[str, Any]:
     }
     return {
         "step": step.name,
-        "options": step.model_dump(),
+        "options": step.options(),
         "digest": digest,
         "artefacts": artefacts,
         "metrics": metrics,

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
 from search_spaces.validation import Whole
 
-from .step import Step, Workpiece
+from .step import Workpiece
+from .taught import Taught
 
 
-class FineTune(Step):
+class FineTune(Taught):
     """Trains on what the step before has left, as it is, with settings for long training (docs/training.md).
 
     Attributes:
@@ -43,6 +44,7 @@ class FineTune(Step):
             piece.directory,
             mirrored=self.mirrored,
             weights=given,
+            extensions=self.extensions(),
             seed=bench.seed,
             device=bench.device,
             amp=bench.amp,
@@ -53,12 +55,6 @@ class FineTune(Step):
         discard_pauses(piece.directory)
         piece.wrote("weights", result.checkpoint)
         return {name: result.metrics[name] for name in self.metrics}
-
-    def digest(self, piece: Workpiece) -> Any:
-        from ..training import precision_on
-
-        b = piece.bench
-        return [b.fraction, b.batch, b.seed, dict(b.settings), precision_on(b.device, b.amp)]
 
 
 STEP = FineTune

@@ -94,6 +94,10 @@ class Step(BaseModel):
         """
         raise NotImplementedError
 
+    def options(self) -> dict[str, Any]:
+        """Those that have an effect, as plain data: a step that is done with the same ones is not done again."""
+        return self.model_dump()
+
     def digest(self, piece: Workpiece) -> Any:
         """What, beside the options, the result depends on: plain data."""
         return None

@@ -10,10 +10,11 @@ from search_spaces.json_text import short_digest
 from search_spaces.validation import Whole
 
 from ..evaluator import EvaluationError
-from .step import Step, Workpiece
+from .step import Workpiece
+from .taught import Taught
 
 
-class TrainOut(Step):
+class TrainOut(Taught):
     """Trains the architecture to the end, see `evaluators.training.long`.
 
     Attributes:
@@ -46,6 +47,7 @@ class TrainOut(Step):
             judging=Judging(self.validate_every, self.patience),
             mirrored=self.mirrored,
             weights=bench.weights.get(piece.architecture.key),
+            extensions=self.extensions(),
             seed=bench.seed if self.seed is None else self.seed,
             device=bench.device,
             amp=bench.amp,
@@ -57,12 +59,9 @@ class TrainOut(Step):
         return {name: result.metrics[name] for name in self.metrics}
 
     def digest(self, piece: Workpiece) -> Any:
-        from ..training import precision_on
-
-        b = piece.bench
-        weights = b.weights.get(piece.architecture.key)
+        weights = piece.bench.weights.get(piece.architecture.key)
         begun_with = short_digest(weights) if weights else None
-        return [b.epochs, b.fraction, b.batch, b.seed, dict(b.settings), precision_on(b.device, b.amp), begun_with]
+        return [piece.bench.epochs, *self.trained_with(piece), begun_with, *self.taught_by()]
 
 
 STEP = TrainOut

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from search_spaces.writing import move, replacing, write_text
 from ..data import Dataset
 from ..epochs import Epochs
 from ..evaluator import EvaluationError
+from .extension import Extension
 from .settings import Fidelity, check_settings, effective, long_settings, steps_of
 from .train import (
     BEST,
@@ -78,6 +79,7 @@ def train_long(
     judging: Judging = Judging(),
     mirrored: bool = True,
     weights: str | Path | None = None,
+    extensions: Sequence[Extension] = (),
     seed: int = 0,
     device: str = "cpu",
     amp: str = "auto",
@@ -94,6 +96,7 @@ def train_long(
     Args:
         mirrored: whether objects may be mirrored, see `long_settings`.
         weights: a checkpoint to begin with, whose tensors are taken over where names and shapes agree; None begins from scratch.
+        extensions: what it does beside learning from labels.
         device, amp, batch, threads, seed: as of `train`.
         settings: Ultralytics training settings that replace those of `long_settings`.
 
@@ -119,6 +122,7 @@ def train_long(
             dataset=dataset,
             paused=latest_pause(directory, fidelity.epochs),
             weights=Path(weights) if weights else None,
+            extensions=extensions,
         )
         keeping = _Keeping(directory, fidelity.epochs, judging)
         trainer.add_callback("on_train_batch_end", stop_at_nan)

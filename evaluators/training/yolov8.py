@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from search_spaces.writing import replacing
 from ..data import Dataset, load_dataset
 from .annotated_data import AnnotatedData
 from .checkpoint import load_checkpoint
+from .extension import Extension
 from .unpickling import read_pickle
 from .weights import take_over
 
@@ -59,9 +60,11 @@ class DetectorTraining(DetectionTrainer):
         dataset: Dataset | None = None,
         paused: Path | None = None,
         weights: Path | None = None,
+        extensions: Sequence[Extension] = (),
         **kwargs: Any,
     ) -> None:
         self.architecture, self.dataset, self.paused, self.weights = architecture, dataset, paused, weights
+        self.extensions = tuple(extensions)
         self.kept: dict[str, Any] = {}  # beside the state that training goes on from, by whoever saved it
         super().__init__(*args, **kwargs)
         for event, functions in self.callbacks.items():  # but for its empty ones, Ultralytics' own report to its makers
@@ -121,6 +124,8 @@ class DetectorTraining(DetectionTrainer):
         """Called again where memory ran out, with half of the batch: which would make accuracy depend on what else the GPU does."""
         if self.architecture is not None and hasattr(self, "train_loader"):
             raise torch.OutOfMemoryError(f"a batch of {self.args.nbs} images does not fit")
+        for extension in self.extensions:
+            extension.begin(self)
         super()._build_train_pipeline()
 
     def build_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
@@ -130,6 +135,15 @@ class DetectorTraining(DetectionTrainer):
             for group in optimizer.param_groups:
                 group.update(fused=True, foreach=False)
         return optimizer
+
+    def label_loss_items(self, loss_items: Any = None, prefix: str = "train") -> Any:
+        """What extensions add is no loss of a validation, which would report zeros."""
+        labelled = super().label_loss_items(loss_items, prefix)
+        if prefix == "train":
+            return labelled
+        added = {f"{prefix}/{name}" for extension in self.extensions for name in extension.losses}
+        kept = [name for name in labelled if name not in added]
+        return kept if loss_items is None else {name: labelled[name] for name in kept}
 
     def pause_after(self, epoch: int, path: Path) -> None:
         """Stop when `epoch` epochs are done, validated, and leave everything that the next one needs at `path`.
@@ -169,6 +183,7 @@ class DetectorTraining(DetectionTrainer):
             "updates": self.ema.updates,
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),  # empty where nothing is scaled
+            "extensions": [extension.state() for extension in self.extensions],
             "kept": dict(kept or {}),
         }
         with replacing(path) as unfinished:
@@ -185,6 +200,8 @@ class DetectorTraining(DetectionTrainer):
         self.optimizer.load_state_dict(state["optimizer"])
         if state.get("scaler"):
             self.scaler.load_state_dict(state["scaler"])
+        for extension, kept in zip(self.extensions, state.get("extensions", [])):
+            extension.restore(kept)
         self.start_epoch = state["epoch"]
         self.kept = state.get("kept", {})  # a state of an earlier version has none
         if self.train_loader.num_workers == 0:  # the order of the images goes on where it was

@@ -1,0 +1,29 @@
+"""What a training does beside learning from labels: learning from a teacher, or with weights under a rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ultralytics.engine.trainer import BaseTrainer
+
+
+class Extension:
+    """One object for one training; it begins once the network stands on its device, and before its optimizer is made.
+
+    Attributes:
+        losses: names of the items that it adds to the loss, which a validation does not have.
+    """
+
+    losses: tuple[str, ...] = ()
+
+    def begin(self, trainer: BaseTrainer) -> None:
+        """Change what `trainer.model` does: wrap it in a module that has it as its `module`, or add hooks and callbacks."""
+        raise NotImplementedError
+
+    def state(self) -> dict[str, Any]:
+        """Tensors and plain data of its own that the next epoch needs."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up a `state`, after `begin`."""
