@@ -169,8 +169,12 @@ class Distillation(Extension):
         self.teacher = load_checkpoint(teacher).requires_grad_(False)
         self.losses = tuple(f"teacher_{method}" for method in self.methods)
         self._distilled: _Distilled | None = None
-        if not isinstance(self.head, Detect) or type(self.head).__name__ not in ("Detect", "v10Detect"):
-            raise InputError(f"{teacher}: a teacher needs Ultralytics' Detect head, not {type(self.head).__name__}")
+        if not isinstance(self.head, Detect) or hasattr(
+            self.head, "cv4"
+        ):  # masks, poses and angles come from a fourth branch
+            raise InputError(
+                f"{teacher}: a teacher needs a head that gives boxes and scores, not {type(self.head).__name__}"
+            )
 
     @property
     def head(self) -> Any:

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
+from search_spaces import Architecture
+from search_spaces.graph import lower
 from search_spaces.validation import PathText, Real
 
 from .step import Step, Workpiece
 
 if TYPE_CHECKING:
+    from ..data import Dataset
     from ..training.extension import Extension
 
 Method = Literal["response", "boxes", "cwd", "pkd"]
@@ -37,6 +40,15 @@ class Taught(Step):
         if self.teacher is None:  # nothing depends on how it would teach
             return {name: value for name, value in found.items() if name not in TEACHING}
         return found
+
+    def check(self, dataset: Dataset, architecture: Architecture) -> None:
+        """Raise InputError where there is a teacher, and it cannot teach this architecture these classes."""
+        from ..compression.distillation import Distillation
+
+        if self.teacher is not None:
+            head, image = lower(architecture, dataset.num_classes).layers[-1], architecture["image_size"]
+            strides = [image // shape.height for shape in head.in_shapes]
+            Distillation(self.teacher, self.distill).check(dataset.names, strides)
 
     def extensions(self) -> list[Extension]:
         """Of the training. Raises InputError for a teacher that is none."""

@@ -194,6 +194,21 @@ def compress(
     per_layer: Annotated[bool, typer.Option("--per-layer", help="--prune is the share of every layer")] = False,
     multiple: Annotated[int, typer.Option(help="channels stay multiples of it")] = 8,
     finetune: Annotated[int | None, typer.Option(metavar="EPOCHS", help="train on", show_default=False)] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="a checkpoint that --finetune learns from, beside the labels", show_default=False
+        ),
+    ] = None,
+    distill: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="<str>...",
+            help="what it learns: response (scores), boxes, its maps by cwd or pkd (default: response cwd)",
+            show_default=False,
+        ),
+    ] = None,
+    temperature: Annotated[float, typer.Option(help="that the teacher's answers are softened with")] = 2.0,
     quantize: Annotated[
         Literal["int8"] | None, typer.Option(help="to integers of eight bits, in an ONNX file", show_default=False)
     ] = None,
@@ -235,7 +250,11 @@ def compress(
         options = {**asked, "criterion": criterion, "per_layer": per_layer, "multiple": multiple}
         steps.append({"prune": {**options, **({"device": device} if to_latency_ms is not None else {})}})
     if finetune is not None:
-        steps.append({"finetune": {"epochs": finetune, "mirrored": data != "digits"}})
+        taught = {"teacher": teacher, "temperature": temperature, **({"distill": distill} if distill else {})}
+        options = {"epochs": finetune, "mirrored": data != "digits"}
+        steps.append({"finetune": {**options, **(taught if teacher is not None else {})}})
+    elif teacher is not None:
+        raise InputError("--teacher needs --finetune: the epochs in which the model learns from it")
     if quantize is not None:
         steps += ["export", "quantise"]
     if not steps:

@@ -23,6 +23,7 @@ from evaluators.formats.network import trained_at
 from evaluators.latency import LatencyMeter
 from evaluators.recipe import Candidate, Recipe, run_steps
 from evaluators.steps import Bench, Workpiece
+from evaluators.steps.taught import Taught
 from evaluators.training.checkpoint import load_checkpoint
 from search_spaces import InputError
 from search_spaces.files import read_json
@@ -83,6 +84,9 @@ def compress(
             f"{checkpoint}: detects {len(model.names)} classes, and the dataset {dataset.name} has {dataset.num_classes}"
         )
     architecture = as_architecture(model, size, str(checkpoint))
+    for step in recipe.steps:
+        if isinstance(step, Taught):
+            step.check(dataset, architecture)
     _check_output(output)
     output.mkdir(parents=True, exist_ok=True)
     write_text(output / MARK, "what `evoyolo compress` writes here it may replace\n")

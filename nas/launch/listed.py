@@ -228,14 +228,15 @@ def _weights(model: Listed, own: Path | None, wanted: str | Path | None) -> Path
     return weights_named(str(wanted))
 
 
-def weights_named(text: str) -> Path:
+def weights_named(text: str, field: str = "weights") -> Path:
     """The checkpoint that a user names: a file, or RUN:KEY. Raises InputError where it is neither."""
     directory, _, key = text.rpartition(":")
     if directory and RunFolder(directory).exists:
         run = load_run(directory)
         return sources(run, evaluation_named(run, key)).checkpoint
     if RunFolder(text).exists:
-        raise InputError(f"weights: {text} is a run; name the model whose weights are meant ({text}:KEY), or `search`")
+        also = ", or `search`" if field == "weights" else ""
+        raise InputError(f"{field}: {text} is a run; name the model that is meant ({text}:KEY){also}")
     load_checkpoint(text)
     return Path(text)
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from evaluators.latency.agent import default_threads
 from evaluators.precision import Precision
 from evaluators.recipe import Recipe
+from evaluators.steps.taught import Method, Taught
 from search_spaces import InputError
 from search_spaces.errors import one_of
 from search_spaces.validation import PathText, Real, Whole, first_problem
@@ -55,6 +56,16 @@ class TrainConfig(BaseModel):
         None,
         description="whether a mirrored object is one of its class, so that half of the images are mirrored; none is true, "
         "but for the built-in digits",
+    )
+    teacher: PathText | None = Field(
+        None, description="a checkpoint, or RUN:KEY, that all models learn from beside the labels (docs/compression.md)"
+    )
+    distill: Annotated[list[Method], Field(min_length=1)] = Field(
+        default_factory=lambda: list(Taught.model_fields["distill"].default),
+        description="what they learn from it: response (its scores), boxes, its maps by cwd or pkd",
+    )
+    temperature: Above0 = Field(
+        Taught.model_fields["temperature"].default, description="that the teacher's answers are softened with"
     )
     patience: Annotated[Whole, Field(ge=0)] = Field(
         0, description="epochs without a better mAP50-95 on the validation split after which a training ends; 0 never"
@@ -114,7 +125,9 @@ class TrainConfig(BaseModel):
     @property
     def recipe(self) -> list[str | dict[str, Any]]:
         """What is done to every model."""
-        options = {"mirrored": self.mirrored is not False, "patience": self.patience}
+        options: dict[str, Any] = {"mirrored": self.mirrored is not False, "patience": self.patience}
+        if self.teacher is not None:
+            options |= {"teacher": self.teacher, "distill": self.distill, "temperature": self.temperature}
         if self.validate_every is not None:
             options["validate_every"] = self.validate_every
         return [{"train_out": options}]

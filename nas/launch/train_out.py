@@ -17,6 +17,7 @@ from rich.console import Console
 from evaluators.data import Dataset, absolute_source, load_dataset
 from evaluators.detector import DetectorEvaluator
 from evaluators.latency.profile import DeviceProfile
+from evaluators.steps.taught import Taught
 from evaluators.training import check_settings, long_settings, steps_of, take_over
 from evaluators.training.checkpoint import load_checkpoint
 from evaluators.training.settings import BATCHES, ENOUGH_STEPS
@@ -35,7 +36,7 @@ from ..report.trained import print_trained, rows_of, what_was_trained, write_tra
 from ..storage.folder import RunFolder
 from ..storage.run import Run
 from ..storage.written import Written, digest
-from .listed import Listed, Subject, find_models, is_trained_out, kept_models, make_space
+from .listed import Listed, Subject, find_models, is_trained_out, kept_models, make_space, weights_named
 from .machine import check_machine, checked_dataset, make_executor, this_machine, training_precision
 from .resuming import TIMED_WITH, changed, training_threads
 from .search import search
@@ -101,6 +102,8 @@ def start(
     config = config.settled(len(models) * config.seeds, data, len(load_dataset(data).train))
     if not config.device:
         config = config.model_copy(update={"device": _profiles_of(runs)})
+    if config.teacher is not None:
+        config = config.model_copy(update={"teacher": str(weights_named(config.teacher, "teacher").absolute())})
     if folder.exists:
         _check_same(folder, config, models)
     with _saying_how_to_go_on(folder):
@@ -201,6 +204,10 @@ def _run(config: TrainConfig, models: list[Listed], console: Console, resume: bo
     for profile in profiles:
         profile.check_covers(space)
     recipe = config.make_recipe()
+    for step in recipe.steps:
+        if isinstance(step, Taught):
+            for architecture in {architecture.key: architecture for _, _, architecture in listed}.values():
+                step.check(dataset, architecture)
     if not profiles:
         with Steps(console) as steps:
             profiles = [this_machine(shared, recipe, space, dataset, steps)]
@@ -303,6 +310,10 @@ def _say_what_begins(
         f"  {told['optimizer']}, warm-up {told['warmup_epochs']:g} epochs, {mosaic}, {mirrors}; "
         + (f"ends after {config.patience} epochs without a better mAP" if config.patience else "every epoch is trained")
     )
+    if config.teacher is not None:
+        say(
+            f"  beside the labels, all learn from {config.teacher}: {', '.join(config.distill)}, temperature {config.temperature:g}"
+        )
     if steps < ENOUGH_STEPS:
         more = math.ceil(ENOUGH_STEPS / steps * config.epochs)
         say(
