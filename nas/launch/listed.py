@@ -236,7 +236,7 @@ def weights_named(text: str, field: str = "weights") -> Path:
         return sources(run, evaluation_named(run, key)).checkpoint
     if RunFolder(text).exists:
         also = ", or `search`" if field == "weights" else ""
-        raise InputError(f"{field}: {text} is a run; name the model that is meant ({text}:KEY){also}")
+        raise InputError(f"{field}: {text} is a run; name the model whose weights are meant ({text}:KEY){also}")
     load_checkpoint(text)
     return Path(text)
 
