@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
 from search_spaces.validation import Whole
 
+from ..latency.agent import suiting_activations
 from .step import Workpiece
 from .taught import Taught
+
+if TYPE_CHECKING:
+    from ..training.extension import Extension
 
 
 class FineTune(Taught):
@@ -18,6 +22,7 @@ class FineTune(Taught):
     Attributes:
         epochs: of it.
         mirrored: whether objects may be mirrored.
+        quantisation_aware: with the errors of INT8, in the form that suits this machine's processor (docs/compression.md).
     """
 
     name = "finetune"
@@ -28,6 +33,17 @@ class FineTune(Taught):
 
     epochs: Annotated[Whole, Field(ge=1)] = 20
     mirrored: bool = True
+    quantisation_aware: bool = False
+
+    def options(self) -> dict[str, Any]:
+        found = super().options()
+        return found if found.pop("quantisation_aware") is False else {**found, "activations": suiting_activations()}
+
+    def extensions(self) -> list[Extension]:
+        from ..compression.quantisation_aware import QuantisationAware
+
+        aware = [QuantisationAware(suiting_activations())] if self.quantisation_aware else []
+        return [*super().extensions(), *aware]
 
     def run(self, piece: Workpiece) -> dict[str, float]:
         from ..compression.pruning import as_architecture

@@ -194,6 +194,9 @@ def compress(
     per_layer: Annotated[bool, typer.Option("--per-layer", help="--prune is the share of every layer")] = False,
     multiple: Annotated[int, typer.Option(help="channels stay multiples of it")] = 8,
     finetune: Annotated[int | None, typer.Option(metavar="EPOCHS", help="train on", show_default=False)] = None,
+    qat: Annotated[
+        bool, typer.Option("--qat", help="let --finetune feel the errors that INT8 will cost (quantisation-aware)")
+    ] = False,
     teacher: Annotated[
         str | None,
         typer.Option(
@@ -251,10 +254,11 @@ def compress(
         steps.append({"prune": {**options, **({"device": device} if to_latency_ms is not None else {})}})
     if finetune is not None:
         taught = {"teacher": teacher, "temperature": temperature, **({"distill": distill} if distill else {})}
-        options = {"epochs": finetune, "mirrored": data != "digits"}
+        options = {"epochs": finetune, "mirrored": data != "digits", **({"quantisation_aware": True} if qat else {})}
         steps.append({"finetune": {**options, **(taught if teacher is not None else {})}})
-    elif teacher is not None:
-        raise InputError("--teacher needs --finetune: the epochs in which the model learns from it")
+    for option, needed in (("--teacher", teacher is not None), ("--qat", qat)):
+        if needed and finetune is None:
+            raise InputError(f"{option} needs --finetune: the epochs in which the model learns with it")
     if quantize is not None:
         steps += ["export", "quantise"]
     if not steps:
