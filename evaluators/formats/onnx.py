@@ -79,10 +79,12 @@ def export_onnx(model: nn.Module, path: str | Path, image_size: ImageSize) -> Pa
 
 @dataclass(frozen=True)
 class OnnxFacts:
-    """What an ONNX file says of itself: class names in order, and the (height, width) in pixels it was written for."""
+    """What an ONNX file says of itself: class names in order, the (height, width) in pixels it was written for, and the form of its
+    activations in INT8."""
 
     names: tuple[str, ...] | None
     image_size: tuple[int, int] | None
+    activations: str | None = None
 
 
 def onnx_facts(path: str | Path) -> OnnxFacts:
@@ -104,6 +106,7 @@ def onnx_facts(path: str | Path) -> OnnxFacts:
         return OnnxFacts(
             tuple(str(names[i]) for i in range(len(names))) if names else None,
             check_image_size(size) if size else None,
+            metadata.get("activations"),
         )
     except (ValueError, SyntaxError, KeyError, TypeError):
         raise InputError(

@@ -224,13 +224,27 @@ def compress(
     threads: Annotated[
         int | None, typer.Option(help="of training and of ONNX Runtime (default: all cores)", show_default=False)
     ] = None,
+    runtime: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="<str>...",
+            help="that latency is measured with: onnxruntime, openvino, ncnn (default: onnxruntime)",
+            show_default=False,
+        ),
+    ] = None,
+    latency_sizes: Annotated[
+        list[int] | None,
+        typer.Option(
+            metavar="<int>...", help="pixels to measure latency at, beside the model's own", show_default=False
+        ),
+    ] = None,
     latency: Annotated[
         bool, typer.Option("--latency/--no-latency", help="measure latency, with nothing else running")
     ] = True,
 ) -> None:
     """Make a model smaller, with the price of every step.
 
-    A row for the model as it is and for what every step leaves: mAP, parameters, MACs, bytes, latency in ONNX Runtime.
+    A row for the model as it is and for what every step leaves: mAP, parameters, MACs, bytes, latency on every --runtime.
     """
     from evaluators.data import check_dataset, load_dataset
     from evaluators.evaluator import EvaluationError
@@ -280,7 +294,8 @@ def compress(
                 batch=batch,
                 seed=seed,
                 training_device=training_device,
-                with_latency=latency,
+                runtimes=(runtime or ("onnxruntime",)) if latency else (),
+                latency_sizes=latency_sizes or (),
                 say=say,
                 progress=progress.counting("judged"),
             )

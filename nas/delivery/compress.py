@@ -2,7 +2,7 @@
 
 checkpoint -> given -> prune -> finetune -> export -> quantise      steps of a recipe, in OUTPUT/work; what is done is kept
                 |        |         |          |          |
-                '--------+---------+----------+----------'--> judged and timed -> OUTPUT/steps.json, steps.csv, steps.png
+                '--------+---------+----------+----------'--> judged and timed -> OUTPUT/steps.json, steps.csv, latencies.csv, steps.png
 """
 
 from __future__ import annotations
@@ -17,10 +17,8 @@ from typing import Any
 
 from evaluators.compression.pruning import as_architecture
 from evaluators.data import Dataset
-from evaluators.evaluator import EvaluationError
 from evaluators.file_metrics import evaluate_file
 from evaluators.formats.network import trained_at
-from evaluators.latency import LatencyMeter
 from evaluators.recipe import Candidate, Recipe, run_steps
 from evaluators.steps import Bench, Workpiece
 from evaluators.steps.taught import Taught
@@ -31,9 +29,10 @@ from search_spaces.writing import check_tree, own, replacing, write_text
 
 from ..formatting import duration, number
 from ..report.compressed import draw_steps
+from .latencies import FIGURES, Latencies
 
 Say = Callable[[str], None]
-TABLE, WORK = "steps", "work"
+TABLE, LATENCIES, WORK = "steps", "latencies", "work"
 MARK = ".compressed"  # in a folder of ours, from its beginning
 COLUMNS = (
     "step", "file", "map50_95", "map50", "params", "macs", "zeros", "bytes", "latency_ms", "latency_q25_ms", "latency_q75_ms", "seconds",
@@ -51,7 +50,8 @@ def compress(
     batch: int = 16,
     seed: int = 0,
     training_device: str = "cpu",
-    with_latency: bool = True,
+    runtimes: Sequence[str] = ("onnxruntime",),
+    latency_sizes: Sequence[int] = (),
     say: Say = print,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[dict[str, Any]]:
@@ -63,11 +63,13 @@ def compress(
         output: a folder; the one of an earlier call with the same checkpoint and steps, or one that is not there.
         steps: of a recipe, after `given`.
         image_size: pixels; None is what the checkpoint was trained at.
-        threads: of PyTorch in training, and of ONNX Runtime, which latency is of.
+        threads: of PyTorch in training, and of the runtimes.
         batch, seed, training_device: of fine-tuning.
+        runtimes: that latency is measured with; the first one's is `latency_ms` of the table, none measures none.
+        latency_sizes: pixels at which it is measured beside the model's own.
 
     Returns:
-        A row of `COLUMNS` for the checkpoint and for every step; `protocol` says how latency was measured.
+        A row of `COLUMNS` for the checkpoint and for every step; its `latencies` are all that were measured, with their protocol.
 
     Raises:
         InputError: a checkpoint whose channels are not known here, steps that do not fit, a folder that holds something else.
@@ -92,7 +94,8 @@ def compress(
     write_text(output / MARK, "what `evoyolo compress` writes here it may replace\n")
     (output / WORK).mkdir(exist_ok=True)
     bench = Bench(dataset, 1, batch=batch, device=training_device, threads=threads, seed=seed)
-    table = _Table(output, str(checkpoint), dataset, size, threads, with_latency, say, progress)
+    latencies = Latencies(runtimes, latency_sizes, threads, dataset.num_classes)
+    table = _Table(output, str(checkpoint), dataset, size, threads, latencies, say, progress)
     piece = Workpiece(architecture, output / WORK, bench)
 
     def judge(position: int, record: Mapping[str, Any]) -> None:
@@ -115,36 +118,36 @@ class _Table:
         dataset: Dataset,
         size: int,
         threads: int,
-        with_latency: bool,
+        latencies: Latencies,
         say: Say,
         progress: Callable[[int, int], None] | None,
     ) -> None:
         self.output, self.checkpoint, self.dataset, self.size, self.threads = output, checkpoint, dataset, size, threads
-        self.with_latency, self.say, self.progress = with_latency, say, progress
+        self.latencies, self.say, self.progress = latencies, say, progress
         self.rows: list[dict[str, Any]] = []
         self._known = {row["digest"]: row for row in _rows(output)}
-        self._meter: LatencyMeter | None = None
 
     def add(self, position: int, step: str, record: Mapping[str, Any], made: Path) -> None:
         """Judge what a step has left, unless an earlier call has; say it and write it down."""
         kept = made if position == 0 else _named(self.output, f"{position}-{step}{made.suffix}", made)
-        asked = [record["digest"], self.size, self.threads, self.with_latency]
-        digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
+        digest = hashlib.sha256(json.dumps([record["digest"], self.size, self.threads]).encode()).hexdigest()[:16]
         row = self._known.get(digest) or self._judged(kept)
+        measured = self.latencies.of(kept, row["precision"], self.size, row["latencies"])
+        first = measured[0] if measured else {}
+        row |= {name: first.get(name) for name in COLUMNS if name.startswith("latency_")}
         name = self.checkpoint if position == 0 else kept.name
-        row |= {"step": step if position else "untouched", "file": name, "seconds": record["seconds"], "digest": digest}
+        row |= {"latencies": measured, "step": step if position else "untouched", "file": name}
+        row |= {"seconds": record["seconds"], "digest": digest}
         self.rows.append(row)
         self.say(_told(row, self.rows[0]))
         _write(self.output, self.rows)
 
     def _judged(self, file: Path) -> dict[str, Any]:
-        if self.with_latency and self._meter is None:
-            self._meter = LatencyMeter(threads=self.threads, num_classes=self.dataset.num_classes)
         found = evaluate_file(
             file, self.dataset, threads=self.threads, image_size=self.size, with_latency=False, progress=self.progress
         )
-        figures = {name: getattr(found, name) for name in ("map50_95", "map50", "params", "macs", "zeros", "bytes")}
-        return {**figures, **_latency(self._meter, file, self.size, found.precision)}
+        figures = ("map50_95", "map50", "params", "macs", "zeros", "bytes", "precision")
+        return {**{name: getattr(found, name) for name in figures}, "latencies": []}
 
 
 def _check_output(output: Path) -> None:
@@ -166,8 +169,15 @@ def _rows(output: Path) -> list[dict[str, Any]]:
     except InputError:
         return []
     rows = content.get("steps") if isinstance(content, Mapping) else None
-    whole = {*COLUMNS, "digest"}
-    return [row for row in rows or () if isinstance(row, dict) and whole <= row.keys()]
+    whole = {*COLUMNS, "digest", "precision", "latencies"}
+    return [
+        row
+        for row in rows or ()
+        if isinstance(row, dict)
+        and whole <= row.keys()
+        and isinstance(row["latencies"], list)
+        and all(isinstance(each, dict) and each.keys() == set(FIGURES) for each in row["latencies"])
+    ]
 
 
 def _named(output: Path, name: str, made: Path) -> Path:
@@ -177,23 +187,6 @@ def _named(output: Path, name: str, made: Path) -> Path:
         with replacing(kept) as file:
             file.write_bytes(made.read_bytes())
     return kept
-
-
-def _latency(meter: LatencyMeter | None, file: Path, size: int, precision: str) -> dict[str, Any]:
-    """Of a checkpoint as ONNX Runtime runs its export, so that all rows are of one runtime."""
-    nothing = dict.fromkeys(("latency_ms", "latency_q25_ms", "latency_q75_ms", "protocol"))
-    if meter is None:
-        return nothing
-    try:
-        if file.suffix == ".pt":
-            found = meter.measure(load_checkpoint(file), size)
-        else:
-            found = meter.measure_file(file, size)
-    except EvaluationError as error:  # a busy machine does not cost what was judged
-        return {**nothing, "protocol": str(error)}
-    values = {"latency_ms": found.median_ms, "latency_q25_ms": found.q25_ms, "latency_q75_ms": found.q75_ms}
-    protocol = found.protocol if precision == "FP32" else found.protocol.replace("FP32", precision, 1)
-    return {**values, "protocol": protocol}
 
 
 def _told(row: Mapping[str, Any], first: Mapping[str, Any]) -> str:
@@ -207,15 +200,25 @@ def _told(row: Mapping[str, Any], first: Mapping[str, Any]) -> str:
         text += f", {row['latency_ms']:.3g} ms"
         if row is not first and first["latency_ms"]:
             text += f" ({row['latency_ms'] / first['latency_ms']:.2f} times)"
-    elif row["protocol"]:
-        text += f"; {row['protocol']}"
+    for other in row["latencies"]:
+        if other["latency_ms"] is None:
+            text += f"; no latency on {other['runtime']} at {other['image_size']} px: {other['protocol']}"
+        elif other is not row["latencies"][0]:
+            text += f", {other['latency_ms']:.3g} ms on {other['runtime']} at {other['image_size']} px"
     return text + (f"; took {duration(row['seconds'])}" if row["seconds"] >= 1 else "")
 
 
 def _write(output: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     write_text(output / f"{TABLE}.json", json.dumps({"steps": rows}, indent=1) + "\n")
+    write_text(output / f"{TABLE}.csv", _csv(COLUMNS, rows))
+    measured = [{"step": row["step"], "file": row["file"], **each} for row in rows for each in row["latencies"]]
+    if measured:
+        write_text(output / f"{LATENCIES}.csv", _csv(("step", "file", *FIGURES), measured))
+
+
+def _csv(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_text(output / f"{TABLE}.csv", text.getvalue())
+    return text.getvalue()

@@ -22,7 +22,7 @@ from search_spaces import InputError
 pytestmark = pytest.mark.slow
 
 STEPS = [{"prune": {"ratio": 0.3, "multiple": 4}}, {"finetune": {"epochs": 1}}, "export", "quantise"]
-OPTIONS = {"batch": 8, "with_latency": False}
+OPTIONS = {"batch": 8, "runtimes": ()}
 
 
 @pytest.fixture(scope="module")

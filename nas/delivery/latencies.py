@@ -1,0 +1,74 @@
+"""Latencies of one model file after another: on several runtimes, at several image sizes, all beside one reference model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from evaluators.evaluator import EvaluationError
+from evaluators.formats.onnx import onnx_facts
+from evaluators.latency import LatencyMeter
+from evaluators.latency.measurement import check_runtime
+from evaluators.runtimes import runtime as runtime_named
+from evaluators.training.checkpoint import load_checkpoint
+
+FIGURES = ("runtime", "image_size", "latency_ms", "latency_q25_ms", "latency_q75_ms", "protocol")
+
+
+class Latencies:
+    """What files are timed with; a reference model is measured when a runtime is needed for the first time.
+
+    Args:
+        runtimes: names; of a checkpoint it is the latency of its export for each.
+        image_sizes: pixels, beside each model's own.
+
+    Raises:
+        InputError: an unknown runtime.
+    """
+
+    def __init__(self, runtimes: Sequence[str], image_sizes: Sequence[int], threads: int, num_classes: int) -> None:
+        for name in runtimes:
+            check_runtime(name, "cpu", "FP32")
+        self.runtimes, self.image_sizes = tuple(dict.fromkeys(runtimes)), tuple(image_sizes)
+        self.threads, self.num_classes = threads, num_classes
+        self._meters: dict[tuple[str, str, str | None], LatencyMeter] = {}
+
+    def of(
+        self, file: Path, precision: str, image_size: int, known: Iterable[Mapping[str, Any]] = ()
+    ) -> list[dict[str, Any]]:
+        """`FIGURES` of a file for every runtime, at its own image size first; without a latency where `protocol` says why.
+
+        Args:
+            precision: of the file.
+            image_size: its own.
+            known: figures that need not be measured again.
+        """
+        found = {(each["runtime"], each["image_size"]): dict(each) for each in known if each["latency_ms"] is not None}
+        wanted = [(name, size) for name in self.runtimes for size in dict.fromkeys((image_size, *self.image_sizes))]
+        return [found.get(pair) or self._measured(file, precision, image_size, *pair) for pair in wanted]
+
+    def _measured(self, file: Path, precision: str, own: int, runtime: str, size: int) -> dict[str, Any]:
+        nothing = {**dict.fromkeys(FIGURES), "runtime": runtime, "image_size": size}
+        is_checkpoint = file.suffix == ".pt"
+        if not is_checkpoint and file.suffix not in runtime_named(runtime).suffixes:
+            return {**nothing, "protocol": f"{runtime} does not read {file.suffix} files"}
+        if not is_checkpoint and size != own:
+            return {**nothing, "protocol": f"the file is of {own} px"}
+        try:
+            meter = self._meter(runtime, precision, onnx_facts(file).activations if file.suffix == ".onnx" else None)
+            found = meter.measure(load_checkpoint(file), size) if is_checkpoint else meter.measure_file(file, size)
+        except (
+            EvaluationError
+        ) as error:  # a busy machine, or an operator that the runtime does not know, costs this figure only
+            return {**nothing, "protocol": str(error)}
+        figures = (runtime, size, found.median_ms, found.q25_ms, found.q75_ms, found.protocol)
+        return dict(zip(FIGURES, figures))
+
+    def _meter(self, runtime: str, precision: str, activations: str | None) -> LatencyMeter:
+        key = (runtime, precision, activations)
+        if key not in self._meters:
+            self._meters[key] = LatencyMeter(
+                runtime, "cpu", precision, self.threads, self.num_classes, activations=activations
+            )
+        return self._meters[key]
