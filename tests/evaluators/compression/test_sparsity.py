@@ -174,6 +174,30 @@ print(done)
     assert run.stdout.endswith("begin\n[]\n") and not list(tmp_path.rglob("*"))
 
 
+def test_gradients_of_zeros_are_zero(network):
+    """So that the norm which gradients are clipped by is that of weights that can move."""
+
+    class Trainer:
+        model = network
+
+        def add_callback(self, event, function):
+            self.event, self.function = event, function
+
+    sparsify(network, 0.5)
+    trainer, extension = Trainer(), FixedZeros()
+    extension.begin(trainer)
+    network(torch.rand(1, 3, 64, 64))[0].sum().backward()
+    for name, convolution in convolutions(network).items():
+        assert not convolution.weight.grad[extension.zeros[name]].any()
+    assert network.model[0].conv.weight.grad.any()
+    trainer.optimizer = torch.optim.SGD(network.parameters(), 0.1)
+    trainer.function(trainer)
+    with torch.no_grad():
+        network.model[0].conv.weight += 1
+    trainer.optimizer.step()
+    assert not network.model[0].conv.weight[extension.zeros["model.0.conv"]].any()
+
+
 def trained(tiny, dataset, directory, epochs=3, **options):
     return train_long(tiny, dataset, Fidelity(epochs), directory, batch=4, threads=1, **options)
 
