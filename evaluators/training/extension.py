@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from torch import nn
 from ultralytics.engine.trainer import BaseTrainer
 
 
@@ -17,6 +18,11 @@ class Extension:
 
     losses: tuple[str, ...] = ()
 
+    @property
+    def is_reached(self) -> bool:
+        """Whether the network is by now what it is to become; no epoch before that is kept as the best."""
+        return True
+
     def begin(self, trainer: BaseTrainer) -> None:
         """Change what `trainer.model` does: wrap it in a module that has it as its `module`, or add hooks and callbacks."""
         raise NotImplementedError
@@ -27,3 +33,7 @@ class Extension:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take up a `state`, after `begin`."""
+
+    def saved(self, network: nn.Module) -> nn.Module:
+        """What a checkpoint holds: `network`, of the averaged weights, or another one made of it, which it leaves as it is."""
+        return network

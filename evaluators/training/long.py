@@ -185,7 +185,7 @@ class _Keeping:
     def keep(self, trainer: Any) -> None:
         """What is left after an epoch, each file before the one that needs it."""
         epoch = trainer.epoch + 1
-        if trainer.args.val:
+        if trainer.args.val and all(extension.is_reached for extension in trainer.extensions):
             metrics = judged(trainer)
             if metrics["map50_95"] > self.best["map50_95"] or not self.best["map50_95"]:  # of nothing found, the latest
                 self.best = {"epoch": epoch, **metrics}

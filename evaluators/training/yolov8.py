@@ -145,6 +145,14 @@ class DetectorTraining(DetectionTrainer):
         kept = [name for name in labelled if name not in added]
         return kept if loss_items is None else {name: labelled[name] for name in kept}
 
+    def save_model(self) -> bool:
+        """Write the checkpoint, of the network that the extensions want saved."""
+        network = self.ema.ema
+        for extension in self.extensions:
+            network = extension.saved(network)
+        with patch.object(self.ema, "ema", network):
+            return super().save_model()
+
     def pause_after(self, epoch: int, path: Path) -> None:
         """Stop when `epoch` epochs are done, validated, and leave everything that the next one needs at `path`.
 
