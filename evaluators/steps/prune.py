@@ -1,4 +1,4 @@
-"""Prune: channels taken out of a network, by how little they matter; at once, or in rounds with trainings between them."""
+"""Prune: channels and bottlenecks taken out of a network, by how little they matter; at once, or in rounds with trainings between."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from ..compression.iterative import Goal
     from ..compression.pruning import Pruned
 
-FILE = "pruned.pt"
+FILE, SHALLOW = "pruned.pt", "shallow.pt"
 OF_ROUNDS = ("rounds", "epochs_between", "mirrored", *TEACHING)
 
 
 class Prune(Taught):
-    """Structured pruning, see `evaluators.compression.pruning`; of `ratio` and the costs, one is given.
+    """Structured pruning, see `evaluators.compression.pruning`; of `ratio` and the costs, one is given, or `depth` alone.
 
     Attributes:
         ratio: share of the channels that go.
@@ -37,6 +37,7 @@ class Prune(Taught):
         rounds: in which that is come to, see `evaluators.compression.iterative`.
         epochs_between: of the training after each round but the last, with settings for long training.
         mirrored: whether objects may be mirrored there; a teacher, too, is of these trainings.
+        depth: bottlenecks that go whole, before any channels, see `evaluators.compression.depth`; the ratio is of what they leave.
     """
 
     name = "prune"
@@ -56,9 +57,10 @@ class Prune(Taught):
     rounds: Annotated[Whole, Field(ge=1)] = 1
     epochs_between: Annotated[Whole, Field(ge=1)] = 5
     mirrored: bool = True
+    depth: Annotated[Whole, Field(ge=0)] = 0
 
     def options(self) -> dict[str, Any]:
-        idle = OF_ROUNDS if self.rounds == 1 else ()
+        idle = (*(OF_ROUNDS if self.rounds == 1 else ()), *(() if self.depth else ("depth",)))
         return {name: value for name, value in super().options().items() if name not in idle}
 
     def digest(self, piece: Workpiece) -> Any:
@@ -97,7 +99,9 @@ class Prune(Taught):
         def train(weights: Path, folder: Path) -> Path:
             return train_on(self, piece, weights, self.epochs_between, self.mirrored, folder).checkpoint
 
-        found = prune_iteratively(given, cut, train, self.rounds, folder_for(self, piece, given), size)
+        folder = folder_for(self, piece, given)
+        weights = self._shallow(piece, given, folder) if self.depth else given
+        found = prune_iteratively(weights, cut, train, self.rounds, folder, size)
         save_checkpoint(piece.directory / FILE, found.network, size)
         piece.wrote("weights", piece.directory / FILE)
         costs = complexity([found.architecture], classes)
@@ -119,7 +123,23 @@ class Prune(Taught):
             targets.append(latency_target(self.to_latency_ms, DeviceProfile.load(self.device), classes))
         if len(targets) > 1:
             raise InputError("prune to one target: MACs, parameters or latency")
-        return Goal(self.ratio, targets[0] if targets else None)
+        ratio = 0.0 if self.ratio is None and not targets and self.depth else self.ratio
+        return Goal(ratio, targets[0] if targets else None)
+
+    def _shallow(self, piece: Workpiece, given: Path, folder: Path) -> Path:
+        """The checkpoint without the bottlenecks that go, which a call that goes on finds in the folder."""
+        from ..compression.depth import prune_depth
+        from ..training.checkpoint import load_checkpoint, save_checkpoint
+
+        shallow, size = folder / SHALLOW, piece.architecture["image_size"]
+        if not shallow.exists():
+            bench = piece.bench
+            found = prune_depth(
+                load_checkpoint(given), size, bench.dataset, self.depth, seed=bench.seed, what=str(given)
+            )
+            folder.mkdir(parents=True, exist_ok=True)
+            save_checkpoint(shallow, found.network, size)
+        return shallow
 
 
 STEP = Prune
