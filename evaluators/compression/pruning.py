@@ -3,6 +3,9 @@
 network -> its architecture in the space of pruned networks -> importance of every channel
     -> step by step, the width whose least channels matter least for what they cost is made narrower, until the target is met
     -> the channels that stay, layer by layer -> narrow: slices of the weights
+
+With a channel goes the filter that gives it, all of its kernels, and the kernels of other filters that read it: what is also called
+filter pruning.
 """
 
 from __future__ import annotations

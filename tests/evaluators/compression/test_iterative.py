@@ -179,7 +179,7 @@ from evaluators.training import DetectorTraining, load_checkpoint
 from evaluators.training.checkpoint import checkpoint_architecture
 step = DetectorTraining.optimizer_step
 def dying(self):
-    if self.epoch == 1 and "round-2" in str(self.args.project):
+    if self.epoch == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     step(self)
 folder, dies = Path(sys.argv[1]), sys.argv[2] == "dies"
@@ -188,7 +188,7 @@ if dies:
 given = Path({str(checkpoint)!r})
 bench = Bench(load_dataset({str(small_data)!r}), 1, batch=8)
 piece = Workpiece(checkpoint_architecture(given), folder, bench, artefacts={{"weights": given}})
-Prune(ratio=0.3, multiple=2, rounds=3, epochs_between=2, criterion="taylor").run(piece)
+Prune(ratio=0.3, multiple=2, rounds=2, epochs_between=2, criterion="taylor").run(piece)
 """
 
     def run(folder, how):
@@ -199,15 +199,13 @@ Prune(ratio=0.3, multiple=2, rounds=3, epochs_between=2, criterion="taylor").run
 
     assert run(tmp_path / "killed", "dies").returncode == -signal.SIGKILL
     (rounds,) = (tmp_path / "killed").glob("prune-*")
-    first = (rounds / "round-1.pt").stat().st_mtime_ns
-    assert (rounds / "round-2" / "paused-1.pt").exists() and not (tmp_path / "killed" / "pruned.pt").exists()
+    first = (rounds / "pruned-1.pt").stat().st_mtime_ns
+    assert (rounds / "round-1" / "paused-1.pt").exists() and not (tmp_path / "killed" / "pruned.pt").exists()
     for folder, how in ((tmp_path / "killed", "goes on"), (tmp_path / "whole", "undisturbed")):
         done = run(folder, how)
         assert done.returncode == 0, done.stderr
-    assert (rounds / "round-1.pt").stat().st_mtime_ns == first
+    assert (rounds / "pruned-1.pt").stat().st_mtime_ns == first
     ours, theirs = (load_checkpoint(tmp_path / name / "pruned.pt").state_dict() for name in ("killed", "whole"))
     assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
-    assert {path.name for path in rounds.iterdir()} == {
-        *("pruned-1.pt", "round-1", "round-1.pt", "pruned-2.pt", "round-2", "round-2.pt")
-    }
+    assert {path.name for path in rounds.iterdir()} == {"pruned-1.pt", "round-1", "round-1.pt"}
     assert not list(rounds.rglob("paused-*.pt"))
