@@ -15,13 +15,14 @@ from search_spaces.blocks import block
 from search_spaces.blocks.axes import Place
 from search_spaces.graph import LayerGraph
 
+from .training_loss import losses, shown_batches
+
 if TYPE_CHECKING:
     from ..data import Dataset
 
 Importance = Mapping[str, Mapping[str, torch.Tensor]]  # layer -> axis -> (channels,), higher is more
 
 TINY = 1e-12
-BATCH = 8  # images that a gradient is of
 
 
 def importance(network: nn.Module, graph: LayerGraph, criterion: str) -> Importance:
@@ -122,23 +123,9 @@ def add_gradients(network: nn.Module, dataset: Dataset, image_size: int, images:
     Raises:
         InputError: fewer training images than one batch, or one that cannot be read.
     """
-    from ultralytics.cfg import get_cfg
-
-    from ..proxies.labelled import dataset_images
-
-    shown = dataset_images(dataset, min(images, len(dataset.train)), image_size, seed)
-    batches = shown.batches(min(BATCH, len(shown.images)), (image_size, image_size))
-    network.train()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.eval()
-    had, network.args = getattr(network, "args", None), get_cfg()  # the weights of the loss's parts
+    batches = shown_batches(dataset, image_size, images, seed)
     network.zero_grad(set_to_none=True)
     for parameter in network.parameters():
         parameter.requires_grad_()
-    for batch in batches:
-        loss, _ = network.loss(batch)
-        (loss.sum() / BATCH / len(batches)).backward()
-    network.args = had
-    network.criterion = None
-    network.eval()
+    for loss in losses(network, batches):
+        (loss / len(batches)).backward()

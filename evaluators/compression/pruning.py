@@ -3,6 +3,9 @@
 network -> its architecture in the space of pruned networks -> importance of every channel
     -> step by step, the width whose least channels matter least for what they cost is made narrower, until the target is met
     -> the channels that stay, layer by layer -> narrow: slices of the weights
+
+With a channel goes the filter that gives it, all of its kernels, and the kernels of other filters that read it: what is also called
+filter pruning.
 """
 
 from __future__ import annotations
@@ -142,6 +145,7 @@ def prune(
     criterion: str = "l2",
     per_layer: bool = False,
     multiple: int = MULTIPLE,
+    whole: Architecture | None = None,
     what: str = "the network",
 ) -> Pruned:
     """Take the channels out of a network that matter least; the network is left as it is.
@@ -152,52 +156,63 @@ def prune(
         target: in place of a ratio: prune until a cost is met.
         criterion: of `importance.CRITERIA`; `taylor` reads the gradients that the parameters have.
         multiple: even; channels become multiples of it, and no fewer than `LEAST`.
+        whole: what the ratio is a share of, where channels have gone before: `Pruned.before` of the first time.
         what: what messages call the network.
 
     Raises:
         InputError: a network that is not of YOLOv8's frame, a ratio or a criterion that there cannot be, or a target that cannot be
             met (the message says how near one comes).
     """
-    if criterion not in CRITERIA:
-        raise InputError(f"criterion {criterion!r}: must be {one_of(CRITERIA)}")
+    check_how(criterion, multiple)
     if (ratio is None) == (target is None):
         raise InputError("prune to a ratio or to a target, one of them")
     if ratio is not None and not 0 <= ratio < 1:
         raise InputError(f"prune {ratio:g}: must be a share of the channels from 0 to below 1; 1 would leave none")
-    if multiple < 2 or multiple % 2:
-        raise InputError(f"multiple {multiple}: must be an even number from 2: some blocks halve their channels")
     classes = len(network.names)
     before = spelt_out(as_architecture(network, image_size, what), classes)
     graph = lower(before, classes)
     matters = importance(network, graph, criterion)
-    widths = axes_of(before)
+    widths, whole = axes_of(before), whole or before
     if ratio is not None and per_layer:
         values = before.to_dict()
         after = PrunedYoloSpace().of(
-            {**values, **{name: _narrower(values[name], (1 - ratio) * values[name], multiple) for name in widths}}
+            {**values, **{name: narrower(values[name], (1 - ratio) * whole[name], multiple) for name in widths}}
         )
     elif ratio is not None:
-        after = _descend(before, widths, matters, _channels_target(widths, before, ratio), multiple)
+        after = _descend(before, widths, matters, _channels_target(widths, whole, ratio), multiple)
     else:
         assert target is not None
         after = _descend(before, widths, matters, target, multiple)
-    slim = lower(after, classes)
-    small = build_model(after, classes, network.names)
+    return Pruned(cut_to(network, graph, after, matters), after, before)
+
+
+def cut_to(network: nn.Module, graph: LayerGraph, after: Architecture, matters: Importance) -> nn.Module:
+    """The network of the narrower architecture, cut out of the one of `graph`: of every axis the channels that matter most."""
+    slim = lower(after, len(network.names))
+    small = build_model(after, len(network.names), network.names)
     narrow(network, graph, slim, small, kept_channels(graph, slim, matters))
-    return Pruned(small.train(network.training), after, before)
+    return small.train(network.training)
 
 
-def _narrower(width: int, wanted: float, multiple: int) -> int:
+def check_how(criterion: str, multiple: int) -> None:
+    """Raise InputError where there is no such criterion, or channels cannot be multiples of such a number."""
+    if criterion not in CRITERIA:
+        raise InputError(f"criterion {criterion!r}: must be {one_of(CRITERIA)}")
+    if multiple < 2 or multiple % 2:
+        raise InputError(f"multiple {multiple}: must be an even number from 2: some blocks halve their channels")
+
+
+def narrower(width: int, wanted: float, multiple: int) -> int:
     """The multiple nearest to what is wanted, and `LEAST` or more; a width that is less stays."""
     least = -(-LEAST // multiple) * multiple
     return min(width, max(least, round(wanted / multiple) * multiple))
 
 
-def _channels_target(widths: Mapping[str, Any], before: Architecture, ratio: float) -> Target:
+def _channels_target(widths: Mapping[str, Any], whole: Architecture, ratio: float) -> Target:
     def channels(architectures: Sequence[Architecture]) -> np.ndarray:
         return np.array([sum(a[name] * len(pairs) for name, pairs in widths.items()) for a in architectures], float)
 
-    return Target(channels, (1 - ratio) * float(channels([before])[0]), "channels")
+    return Target(channels, (1 - ratio) * float(channels([whole])[0]), "channels")
 
 
 def _descend(

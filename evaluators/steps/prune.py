@@ -1,22 +1,31 @@
-"""Prune: channels taken out of a network, by how little they matter."""
+"""Prune: channels and bottlenecks taken out of a network, by how little they matter; at once, or in rounds with trainings between."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from search_spaces import InputError
+from search_spaces import Architecture, InputError
 from search_spaces.validation import Real, Whole
-from search_spaces.writing import replacing
 
-from .step import Step, Workpiece
+from .step import Workpiece
+from .taught import TEACHING, Taught
+from .train_on import folder_for, train_on
 
-FILE = "pruned.pt"
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ..compression.iterative import Goal
+    from ..compression.pruning import Pruned
+
+FILE, SHALLOW = "pruned.pt", "shallow.pt"
+OF_ROUNDS = ("rounds", "epochs_between", "mirrored", *TEACHING)
 
 
-class Prune(Step):
-    """Structured pruning, see `evaluators.compression.pruning`; of `ratio` and the costs, one is given.
+class Prune(Taught):
+    """Structured pruning, see `evaluators.compression.pruning`; of `ratio` and the costs, one is given, or `depth` alone.
 
     Attributes:
         ratio: share of the channels that go.
@@ -25,6 +34,10 @@ class Prune(Step):
         criterion: how channels are compared.
         per_layer: the ratio is that of every width, and not of the whole network.
         multiple: channels stay multiples of it.
+        rounds: in which that is come to, see `evaluators.compression.iterative`.
+        epochs_between: of the training after each round but the last, with settings for long training.
+        mirrored: whether objects may be mirrored there; a teacher, too, is of these trainings.
+        depth: bottlenecks that go whole, before any channels, see `evaluators.compression.depth`; the ratio is of what they leave.
     """
 
     name = "prune"
@@ -41,21 +54,64 @@ class Prune(Step):
     criterion: str = "l2"
     per_layer: bool = False
     multiple: Annotated[Whole, Field(ge=1)] = 8
+    rounds: Annotated[Whole, Field(ge=1)] = 1
+    epochs_between: Annotated[Whole, Field(ge=1)] = 5
+    mirrored: bool = True
+    depth: Annotated[Whole, Field(ge=0)] = 0
+
+    def options(self) -> dict[str, Any]:
+        idle = (*(OF_ROUNDS if self.rounds == 1 else ()), *(() if self.depth else ("depth",)))
+        return {name: value for name, value in super().options().items() if name not in idle}
+
+    def digest(self, piece: Workpiece) -> Any:
+        return None if self.rounds == 1 else super().digest(piece)
 
     def run(self, piece: Workpiece) -> dict[str, float]:
-        import torch
-
         from ..complexity import complexity
         from ..compression.importance import add_gradients
-        from ..compression.pruning import latency_target, macs_target, params_target, prune
-        from ..latency.profile import DeviceProfile
-        from ..training.checkpoint import load_checkpoint
+        from ..compression.iterative import prune_iteratively
+        from ..compression.pruning import prune
+        from ..training.checkpoint import save_checkpoint
 
-        model, size, classes = (
-            load_checkpoint(piece.artefact("weights")),
+        given, size, classes = (
+            piece.artefact("weights"),
             piece.architecture["image_size"],
             piece.bench.dataset.num_classes,
         )
+        goal = self._goal(classes)
+
+        def cut(network: nn.Module, share: float, whole: Architecture | None) -> Pruned:
+            if self.criterion == "taylor":
+                add_gradients(network, piece.bench.dataset, size, seed=piece.bench.seed)
+            wanted = goal if whole is None else goal.on_the_way(share, whole)
+            return prune(
+                network,
+                size,
+                ratio=wanted.ratio,
+                target=wanted.target,
+                criterion=self.criterion,
+                per_layer=self.per_layer,
+                multiple=self.multiple,
+                whole=whole,
+                what=str(given),
+            )
+
+        def train(weights: Path, folder: Path) -> Path:
+            return train_on(self, piece, weights, self.epochs_between, self.mirrored, folder).checkpoint
+
+        folder = folder_for(self, piece, given)
+        weights = self._shallow(piece, given, folder) if self.depth else given
+        found = prune_iteratively(weights, cut, train, self.rounds, folder, size)
+        save_checkpoint(piece.directory / FILE, found.network, size)
+        piece.wrote("weights", piece.directory / FILE)
+        costs = complexity([found.architecture], classes)
+        return {"params": float(costs.params[0]), "macs": float(costs.macs[0])}
+
+    def _goal(self, classes: int) -> Goal:
+        from ..compression.iterative import Goal
+        from ..compression.pruning import latency_target, macs_target, params_target
+        from ..latency.profile import DeviceProfile
+
         targets = []
         if self.to_macs is not None:
             targets.append(macs_target(self.to_macs, classes))
@@ -67,24 +123,23 @@ class Prune(Step):
             targets.append(latency_target(self.to_latency_ms, DeviceProfile.load(self.device), classes))
         if len(targets) > 1:
             raise InputError("prune to one target: MACs, parameters or latency")
-        if self.criterion == "taylor":
-            add_gradients(model, piece.bench.dataset, size, seed=piece.bench.seed)
-        found = prune(
-            model,
-            size,
-            ratio=self.ratio,
-            target=targets[0] if targets else None,
-            criterion=self.criterion,
-            per_layer=self.per_layer,
-            multiple=self.multiple,
-            what=str(piece.artefact("weights")),
-        )
-        with replacing(piece.directory / FILE) as file:
-            # in FP16, as Ultralytics' trainer leaves its checkpoints: what was read was no more
-            torch.save({"model": found.network.half(), "epoch": -1, "train_args": {"imgsz": size}}, file)
-        piece.wrote("weights", piece.directory / FILE)
-        costs = complexity([found.architecture], classes)
-        return {"params": float(costs.params[0]), "macs": float(costs.macs[0])}
+        ratio = 0.0 if self.ratio is None and not targets and self.depth else self.ratio
+        return Goal(ratio, targets[0] if targets else None)
+
+    def _shallow(self, piece: Workpiece, given: Path, folder: Path) -> Path:
+        """The checkpoint without the bottlenecks that go, which a call that goes on finds in the folder."""
+        from ..compression.depth import prune_depth
+        from ..training.checkpoint import load_checkpoint, save_checkpoint
+
+        shallow, size = folder / SHALLOW, piece.architecture["image_size"]
+        if not shallow.exists():
+            bench = piece.bench
+            found = prune_depth(
+                load_checkpoint(given), size, bench.dataset, self.depth, seed=bench.seed, what=str(given)
+            )
+            folder.mkdir(parents=True, exist_ok=True)
+            save_checkpoint(shallow, found.network, size)
+        return shallow
 
 
 STEP = Prune

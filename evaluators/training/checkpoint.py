@@ -1,4 +1,4 @@
-"""Reading the checkpoints that Ultralytics' trainer writes."""
+"""Checkpoints as Ultralytics' trainer writes them: read, and written without a training."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from search_spaces import Architecture, InputError, SearchSpace
 from search_spaces.families import families
 from search_spaces.models import architecture_of
+from search_spaces.writing import replacing
 
 from .unpickling import read_pickle
 
@@ -41,6 +43,12 @@ def load_checkpoint(path: str | Path, *, trust: bool = False) -> nn.Module:
     if not whole:
         raise InputError(f"{path}: holds a {type(model).__name__} without layers or without names of classes")
     return model
+
+
+def save_checkpoint(path: str | Path, network: nn.Module, image_size: int) -> None:
+    """Write a network, which is left in FP16, as Ultralytics' trainer leaves its checkpoints: there whole or not at all."""
+    with replacing(Path(path)) as file:
+        torch.save({"model": network.half(), "epoch": -1, "train_args": {"imgsz": image_size}}, file)
 
 
 def checkpoint_architecture(path: str | Path, space: SearchSpace | None = None, *, trust: bool = False) -> Architecture:

@@ -131,10 +131,10 @@ def _check_edge(pixels: object) -> None:
         )
 
 
-def _check_count(most: int) -> Callable[[object], None]:
+def _check_count(least: int, most: int) -> Callable[[object], None]:
     def check(number: object) -> None:
-        if isinstance(number, bool) or not isinstance(number, int) or not 0 < number <= most:
-            raise InputError(f"a number of channels or bottlenecks cannot be {number!r}; it can be 1 to {most}")
+        if isinstance(number, bool) or not isinstance(number, int) or not least <= number <= most:
+            raise InputError(f"a number of channels or bottlenecks cannot be {number!r}; it can be {least} to {most}")
 
     return check
 
@@ -237,7 +237,7 @@ def _own(values: Mapping[str, Any], name: str, usual: Number) -> Number:
 
 class PrunedYoloSpace(YoloSpace):
     """What is left of networks of the YOLO space when channels are taken out of them: each width is any number, and many more are a
-    choice, 0 being what the YOLO space makes of the others. It is not there to be drawn from, but so that a pruned network is an
+    choice, 0 being what the YOLO space makes of the others; of bottlenecks a block may have none. It is not there to be drawn from, but so that a pruned network is an
     architecture like any other: its costs are exact, its latency predicted, its model file read back."""
 
     # name -> what the YOLO space gives in its place
@@ -254,8 +254,8 @@ class PrunedYoloSpace(YoloSpace):
     depths: ClassVar = tuple(f"{prefix}_depth" for prefix in (*LEVELS, *PAN_BLOCKS))
     open_choices: ClassVar = {
         "image_size": _check_edge,
-        **dict.fromkeys(widths, _check_count(MOST_CHANNELS)),
-        **dict.fromkeys(depths, _check_count(MOST_REPEATS)),
+        **dict.fromkeys(widths, _check_count(1, MOST_CHANNELS)),
+        **dict.fromkeys(depths, _check_count(0, MOST_REPEATS)),
     }
 
     def __init__(self) -> None:
