@@ -30,10 +30,13 @@ class Binarise(TrainedOn):
     def run(self, piece: Workpiece) -> dict[str, float]:
         from ..compression.binary import Binarisation, binary_bytes
         from ..training.checkpoint import load_checkpoint
+        from ..training.train import discard_pauses
 
-        result = self.train_on(piece, piece.directory / self.name, self.epochs, [Binarisation()])
-        file = piece.directory / FILE
+        given, file = piece.artefact("weights"), piece.directory / FILE
+        folder = self.folder(piece, given)
+        result = self.train_on(piece, given, self.epochs, folder, [Binarisation()])
         move(result.checkpoint, file)
+        discard_pauses(folder)
         piece.wrote("weights", file)
         metrics = {**result.metrics, "binary_bytes": float(binary_bytes(load_checkpoint(file)))}
         return {name: metrics[name] for name in self.metrics}

@@ -43,9 +43,12 @@ class FineTune(TrainedOn):
     def run(self, piece: Workpiece) -> dict[str, float]:
         from ..compression.sparsity import MEANT, FixedZeros, sparsity
         from ..training.checkpoint import load_checkpoint
+        from ..training.train import discard_pauses
 
-        is_sparse = sparsity(load_checkpoint(piece.artefact("weights"))) >= MEANT
-        result = self.train_on(piece, piece.directory, self.epochs, [FixedZeros()] if is_sparse else [])
+        given = piece.artefact("weights")
+        is_sparse = sparsity(load_checkpoint(given)) >= MEANT
+        result = self.train_on(piece, given, self.epochs, piece.directory, [FixedZeros()] if is_sparse else [])
+        discard_pauses(piece.directory)
         piece.wrote("weights", result.checkpoint)
         return {name: result.metrics[name] for name in self.metrics}
 

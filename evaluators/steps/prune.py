@@ -11,8 +11,8 @@ from search_spaces import Architecture, InputError
 from search_spaces.validation import Real, Whole
 
 from .step import Workpiece
-from .taught import TEACHING, Taught
-from .train_on import folder_for, train_on
+from .taught import TEACHING
+from .trained_on import TrainedOn
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,7 +24,7 @@ FILE, SHALLOW = "pruned.pt", "shallow.pt"
 OF_ROUNDS = ("rounds", "epochs_between", "mirrored", *TEACHING)
 
 
-class Prune(Taught):
+class Prune(TrainedOn):
     """Structured pruning, see `evaluators.compression.pruning`; of `ratio` and the costs, one is given, or `depth` alone.
 
     Attributes:
@@ -35,15 +35,11 @@ class Prune(Taught):
         per_layer: the ratio is that of every width, and not of the whole network.
         multiple: channels stay multiples of it.
         rounds: in which that is come to, see `evaluators.compression.iterative`.
-        epochs_between: of the training after each round but the last, with settings for long training.
-        mirrored: whether objects may be mirrored there; a teacher, too, is of these trainings.
+        epochs_between: of the training after each round but the last, which a teacher and `mirrored` are of.
         depth: bottlenecks that go whole, before any channels, see `evaluators.compression.depth`; the ratio is of what they leave.
     """
 
     name = "prune"
-    is_searched = False
-    reads = ("weights",)
-    writes = ("weights",)
     metrics = ("params", "macs")
 
     ratio: Annotated[Real, Field(ge=0, lt=1)] | None = None
@@ -56,7 +52,6 @@ class Prune(Taught):
     multiple: Annotated[Whole, Field(ge=1)] = 8
     rounds: Annotated[Whole, Field(ge=1)] = 1
     epochs_between: Annotated[Whole, Field(ge=1)] = 5
-    mirrored: bool = True
     depth: Annotated[Whole, Field(ge=0)] = 0
 
     def options(self) -> dict[str, Any]:
@@ -97,9 +92,9 @@ class Prune(Taught):
             )
 
         def train(weights: Path, folder: Path) -> Path:
-            return train_on(self, piece, weights, self.epochs_between, self.mirrored, folder).checkpoint
+            return self.train_on(piece, weights, self.epochs_between, folder).checkpoint
 
-        folder = folder_for(self, piece, given)
+        folder = self.folder(piece, given)
         weights = self._shallow(piece, given, folder) if self.depth else given
         found = prune_iteratively(weights, cut, train, self.rounds, folder, size)
         save_checkpoint(piece.directory / FILE, found.network, size)

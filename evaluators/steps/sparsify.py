@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from search_spaces.validation import Real, Whole
-from search_spaces.writing import move, replacing
+from search_spaces.writing import move
 
 from .step import Workpiece
 from .taught import TEACHING
@@ -33,22 +33,21 @@ class Sparsify(TrainedOn):
     epochs: Annotated[Whole, Field(ge=0)] = 0
 
     def run(self, piece: Workpiece) -> dict[str, float]:
-        import torch
-
         from ..compression.sparsity import GrowingZeros, sparsify, sparsity
-        from ..training.checkpoint import load_checkpoint
+        from ..training.checkpoint import load_checkpoint, save_checkpoint
+        from ..training.train import discard_pauses
 
-        file, seconds = piece.directory / FILE, 0.0
+        given, file, seconds = piece.artefact("weights"), piece.directory / FILE, 0.0
         if self.epochs:
-            growing = GrowingZeros(self.sparsity, self.per_layer)
-            result = self.train_on(piece, piece.directory / self.name, self.epochs, [growing])
+            folder, growing = self.folder(piece, given), GrowingZeros(self.sparsity, self.per_layer)
+            result = self.train_on(piece, given, self.epochs, folder, [growing])
             move(result.checkpoint, file)
+            discard_pauses(folder)
             seconds = result.metrics["train_seconds"]
         else:
-            network, size = load_checkpoint(piece.artefact("weights")), piece.architecture["image_size"]
+            network = load_checkpoint(given)
             sparsify(network, self.sparsity, self.per_layer)
-            with replacing(file) as unfinished:  # in FP16, as Ultralytics' trainer leaves its checkpoints
-                torch.save({"model": network.half(), "epoch": -1, "train_args": {"imgsz": size}}, unfinished)
+            save_checkpoint(file, network, piece.architecture["image_size"])
         piece.wrote("weights", file)
         return {"sparsity": sparsity(load_checkpoint(file)), "train_seconds": seconds}
 

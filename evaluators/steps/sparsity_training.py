@@ -11,16 +11,15 @@ from search_spaces.validation import Real, Whole
 from search_spaces.writing import replacing
 
 from .step import Workpiece
-from .taught import Taught
-from .train_on import folder_for, train_on
+from .trained_on import TrainedOn
 
 if TYPE_CHECKING:
     from ..training.extension import Extension
 
-FILE = "sparse.pt"
+FILE = "slim.pt"
 
 
-class SparsityTraining(Taught):
+class SparsityTraining(TrainedOn):
     """Trains on what the step before has left, see `evaluators.compression.slimming`; made for pruning by the criterion `bn`.
 
     What it leaves is the network after the last epoch, whose factors are the smallest, and not the one of the best mAP.
@@ -29,18 +28,13 @@ class SparsityTraining(Taught):
         epochs: of it.
         strength: with which factors are drawn to zero. With AdamW, which long training has, no factor moves by more than about the learning
             rate (0.001, and half of it on average) with a step: from one to zero it is some 2,000 steps.
-        mirrored: whether objects may be mirrored.
     """
 
     name = "sparsity_training"
-    is_searched = False
-    reads = ("weights",)
-    writes = ("weights",)
     metrics = ("small_factors",)
 
     epochs: Annotated[Whole, Field(ge=1)] = 20
     strength: Annotated[Real, Field(gt=0)] = 0.001
-    mirrored: bool = True
 
     def extensions(self) -> list[Extension]:
         from ..compression.slimming import NetworkSlimming
@@ -54,9 +48,9 @@ class SparsityTraining(Taught):
         from ..training.train import discard_pauses
 
         given = piece.artefact("weights")
-        folder = folder_for(self, piece, given)
+        folder = self.folder(piece, given)
         if not (folder / LAST).exists():
-            train_on(self, piece, given, self.epochs, self.mirrored, folder)
+            self.train_on(piece, given, self.epochs, folder)
         with replacing(piece.directory / FILE) as file:
             shutil.copyfile(folder / LAST, file)
         discard_pauses(folder)

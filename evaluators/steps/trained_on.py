@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from search_spaces.json_text import short_digest
 
 from .step import Workpiece
 from .taught import Taught
@@ -28,32 +31,28 @@ class TrainedOn(Taught):
     mirrored: bool = True
 
     def train_on(
-        self, piece: Workpiece, directory: Path, epochs: int, extensions: Sequence[Extension]
+        self, piece: Workpiece, weights: Path, epochs: int, directory: Path, extensions: Sequence[Extension] = ()
     ) -> TrainingResult:
-        """Train for so many epochs; leaves best.pt in `directory`.
+        """Train the network in a checkpoint on; what `train_long` leaves, states to go on from among it, is in `directory`.
 
         Args:
-            directory: of the piece, or one in it.
-            extensions: beside those of a teacher, after which they begin.
+            extensions: beside the step's own, after which they begin.
 
         Raises:
             InputError: a network that is not of YOLOv8's frame.
             EvaluationError: the training broke.
         """
         from ..compression.pruning import as_architecture
-        from ..training import Fidelity, train_long
-        from ..training.checkpoint import load_checkpoint
-        from ..training.train import discard_pauses
+        from ..training import Fidelity, load_checkpoint, train_long
 
-        bench, given = piece.bench, piece.artefact("weights")
-        architecture = as_architecture(load_checkpoint(given), piece.architecture["image_size"], str(given))
-        result = train_long(
-            architecture,
+        bench = piece.bench
+        return train_long(
+            as_architecture(load_checkpoint(weights), piece.architecture["image_size"], str(weights)),
             bench.dataset,
             Fidelity(epochs, bench.fraction),
             directory,
             mirrored=self.mirrored,
-            weights=given,
+            weights=weights,
             extensions=[*self.extensions(), *extensions],
             seed=bench.seed,
             device=bench.device,
@@ -62,5 +61,9 @@ class TrainedOn(Taught):
             threads=bench.threads,
             settings=bench.settings,
         )
-        discard_pauses(directory)
-        return result
+
+    def folder(self, piece: Workpiece, weights: Path) -> Path:
+        """Where the step keeps what it has done on its way: a folder of this step, these options and these weights alone."""
+        made_of = [self.options(), self.digest(piece), piece.architecture["image_size"]]
+        read = hashlib.sha256(weights.read_bytes()).hexdigest()
+        return piece.directory / f"{self.name}-{short_digest([*made_of, read])}"

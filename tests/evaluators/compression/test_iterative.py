@@ -16,7 +16,6 @@ from evaluators.compression.pruning import Target, as_architecture, macs_target,
 from evaluators.data import load_dataset
 from evaluators.formats.onnx import stirred
 from evaluators.steps import Bench, Workpiece
-from evaluators.steps import prune as module
 from evaluators.steps.prune import Prune
 from evaluators.training.checkpoint import load_checkpoint, save_checkpoint
 from search_spaces import InputError, YoloSpace, build_model
@@ -133,7 +132,7 @@ def piece(tiny, checkpoint, small_data, tmp_path):
 
 @pytest.mark.slow
 def test_what_is_out_of_reach_is_said_before_anything_is_trained(piece, monkeypatch):
-    monkeypatch.setattr(module, "train_on", lambda *args: pytest.fail("trained"))
+    monkeypatch.setattr(Prune, "train_on", lambda *args: pytest.fail("trained"))
     with pytest.raises(InputError, match="MACs: 10 cannot be reached by taking channels out"):
         Prune(to_macs=10, rounds=3).run(piece)
     assert not list(piece.directory.iterdir())
@@ -141,12 +140,12 @@ def test_what_is_out_of_reach_is_said_before_anything_is_trained(piece, monkeypa
 
 @pytest.mark.slow
 def test_other_options_have_rounds_of_their_own(piece, checkpoint, monkeypatch):
-    def train(step, piece, weights, epochs, mirrored, folder):
+    def train(step, piece, weights, epochs, folder):
         folder.mkdir(parents=True)
         save_checkpoint(folder / "best.pt", load_checkpoint(weights), SIZE)
         return type("Result", (), {"checkpoint": folder / "best.pt"})
 
-    monkeypatch.setattr(module, "train_on", train)
+    monkeypatch.setattr(Prune, "train_on", train)
     folders = set()
     for options in ({}, {"epochs_between": 2}, {"ratio": 0.2}, {"rounds": 3}, {}):
         Prune(**{"ratio": 0.3, "multiple": 2, "rounds": 2, **options}).run(piece)

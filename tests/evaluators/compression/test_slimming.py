@@ -9,7 +9,6 @@ from torch import nn
 from evaluators.compression.slimming import Factors, NetworkSlimming, prunable, small_factors
 from evaluators.data import load_dataset
 from evaluators.steps import Bench, Workpiece
-from evaluators.steps import sparsity_training as module
 from evaluators.steps.sparsity_training import SparsityTraining
 from evaluators.training import DetectorTraining, Fidelity, load_checkpoint, train_long
 from search_spaces import YoloSpace, build_model
@@ -118,12 +117,12 @@ def test_a_kill_changes_nothing(slimmed, checkpoint, tiny, small_data, tmp_path,
 def test_the_step(checkpoint, tiny, small_data, tmp_path, monkeypatch):
     piece = Workpiece(tiny, tmp_path, Bench(load_dataset(small_data), 1, batch=8), artefacts={"weights": checkpoint})
     found = SparsityTraining(epochs=2, strength=STRENGTH).run(piece)
-    assert piece.artefact("weights") == tmp_path / "sparse.pt"
-    assert found == {"small_factors": small_factors(load_checkpoint(tmp_path / "sparse.pt"), SIZE)}
+    assert piece.artefact("weights") == tmp_path / "slim.pt"
+    assert found == {"small_factors": small_factors(load_checkpoint(tmp_path / "slim.pt"), SIZE)}
     (folder,) = tmp_path.glob("sparsity_training-*")
-    assert (tmp_path / "sparse.pt").read_bytes() == (folder / "last.pt").read_bytes()
+    assert (tmp_path / "slim.pt").read_bytes() == (folder / "last.pt").read_bytes()
     assert not list(folder.glob("paused-*.pt"))
-    monkeypatch.setattr(module, "train_on", lambda *args: pytest.fail("trained"))
+    monkeypatch.setattr(SparsityTraining, "train_on", lambda *args: pytest.fail("trained"))
     piece.artefacts["weights"] = checkpoint
     assert SparsityTraining(epochs=2, strength=STRENGTH).run(piece) == found
     piece.artefacts["weights"] = checkpoint
