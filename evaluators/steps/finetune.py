@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from search_spaces.validation import Whole
+from search_spaces.writing import move
 
 from ..latency.agent import suiting_activations
 from .step import Workpiece
@@ -46,10 +47,12 @@ class FineTune(TrainedOn):
         from ..training.train import discard_pauses
 
         given = piece.artefact("weights")
-        is_sparse = sparsity(load_checkpoint(given)) >= MEANT
-        result = self.train_on(piece, given, self.epochs, piece.directory, [FixedZeros()] if is_sparse else [])
-        discard_pauses(piece.directory)
-        piece.wrote("weights", result.checkpoint)
+        folder, is_sparse = self.folder(piece, given), sparsity(load_checkpoint(given)) >= MEANT
+        result = self.train_on(piece, given, self.epochs, folder, [FixedZeros()] if is_sparse else [])
+        file = piece.directory / f"{folder.name}.pt"  # a recipe may have two of them
+        move(result.checkpoint, file)
+        discard_pauses(folder)
+        piece.wrote("weights", file)
         return {name: result.metrics[name] for name in self.metrics}
 
 
