@@ -184,12 +184,11 @@ def _latency(meter: LatencyMeter | None, file: Path, size: int, precision: str) 
         if file.suffix == ".pt":
             found = meter.measure(load_checkpoint(file), size)
         else:
-            found = meter.measure_file(file, size)
+            found = meter.measure_file(file, size, precision)
     except EvaluationError as error:  # a busy machine does not cost what was judged
         return {**nothing, "protocol": str(error)}
     values = {"latency_ms": found.median_ms, "latency_q25_ms": found.q25_ms, "latency_q75_ms": found.q75_ms}
-    protocol = found.protocol if precision == "FP32" else found.protocol.replace("FP32", precision, 1)
-    return {**values, "protocol": protocol}
+    return {**values, "protocol": found.protocol}
 
 
 def _told(row: Mapping[str, Any], first: Mapping[str, Any]) -> str:
