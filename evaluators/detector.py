@@ -21,6 +21,7 @@ from .complexity import complexity
 from .data import Dataset, coco_ground_truth, dataset_identity, load_dataset, what_changed
 from .data.layout import SPLITS
 from .evaluator import Evaluator, metric_on
+from .formats.onnx_operators import DYNAMIC
 from .latency.profile import DeviceProfile
 from .precision import precision_on
 from .recipe import Candidate, Recipe, run_steps, training_only
@@ -138,10 +139,14 @@ class DetectorEvaluator(Evaluator):
                 raise InputError(
                     f"device profile {profile.name} is of one precision, and the recipe makes {one_of(precisions)}"
                 )
-            if profile.precision != "INT8" and "INT8" in precisions:
+            if precisions not in (["FP32"], [profile.precision]):
+                can = (
+                    "no profile is of such"
+                    if precisions == [DYNAMIC]
+                    else f"measure one with `--precision {precisions[0]}`"
+                )
                 raise InputError(
-                    f"device profile {profile.name} is of {profile.precision} networks and the recipe makes INT8 ones; "
-                    "measure one with `--precision INT8`"
+                    f"device profile {profile.name} is of {profile.precision} networks and the recipe makes {precisions[0]} ones; {can}"
                 )
             if profile.int8 and forms not in ([], [profile.int8]):
                 raise InputError(

@@ -24,6 +24,7 @@ from .evaluator import EvaluationError
 from .formats.network import network_in, trained_at
 from .formats.onnx import ImageSize
 from .latency import Latency, LatencyMeter, agent
+from .runtimes import Unavailable
 from .training.checkpoint import load_checkpoint
 
 WEIGHTS = {".param": ".bin", ".xml": ".bin"}  # of formats whose weights are in a file of their own
@@ -34,7 +35,8 @@ class FileMetrics:
     """What one file is worth.
 
     Attributes:
-        runtime, precision: that accuracy and latency are of.
+        runtime: that accuracy and latency are of.
+        precision: of the file, or the one that the runtime computes an FP32 file in.
         image_size: (height, width) in pixels.
         images: that it was judged on.
         map50_95, map50: COCO's average precisions, 0 to 1.
@@ -86,7 +88,7 @@ def evaluate_file(
         split: of the dataset, "val" or "train".
         runtime: None takes the one that reads such files, ONNX Runtime for ONNX, PyTorch for a checkpoint.
         device: of the runtime: "cpu", "cuda", "tensorrt" or "gpu", as it has them.
-        precision: that the runtime computes in; None is what is in the file.
+        precision: that the runtime computes in; None is what is in the file, where the runtime has that as a setting.
         threads: of the runtime, on a CPU; None takes all cores that this process may use.
         image_size: pixels, an edge or (height, width); None is what the file says.
         with_latency: measure it; wants a machine that has nothing else to do.
@@ -107,8 +109,10 @@ def evaluate_file(
             raise InputError(f"{path}: does not say at which image size it was trained; give --image-size")
     if path.suffix in (CHECKPOINT, ".onnx"):
         network = network_in(path, image_size, trust=trust)
-    computed = precision or ("INT8" if network is not None and network.is_quantised else "FP32")
-    predictor = open_predictor(path, runtime, device, computed, threads, image_size, trust=trust)
+    held = "FP32" if network is None else network.precision
+    setting = precision if precision not in (None, held) else runtime_setting(path, runtime, device, held)
+    computed = setting if held == "FP32" else held
+    predictor = open_predictor(path, runtime, device, setting, threads, image_size, trust=trust)
     _check_classes(path, predictor.names, dataset)
     scores = coco_map(predictor, dataset, split=split, progress=progress)
     size = predictor.image_size
@@ -116,9 +120,9 @@ def evaluate_file(
     name = "pytorch" if is_checkpoint else reader_of(path, runtime).name
     latency, failed = None, None
     if with_latency:
-        meter = LatencyMeter(name, device, computed, threads or agent.default_threads(), dataset.num_classes)
+        meter = LatencyMeter(name, device, setting, threads or agent.default_threads(), dataset.num_classes)
         try:
-            latency = meter.measure(model, size) if is_checkpoint else meter.measure_file(path, size)
+            latency = meter.measure(model, size) if is_checkpoint else meter.measure_file(path, size, computed)
         except EvaluationError as error:  # a busy machine does not cost what was judged
             failed = str(error)
     weights = path.with_suffix(WEIGHTS.get(path.suffix, path.suffix))
@@ -143,6 +147,18 @@ def evaluate_file(
         latency=latency,
         no_latency=failed,
     )
+
+
+def runtime_setting(path: Path, runtime: str | None, device: str, held: str) -> str:
+    """The precision that a runtime is asked for, to run a file that holds this one: FP32 where it has no such setting, as ONNX Runtime
+    on a CPU has none for FP16; it computes what is in the file all the same."""
+    if held != "FP32":
+        try:
+            reader_of(path, runtime).check(device, held)
+            return held
+        except Unavailable:
+            pass
+    return "FP32"
 
 
 def _check_classes(path: Path, names: Sequence[str] | None, dataset: Dataset) -> None:

@@ -87,7 +87,7 @@ class Recipe:
 
     @property
     def precision(self) -> str:
-        """The precision of the network that it makes: FP32, or INT8."""
+        """The precision of the network that it makes: FP32, FP16, INT8 or INT8-dynamic."""
         found = [step.precision for step in self.steps if hasattr(step, "precision")]
         return found[-1] if found else "FP32"
 

@@ -173,6 +173,7 @@ def detect(
         InputError: an image size that is missing, or another than the predictor's.
         DatasetError: an image that cannot be read.
     """
+    import torchvision  # noqa: F401 - by which Ultralytics suppresses boxes, several times as fast, where it is imported
     from ultralytics.utils.nms import non_max_suppression
     from ultralytics.utils.ops import scale_boxes
 

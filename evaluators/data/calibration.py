@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,15 @@ def calibration_images(source: Dataset | str | Path, count: int = 32, size: int 
     Raises:
         DatasetError: the dataset cannot be loaded, or an image not be read.
     """
-    paths = (source if isinstance(source, Dataset) else load_dataset(source)).train
-    chosen = paths[:: max(1, len(paths) // count)][:count]
-    return letterboxed([read_image(path) for path in chosen], (size, size))
+    dataset = source if isinstance(source, Dataset) else load_dataset(source)
+    return letterboxed([read_image(path) for path in calibration_paths(dataset, count)], (size, size))
+
+
+def calibration_paths(dataset: Dataset, count: int) -> tuple[Path, ...]:
+    """The training images that `calibration_images` takes."""
+    return evenly(dataset.train, count)
+
+
+def evenly(paths: Sequence[Path], count: int) -> tuple[Path, ...]:
+    """At most `count` of the paths, spread over all of them."""
+    return tuple(paths[:: max(1, len(paths) // count)][:count])

@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
 # Neither computes anything that is worth counting: views, arithmetic of shapes, and numbers in another form.
 PASSED_ON = {
-    "Cast", "Constant", "ConstantOfShape", "DequantizeLinear", "Dropout", "Expand", "Flatten", "Gather", "Identity",
-    "Pad", "QuantizeLinear", "Range", "Reshape", "Shape", "Slice", "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze",
+    "Cast", "Constant", "ConstantOfShape", "DequantizeLinear", "Dropout", "DynamicQuantizeLinear", "Expand", "Flatten", "Gather",
+    "Identity", "Pad", "QuantizeLinear", "Range", "Reshape", "Shape", "Slice", "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze",
 }  # fmt: skip
-SAME = {"Cast", "DequantizeLinear", "Identity", "QuantizeLinear"}  # of these, what gives the same numbers
+# Of these, what gives the same numbers
+SAME = {"Cast", "DequantizeLinear", "DynamicQuantizeLinear", "Identity", "QuantizeLinear"}
 ACTIVATIONS = {
     "Celu", "Clip", "Elu", "Erf", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mish", "PRelu", "Relu", "Selu",
     "Sigmoid", "Softplus", "Swish", "Tanh",
@@ -50,6 +51,7 @@ POOLINGS = {
     "ReduceMean": "avgpool",
     "ReduceMax": "maxpool",
 }
+DYNAMIC = "INT8-dynamic"  # eight bits with ranges that are taken from every image
 MAP = 4  # dimensions of a feature map; what has fewer is decoded boxes and scores
 
 
@@ -63,7 +65,7 @@ class OnnxNetwork:
         others: kinds of nodes of which nothing is known but the size of what they give; they count as arithmetic.
         params: weights of its convolutions and products, normalisation folded into them.
         zeros: share of them that are zero.
-        is_quantised: whether it computes in integers.
+        precision: of its convolutions and products: FP32, FP16, INT8 or INT8-dynamic.
     """
 
     image: Shape
@@ -71,7 +73,7 @@ class OnnxNetwork:
     others: tuple[str, ...]
     params: int
     zeros: float
-    is_quantised: bool
+    precision: str
 
     @property
     def macs(self) -> int:
@@ -110,15 +112,27 @@ def read_network(path: str | Path) -> OnnxNetwork:
             raise InputError(
                 f"{path}: {node.op_type} {node.name or node.output[0]!r} has no shape that is fixed"
             ) from None
-    quantised = any(node.op_type in ("QuantizeLinear", "QLinearConv", "ConvInteger") for node in document.graph.node)
     return OnnxNetwork(
         Shape(*image[1:]),
         tuple(reader.operators),
         tuple(sorted(reader.others)),
         reader.params,
         _zeros(document, reader.weights),
-        quantised,
+        _precision(document, reader.weights),
     )
+
+
+def _precision(document: ModelProto, weights: Collection[str]) -> str:
+    """What the network is held in, and computes in where the runtime has kernels for it."""
+    import onnx
+
+    kinds = {node.op_type for node in document.graph.node}
+    if kinds & {"ConvInteger", "MatMulInteger"}:
+        return DYNAMIC
+    if kinds & {"QuantizeLinear", "QLinearConv", "QLinearMatMul"}:
+        return "INT8"
+    types = {each.data_type for each in document.graph.initializer if each.name in weights}
+    return "FP16" if onnx.TensorProto.FLOAT16 in types else "FP32"
 
 
 def _shapes(document: ModelProto, what: str) -> dict[str, tuple[int, ...]]:
@@ -147,10 +161,13 @@ def _zeros(document: ModelProto, names: Collection[str]) -> float:
     from onnx import numpy_helper
 
     made_of = {node.output[0]: node.input for node in document.graph.node if node.op_type in SAME}
+    offsets = {n.input[1]: n.input[3] for n in document.graph.node if n.op_type == "ConvInteger" and len(n.input) > 3}
     held = {each.name: each for each in document.graph.initializer}
     total = zeros = 0
     for name in names:
         offset = np.zeros(1, np.int64)
+        if offsets.get(name) in held:
+            offset = numpy_helper.to_array(held[offsets[name]]).astype(np.int64)
         while name in made_of:
             given = made_of[name]
             if len(given) > 2 and given[2] in held:
@@ -176,9 +193,11 @@ class _Reader:
         self.varies = {image}  # tensors that depend on the image
         self.activated: dict[str, str] = {}  # what an activation gives -> what it reads
         self.origin: dict[str, str] = {}  # numbers in another form -> what they are of
+        self.integer: set[str] = set()  # what convolutions of integers give
         self.weights: set[str] = set()
         self._read: dict[str, Callable[[NodeProto], None]] = {
             "Conv": self._conv,
+            "ConvInteger": self._conv,
             "ConvTranspose": self._transposed,
             "MatMul": self._product,
             "Gemm": self._product,
@@ -216,8 +235,12 @@ class _Reader:
         return Shape(channels, 1, math.prod(places))
 
     def _emit(self, kind: str, node: NodeProto, **attributes: Any) -> None:
-        inputs = tuple(Tensor(self._shape(name)) for name in node.input if name in self.varies)
+        inputs = tuple(Tensor(self._shape(name)) for name in self._varying(node))
         self.operators.append(Operator(kind, inputs, Tensor(self._shape(node.output[0])), **attributes))
+
+    def _varying(self, node: NodeProto) -> list[str]:
+        """Inputs that depend on the image, without the single numbers that dynamic quantisation takes from it."""
+        return [name for name in node.input if name in self.varies and self.shapes[name]]
 
     def _count(self, names: Sequence[str]) -> None:
         for name in names:
@@ -228,14 +251,17 @@ class _Reader:
     def _conv(self, node: NodeProto) -> None:
         kernel = self.shapes[node.input[1]][2:]
         strides = _attribute(node, "strides", [1])
-        self._count(node.input[1:3])
+        bias = node.input[2:3] if node.op_type == "Conv" else []
+        self._count([node.input[1], *bias])
+        if node.op_type == "ConvInteger":
+            self.integer.add(node.output[0])
         self._emit(
             "conv",
             node,
             kernel=_edge(kernel),
             stride=max(strides),
             groups=_attribute(node, "group", 1),
-            bias=len(node.input) > 2,
+            bias=bool(bias),
         )
 
     def _transposed(self, node: NodeProto) -> None:
@@ -271,8 +297,16 @@ class _Reader:
             self._emit("concat", node)
 
     def _arithmetic(self, node: NodeProto) -> None:
-        """Of two maps; with a constant it is folded, and x times its own activation is an activation."""
-        varying = [self.origin.get(name, name) for name in node.input if name in self.varies]
+        """Of two maps; with a constant it is folded, and x times its own activation is an activation.
+
+        What a convolution of integers gives becomes that of a convolution by a product, and its bias is added behind that.
+        """
+        varying = [self.origin.get(name, name) for name in self._varying(node)]
+        if len(varying) == 1 and varying[0] in self.integer:
+            if node.op_type == "Add":
+                self._count(node.input)
+            else:
+                self.origin[node.output[0]] = varying[0]
         if len(varying) < 2 or len(self.shapes[node.output[0]]) < MAP:
             return
         if any(self.activated.get(one) == other for one in varying for other in varying):

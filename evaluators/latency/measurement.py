@@ -163,8 +163,11 @@ class LatencyMeter:
             raise EvaluationError(f"latency: {type(error).__name__}: {error}".splitlines()[0]) from None
         return self.measure_file(path, image_size)
 
-    def measure_file(self, path: Path, image_size: ImageSize) -> Latency:
+    def measure_file(self, path: Path, image_size: ImageSize, precision: str | None = None) -> Latency:
         """Latency of the network in a file, of the format that the runtime reads, as it is.
+
+        Args:
+            precision: that the figure is labelled with: that of the file, where it is another than the meter's.
 
         Raises:
             EvaluationError: the runtime cannot run the file, or the figures spread too widely.
@@ -185,8 +188,8 @@ class LatencyMeter:
             **{name: figures[name] for name in kept},
             device=agent.accelerator_name(self.device),
             runtime=f"{self.runtime} {self.version}",
-            precision=self.precision,
-            activations=self.activations,
+            precision=precision or self.precision,
+            activations=self.activations if precision in (None, self.precision) else None,
             threads=self.threads,
             image_size=check_image_size(image_size),
             disturbed=agent.is_slow(figures["reference_ms"], self.reference_ms),

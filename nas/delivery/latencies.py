@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluators.evaluator import EvaluationError
+from evaluators.file_metrics import runtime_setting
 from evaluators.formats.onnx import onnx_facts
 from evaluators.latency import LatencyMeter
 from evaluators.latency.measurement import check_runtime
@@ -56,8 +57,12 @@ class Latencies:
         if not is_checkpoint and size != own:
             return {**nothing, "protocol": f"the file is of {own} px"}
         try:
-            meter = self._meter(runtime, precision, onnx_facts(file).activations if file.suffix == ".onnx" else None)
-            found = meter.measure(load_checkpoint(file), size) if is_checkpoint else meter.measure_file(file, size)
+            if is_checkpoint:
+                found = self._meter(runtime, "FP32").measure(load_checkpoint(file), size)
+            else:
+                setting = runtime_setting(file, runtime, "cpu", precision)
+                form = onnx_facts(file).activations if (setting, file.suffix) == ("INT8", ".onnx") else None
+                found = self._meter(runtime, setting, form).measure_file(file, size, precision)
         except (
             EvaluationError
         ) as error:  # a busy machine, or an operator that the runtime does not know, costs this figure only
@@ -65,7 +70,7 @@ class Latencies:
         figures = (runtime, size, found.median_ms, found.q25_ms, found.q75_ms, found.protocol)
         return dict(zip(FIGURES, figures))
 
-    def _meter(self, runtime: str, precision: str, activations: str | None) -> LatencyMeter:
+    def _meter(self, runtime: str, precision: str, activations: str | None = None) -> LatencyMeter:
         key = (runtime, precision, activations)
         if key not in self._meters:
             self._meters[key] = LatencyMeter(

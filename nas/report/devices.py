@@ -80,9 +80,11 @@ def predicted(name: str, network: OnnxNetwork, profile: DeviceProfile) -> list[s
         f"{name}: {value:.3g} ms (90% interval {low:.3g} to {high:.3g}) at {network.image.height} x {network.image.width} px; "
         f"{network.macs / 1e6:,.0f} MMACs, {network.params:,} weights"
     ]
-    if network.is_quantised != (profile.precision == "INT8"):
-        form = "in INT8" if network.is_quantised else "no INT8"
-        lines.append(f"  the file is {form}; the figure is that of the same network in {profile.precision}")
+    is_setting = (network.precision, profile.precision) == ("FP32", "FP16")  # of the runtime, for the very file
+    if network.precision != profile.precision and not is_setting:
+        lines.append(
+            f"  the file is in {network.precision}; the figure is that of the same network in {profile.precision}"
+        )
     if network.others:
         lines.append(
             f"  nothing is known of {all_of(network.others)} but how much {'they give' if network.others[1:] else 'it gives'}; "

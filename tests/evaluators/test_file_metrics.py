@@ -1,6 +1,7 @@
 """One model file judged as it is: the figures are those of that very file, and whatever cannot be judged is refused."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from evaluators.accuracy.detections import open_predictor
 from evaluators.data import load_dataset
 from evaluators.file_metrics import evaluate_file
 from evaluators.formats import export
+from evaluators.formats.fp16 import halve_onnx
 from evaluators.latency import LatencyMeter
 from evaluators.training.checkpoint import load_checkpoint
 from search_spaces import InputError
@@ -78,13 +80,13 @@ def test_zeros_are_counted_whatever_form_they_are_in(checkpoint, dataset, tmp_pa
 def test_it_is_timed_where_it_is_judged_and_a_busy_machine_costs_the_latency_only(files, dataset, monkeypatch):
     asked = []
 
-    def busy(self, path, image_size):
-        asked.append((self.runtime, self.precision, self.threads, path, image_size))
+    def busy(self, path, image_size, precision):
+        asked.append((self.runtime, self.precision, precision, self.threads, path, image_size))
         raise EvaluationError("latency: Unstable: something else uses this machine")
 
     monkeypatch.setattr(LatencyMeter, "measure_file", busy)
     found = evaluate_file(files["int8"], dataset, threads=1, runtime="openvino")
-    assert asked == [("openvino", "INT8", 1, files["int8"], (64, 64))]
+    assert asked == [("openvino", "INT8", "INT8", 1, files["int8"], (64, 64))]
     assert found.runtime == "openvino" and found.latency is None and "something else uses" in found.no_latency
 
 
@@ -119,3 +121,19 @@ def test_the_command(files, small_data, tmp_path, capsys, monkeypatch):
     assert "found.json exists; it is left as it is" in capsys.readouterr().err
     assert main(["evaluate", "gone.onnx", "--data", str(small_data)]) == 1
     assert "gone.onnx: no such file" in capsys.readouterr().err
+
+
+def test_a_file_in_halves_is_called_so_whatever_the_runtime_makes_of_it(files, dataset, tmp_path, monkeypatch):
+    path = shutil.copyfile(files["onnx"], tmp_path / "half.onnx")
+    halve_onnx(path)
+    asked = []
+
+    def busy(self, path, image_size, precision):
+        asked.append((self.runtime, self.precision, precision))
+        raise EvaluationError("latency: busy")
+
+    monkeypatch.setattr(LatencyMeter, "measure_file", busy)
+    for runtime, precision in ((None, None), (None, "FP16"), ("openvino", None)):
+        assert evaluate_file(path, dataset, runtime=runtime, precision=precision, threads=1).precision == "FP16"
+    # ONNX Runtime has no such setting on a CPU, OpenVINO has one
+    assert asked == [("onnxruntime", "FP32", "FP16")] * 2 + [("openvino", "FP16", "FP16")]

@@ -70,6 +70,10 @@ def test_a_recipe_is_read_and_written():
         (["export"], "recipe: export reads weights, which no step before it writes"),
         (["train", "export", {"quantise": {"images": 0}}], "recipe: quantise: field images: 0: .* greater than 0"),
         (["train", "export", {"quantise": {"precision": "INT4"}}], "recipe: quantise: field precision: 'INT4'"),
+        (
+            ["train", "export", {"quantise": {"max_drop": 2}}],
+            "recipe: quantise: field max_drop: 2: .* less than or equal to 1",
+        ),
         ([{"train": {}, "export": {}}], "recipe: no step"),
         ([7], "recipe: no step 7"),
     ],
@@ -203,7 +207,7 @@ def test_what_is_judged_is_the_file_that_the_recipe_leaves(tiny, small_data, tmp
     assert files["weights"].name == "best.pt" and files["onnx"].name == "model-int8.onnx"
     assert metrics["file_bytes"] == files["onnx"].stat().st_size < (tmp_path / "model.onnx").stat().st_size
     assert record[-1]["options"]["activations"] == evaluator.recipe.int8
-    assert {"map50_95", "map50", "train_seconds", "file_bytes"} == set(metrics) == set(evaluator.metrics)
+    assert {"map50_95", "map50", "train_seconds", "file_bytes", "fp32_layers"} == set(metrics) == set(evaluator.metrics)
     again = evaluator.evaluate(tiny, tmp_path)
     assert again == metrics  # its training seconds too, which no second training would have repeated
     judged = []
@@ -223,6 +227,11 @@ def test_latency_of_int8_is_not_taken_from_a_profile_of_fp32(board, small_data):
         evaluator.estimate(half[1:])
     with pytest.raises(InputError, match="device profile board is of one precision, and the recipe makes FP32 or INT8"):
         evaluator.estimate(half)
+    space = YoloSpace().extended([Choice("quantise.precision", ["FP16", "INT8-dynamic"])])
+    for precision, can in (("FP16", "measure one with `--precision FP16`"), ("INT8-dynamic", "no profile is of such")):
+        made = space.architecture(**{**sample, "quantise.precision": precision})
+        with pytest.raises(InputError, match=f"is of FP32 networks and the recipe makes {precision} ones; {can}"):
+            evaluator.estimate([made])
 
 
 def test_the_form_of_int8_is_given_once_and_travels():

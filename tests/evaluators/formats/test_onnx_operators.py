@@ -32,7 +32,7 @@ def test_a_file_s_operators_are_those_of_the_graph(name, tmp_path):
     architecture = SPACE.preset(name, image_size=64)
     differ, network = differences(architecture, tmp_path)
     costs = complexity([architecture], 5)
-    assert differ == [] and network.macs == costs.macs[0] and not network.others and not network.is_quantised
+    assert differ == [] and network.macs == costs.macs[0] and not network.others and network.precision == "FP32"
     # normalisation is two numbers per channel until it is folded into a bias
     assert 0.98 * costs.params[0] < network.params < costs.params[0]
 
@@ -55,7 +55,7 @@ def test_the_eight_bit_form_of_a_file_has_the_same_operators(tmp_path):
     plain = read_network(path)
     quantise_onnx(path, np.random.default_rng(0).random((2, 3, 64, 64), np.float32), "signed")
     network = read_network(path)
-    assert network.is_quantised and network.macs == plain.macs
+    assert network.precision == "INT8" and network.macs == plain.macs
     assert sorted(map(kind_of, network.operators)) == sorted(map(kind_of, plain.operators))
 
 

@@ -21,7 +21,7 @@ def measured(monkeypatch):
         def __init__(self, runtime, device, precision, threads, num_classes, activations=None):
             self.made_with = (runtime, precision, activations)
 
-        def measure(self, model, size):
+        def measure(self, model, size, precision=None):
             done.append((*self.made_with, size))
             if size == 96:
                 raise EvaluationError("latency: the machine is busy")
