@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from . import dataset, device, model, run, search, train
+from . import compress, dataset, device, model, run, search, train
 from .command import examples, group
 
 app = group(
@@ -23,7 +23,7 @@ app = group(
         "evoyolo COMMAND --help                options and examples of a command",
     ),
 )
-for commands in (search.app, train.app, run.app, model.app, dataset.app, device.app):
+for commands in (search.app, train.app, run.app, model.app, compress.app, dataset.app, device.app):
     app.add_typer(commands)
 
 

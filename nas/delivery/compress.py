@@ -29,6 +29,7 @@ from search_spaces.writing import check_tree, own, replacing, write_text
 
 from ..formatting import duration, number
 from ..report.compressed import draw_steps
+from ..report.watching import Watching
 from .latencies import FIGURES, Latencies
 
 Say = Callable[[str], None]
@@ -103,7 +104,8 @@ def compress(
         if position + 1 < len(recipe.steps):
             say(f"step {position + 1} of {len(recipe.steps) - 1}: {recipe.steps[position + 1].name}")
 
-    run_steps(Candidate(architecture, recipe), piece, judge)
+    with Watching(output / WORK, say):
+        run_steps(Candidate(architecture, recipe), piece, judge)
     draw_steps(table.rows, own(output / f"{TABLE}.png", output))
     return table.rows
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from typing import Literal
 
 from rich.console import Console
 from rich.live import Live
@@ -47,8 +48,8 @@ class Steps:
                 self._said.add(part)
                 say(self.console, text)
 
-    def counting(self, what: str) -> Callable[[int, int], None]:
-        """The function (done, total) that tells what has been done to how many images, once a second, with the time that is left."""
+    def counting(self, what: str, of: Literal["images", "models"] = "images") -> Callable[[int, int], None]:
+        """The function (done, total) that tells what has been done to how many of them, once a second, with the time that is left."""
         began = told = time.monotonic()
 
         def tell(done: int, total: int) -> None:
@@ -56,6 +57,6 @@ class Steps:
             now = time.monotonic()
             if now - began > QUICK and (now - told > 1 or done == total):
                 told = now
-                self(f"{what} {done}/{total} images, {duration((now - began) / done * (total - done))} left")
+                self(f"{what} {done}/{total} {of}, {duration((now - began) / done * (total - done))} left")
 
         return tell
