@@ -170,6 +170,14 @@ def test_folders_of_others_are_left_alone(checkpoint, dataset, tmp_path):
         (["--prune", "0.3", "--multiple", "3"], "multiple 3: must be an even number from 2"),
         (["--to-macs", "10"], "MACs: 10 cannot be reached by taking channels out; "),
         (["--finetune", "0"], "finetune: field epochs: 0: "),
+        (["--qat"], "--qat needs --finetune"),
+        (["--teacher", "x.pt", "--prune", "0.3"], "--teacher needs --finetune"),
+        (["--finetune", "1", "--teacher", "none.pt"], "none.pt: no such file"),
+        (["--quantize", "fp16", "--max-drop", "0.1"], "--max-drop needs --quantize int8"),
+        (["--rounds", "2", "--finetune", "1"], "--rounds needs a target such as --prune"),
+        (["--recipe", "[finetune]", "--prune", "0.3"], "--recipe says all steps itself"),
+        (["--recipe", "finetune"], "must be a list of steps"),
+        (["--recipe", "[{sparsify: {sparsity: 2}}]"], "sparsify: field sparsity: 2"),
     ],
 )
 def test_what_cannot_be_done(checkpoint, small_data, tmp_path, options, message, capsys):
