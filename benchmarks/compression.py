@@ -92,9 +92,56 @@ CHAINS: dict[str, Chain] = {
         )
         for methods in (("response",), ("boxes",), ("cwd",), ("pkd",), ("response", "cwd"))
     },
-    "INT8": Chain("int8", after="yolov8n", steps=("export", "quantise")),
-    "ONNX": Chain("int8", after="yolov8n", steps=("export",)),
+    **{
+        name: Chain("int8", after="yolov8n", steps=("export", *({"quantise": options} for options in given)))
+        for name, given in {
+            "ONNX": (),
+            "FP16": ({"precision": "FP16"},),
+            "INT8": ({},),
+            "INT8, signed activations": ({"activations": "signed"},),
+            "INT8-dynamic": ({"precision": "INT8-dynamic"},),
+            "INT8, at most .003 lost": ({"max_drop": 0.003},),
+        }.items()
+    },
+    "trained on for 5 epochs, INT8": Chain(
+        "int8", after="yolov8n", steps=({"finetune": {"epochs": 5}}, "export", "quantise")
+    ),
+    "trained on for 5 epochs with rounding, INT8": Chain(
+        "int8", after="yolov8n", steps=({"finetune": {"epochs": 5, "quantisation_aware": True}}, "export", "quantise")
+    ),
+    f"l2 in 3 rounds {AS_NARROWER}": Chain(
+        "ways",
+        after="yolov8n",
+        steps=(
+            {"prune": {"to_macs": "narrower", "rounds": 3, "epochs_between": 3}},
+            {"finetune": {"epochs": MORE - 6}},
+        ),
+    ),
+    f"2 bottlenecks, then l2 {AS_NARROWER}": Chain(
+        "ways", after="yolov8n", steps=({"prune": {"to_macs": "narrower", "depth": 2}}, more())
+    ),
+    "sparsity training, bn to the MACs of narrower": Chain(
+        "ways",
+        after="yolov8n",
+        steps=(
+            {"sparsity_training": {"epochs": MORE // 2}},
+            {"prune": {"to_macs": "narrower", "criterion": "bn"}},
+            {"finetune": {"epochs": MORE // 2}},
+        ),
+    ),
+    "0.8 of the weights zero": Chain("ways", after="yolov8n", steps=({"sparsify": {"sparsity": 0.8}}, more())),
+    "0.8 of the weights zero, by and by": Chain(
+        "ways", after="yolov8n", steps=({"sparsify": {"sparsity": 0.8, "epochs": MORE}},)
+    ),
+    "binary weights": Chain("ways", after="yolov8n", steps=({"binarise": {"epochs": MORE}},)),
 }
+TRAINS = (
+    "prune",
+    "finetune",
+    "sparsity_training",
+    "sparsify",
+    "binarise",
+)  # steps that say whether images are mirrored
 
 
 def chains(group: str | None) -> Iterator[tuple[str, Chain]]:
@@ -179,7 +226,7 @@ def carried_out(name: str, chain: Chain, seed: int, data: str, dataset: Any, wor
         if options.get("to_macs") == "narrower":
             narrower = architecture_named("narrower", data, classes)
             options = {**options, "to_macs": float(complexity([narrower], classes).macs[0])}
-        recipe.append({kind: {**options, **(mirrored if kind == "finetune" else {})}})
+        recipe.append({kind: {**options, **(mirrored if kind in TRAINS else {})}})
     folder = work / data / name.replace(" ", "-").replace(":", "") / str(seed)
     folder.mkdir(parents=True, exist_ok=True)
     piece = Workpiece(architecture, folder, Bench(dataset, chain.epochs, batch=8, seed=seed))
