@@ -22,7 +22,7 @@ from .accuracy.detections import CHECKPOINT, open_predictor, reader_of
 from .data import Dataset
 from .evaluator import EvaluationError
 from .formats.network import network_in, trained_at
-from .formats.onnx import ImageSize
+from .formats.onnx import ImageSize, onnx_facts
 from .latency import Latency, LatencyMeter, agent
 from .runtimes import Unavailable
 from .training.checkpoint import load_checkpoint
@@ -120,7 +120,9 @@ def evaluate_file(
     name = "pytorch" if is_checkpoint else reader_of(path, runtime).name
     latency, failed = None, None
     if with_latency:
-        meter = LatencyMeter(name, device, setting, threads or agent.default_threads(), dataset.num_classes)
+        form = onnx_facts(path).activations if path.suffix == ".onnx" else None
+        threads = threads or agent.default_threads()
+        meter = LatencyMeter(name, device, setting, threads, dataset.num_classes, activations=form)
         try:
             latency = meter.measure(model, size) if is_checkpoint else meter.measure_file(path, size, computed)
         except EvaluationError as error:  # a busy machine does not cost what was judged

@@ -13,6 +13,7 @@ from evaluators.data import load_dataset
 from evaluators.file_metrics import evaluate_file
 from evaluators.formats import export
 from evaluators.formats.fp16 import halve_onnx
+from evaluators.formats.int8 import quantise_onnx
 from evaluators.latency import LatencyMeter
 from evaluators.training.checkpoint import load_checkpoint
 from search_spaces import InputError
@@ -137,3 +138,21 @@ def test_a_file_in_halves_is_called_so_whatever_the_runtime_makes_of_it(files, d
         assert evaluate_file(path, dataset, runtime=runtime, precision=precision, threads=1).precision == "FP16"
     # ONNX Runtime has no such setting on a CPU, OpenVINO has one
     assert asked == [("onnxruntime", "FP32", "FP16")] * 2 + [("openvino", "FP16", "FP16")]
+
+
+def test_latency_is_labelled_with_the_form_of_int8_that_the_file_has(files, dataset, tmp_path, monkeypatch):
+    made = []
+
+    class Meter:
+        def __init__(self, *settings, activations=None):
+            made.append((settings[2], activations))
+
+        def measure_file(self, path, size, precision):
+            raise EvaluationError("nothing is measured here")
+
+    monkeypatch.setattr("evaluators.file_metrics.LatencyMeter", Meter)
+    path = shutil.copyfile(files["onnx"], tmp_path / "signed.onnx")
+    quantise_onnx(path, np.random.default_rng(0).random((4, 3, 64, 64), np.float32), "signed")
+    evaluate_file(path, dataset, image_size=64)
+    evaluate_file(files["onnx"], dataset, image_size=64)
+    assert made == [("INT8", "signed"), ("FP32", None)]
