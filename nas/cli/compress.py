@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import typer
@@ -180,7 +182,7 @@ def compress(
                 training_device=training_device,
                 runtimes=(runtime or ("onnxruntime",)) if latency else (),
                 latency_sizes=latency_sizes or (),
-                say=say,
+                say=partial(say, stream=sys.stdout),
                 progress=progress.counting("judged"),
             )
         except EvaluationError as error:

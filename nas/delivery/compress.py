@@ -11,7 +11,9 @@ import csv
 import hashlib
 import io
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +55,7 @@ def compress(
     training_device: str = "cpu",
     runtimes: Sequence[str] = ("onnxruntime",),
     latency_sizes: Sequence[int] = (),
-    say: Say = print,
+    say: Say | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[dict[str, Any]]:
     """Do the steps of a recipe to a checkpoint and judge what each leaves, on the validation split.
@@ -68,6 +70,7 @@ def compress(
         batch, seed, training_device: of fine-tuning.
         runtimes: that latency is measured with; the first one's is `latency_ms` of the table, none measures none.
         latency_sizes: pixels at which it is measured beside the model's own.
+        say: prints what is done; also while a training redirects the standard output. None prints to what that is now.
 
     Returns:
         A row of `COLUMNS` for the checkpoint and for every step; its `latencies` are all that were measured, with their protocol.
@@ -76,7 +79,7 @@ def compress(
         InputError: a checkpoint whose channels are not known here, steps that do not fit, a folder that holds something else.
         EvaluationError: a step cannot be done to this network.
     """
-    output = Path(output)
+    output, say = Path(output), say or partial(print, file=sys.stdout, flush=True)
     recipe = Recipe.read([{"given": {"path": str(checkpoint)}}, *steps])
     model = load_checkpoint(checkpoint)
     size = image_size if image_size is not None else trained_at(model)
@@ -90,12 +93,12 @@ def compress(
     for step in recipe.steps:
         if isinstance(step, Taught):
             step.check(dataset, architecture)
+    latencies = Latencies(runtimes, latency_sizes, threads, dataset.num_classes)
     _check_output(output)
     output.mkdir(parents=True, exist_ok=True)
     write_text(output / MARK, "what `evoyolo compress` writes here it may replace\n")
     (output / WORK).mkdir(exist_ok=True)
     bench = Bench(dataset, 1, batch=batch, device=training_device, threads=threads, seed=seed)
-    latencies = Latencies(runtimes, latency_sizes, threads, dataset.num_classes)
     table = _Table(output, str(checkpoint), dataset, size, threads, latencies, say, progress)
     piece = Workpiece(architecture, output / WORK, bench)
 
@@ -139,7 +142,7 @@ class _Table:
         row |= {name: first.get(name) for name in COLUMNS if name.startswith("latency_")}
         name = self.checkpoint if position == 0 else kept.name
         row |= {"latencies": measured, "step": step if position else "untouched", "file": name}
-        row |= {"seconds": record["seconds"], "digest": digest}
+        row |= {"metrics": record["metrics"], "seconds": record["seconds"], "digest": digest}
         self.rows.append(row)
         self.say(_told(row, self.rows[0]))
         _write(self.output, self.rows)
@@ -191,6 +194,14 @@ def _named(output: Path, name: str, made: Path) -> Path:
     return kept
 
 
+TOLD = {  # metrics of steps that no column has -> how they are put
+    "fp32_layers": "{:.0f} layers in FP32",
+    "sparsity": "{:.0%} of the convolutions' weights are zero",
+    "small_factors": "{:.0%} of the factors are below 0.01",
+    "binary_bytes": "{:,.0f} bytes if its bits were stored as such",
+}
+
+
 def _told(row: Mapping[str, Any], first: Mapping[str, Any]) -> str:
     text = f"{row['step']}: {row['file']}: map50_95 {number('map50_95', row['map50_95'])}"
     if row is not first:
@@ -207,6 +218,9 @@ def _told(row: Mapping[str, Any], first: Mapping[str, Any]) -> str:
             text += f"; no latency on {other['runtime']} at {other['image_size']} px: {other['protocol']}"
         elif other is not row["latencies"][0]:
             text += f", {other['latency_ms']:.3g} ms on {other['runtime']} at {other['image_size']} px"
+    for metric, words in TOLD.items():
+        if metric in row["metrics"]:
+            text += f"; {words.format(row['metrics'][metric])}"
     return text + (f"; took {duration(row['seconds'])}" if row["seconds"] >= 1 else "")
 
 

@@ -13,6 +13,7 @@ from evaluators.latency import LatencyMeter
 from evaluators.latency.measurement import check_runtime
 from evaluators.runtimes import runtime as runtime_named
 from evaluators.training.checkpoint import load_checkpoint
+from search_spaces.graph import check_image_size
 
 FIGURES = ("runtime", "image_size", "latency_ms", "latency_q25_ms", "latency_q75_ms", "protocol")
 
@@ -25,12 +26,14 @@ class Latencies:
         image_sizes: pixels, beside each model's own.
 
     Raises:
-        InputError: an unknown runtime.
+        InputError: an unknown runtime, or an image size that there cannot be.
     """
 
     def __init__(self, runtimes: Sequence[str], image_sizes: Sequence[int], threads: int, num_classes: int) -> None:
         for name in runtimes:
             check_runtime(name, "cpu", "FP32")
+        for size in image_sizes:
+            check_image_size(size)
         self.runtimes, self.image_sizes = tuple(dict.fromkeys(runtimes)), tuple(image_sizes)
         self.threads, self.num_classes = threads, num_classes
         self._meters: dict[tuple[str, str, str | None], LatencyMeter] = {}
@@ -38,7 +41,8 @@ class Latencies:
     def of(
         self, file: Path, precision: str, image_size: int, known: Iterable[Mapping[str, Any]] = ()
     ) -> list[dict[str, Any]]:
-        """`FIGURES` of a file for every runtime, at its own image size first; without a latency where `protocol` says why.
+        """`FIGURES` of a file for every runtime, at its own image size first, and those that are known beside; without a latency where
+        `protocol` says why.
 
         Args:
             precision: of the file.
@@ -47,7 +51,8 @@ class Latencies:
         """
         found = {(each["runtime"], each["image_size"]): dict(each) for each in known if each["latency_ms"] is not None}
         wanted = [(name, size) for name in self.runtimes for size in dict.fromkeys((image_size, *self.image_sizes))]
-        return [found.get(pair) or self._measured(file, precision, image_size, *pair) for pair in wanted]
+        others = [figures for pair, figures in found.items() if pair not in wanted]
+        return [found.get(pair) or self._measured(file, precision, image_size, *pair) for pair in wanted] + others
 
     def _measured(self, file: Path, precision: str, own: int, runtime: str, size: int) -> dict[str, Any]:
         nothing = {**dict.fromkeys(FIGURES), "runtime": runtime, "image_size": size}

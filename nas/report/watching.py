@@ -17,7 +17,11 @@ SAID = 10  # lines for a training
 
 
 class Watching:
-    """While it is open, every training that has begun since is spoken of whenever it has come a part further."""
+    """While it is open, every training that has begun since is spoken of whenever it has come a part further.
+
+    Args:
+        say: must know where to: a training in this process has the standard output redirected to its log.
+    """
 
     def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
         self.folder, self.say = folder, say
@@ -33,6 +37,7 @@ class Watching:
     def __exit__(self, *exception: object) -> None:
         self._over.set()
         self._looking.join()
+        self.tell()
 
     def _look(self) -> None:
         while not self._over.wait(LOOKS):

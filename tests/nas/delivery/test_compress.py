@@ -139,6 +139,7 @@ def test_finished_steps_outlive_a_kill(checkpoint, small_data, tmp_path):
     pruned = (tmp_path / "out" / "work" / "pruned.pt").stat().st_mtime_ns
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
+    assert "  epoch 1 of 1, " in done.stdout  # while it trained, when the standard output was its log
     assert (tmp_path / "out" / "work" / "pruned.pt").stat().st_mtime_ns == pruned
     assert [row["step"] for row in json.loads((tmp_path / "out" / "steps.json").read_text())["steps"]] == [
         "untouched",

@@ -58,8 +58,11 @@ def test_only_what_is_missing_is_measured(measured, checkpoint):
     measured.clear()
     assert timing.of(checkpoint, "FP32", 64, found) == found
     assert [each[-1] for each in measured] == [96]
+    assert Latencies([], [], 1, 4).of(checkpoint, "FP32", 64, found) == [each for each in found if each["latency_ms"]]
 
 
-def test_an_unknown_runtime_is_named():
+def test_what_there_cannot_be_is_named():
     with pytest.raises(InputError, match="no runtime 'tflite'; there are"):
         Latencies(["tflite"], [], 1, 4)
+    with pytest.raises(InputError, match="100"):
+        Latencies(["onnxruntime"], [100], 1, 4)
