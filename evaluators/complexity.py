@@ -18,8 +18,8 @@ class Complexity:
 
     Attributes:
         params: parameters, as `sum(p.numel() for p in model.parameters())` counts them.
-        macs: multiply-accumulates of all convolutions for one image, the head's fixed one included
-            (FLOPs = 2 x MACs; normalisation, activations, pooling and resizing count none).
+        macs: multiply-accumulates of all convolutions for one image, the head's fixed one included, and of attention's products
+            of feature maps (FLOPs = 2 x MACs; normalisation, activations, pooling and resizing count none).
         peak_activation_bytes: most bytes of FP32 activations alive at once for one image, up to the head's boxes and
             class scores, when layers run in order, every tensor is freed after its last use, views share memory, and
             normalisation and activations work in place.

@@ -51,7 +51,7 @@ class Operator:
 
     @property
     def cost(self) -> tuple[Number, Number]:
-        """(parameters, MACs) of a convolution, its bias and normalisation included; other operators have none."""
+        """(parameters, MACs) of a convolution or product, its bias and normalisation included; other operators have none."""
         if self.kind != "conv":
             return 0, 0
         channels, height, width = self.output.shape
@@ -88,6 +88,11 @@ class Tape:
         return self._emit(
             "conv", [x], shape, kernel=kernel, stride=stride, groups=groups, bias=bias, norm=norm, activation=activation
         )
+
+    def product(self, x: Tensor, y: Tensor, channels: Number) -> Tensor:
+        """A product of matrices, `x` @ `y`: at every place of `x` its channels are summed up with as many weights of `y`, once for each
+        of `channels`. That is a convolution of 1x1 whose weights are not learnt."""
+        return self._emit("conv", [x, y], Shape(channels, *x.shape[1:]), learnt=False)
 
     def pool(self, kind: str, x: Tensor, kernel: Number, stride: Number, padding: Number) -> Tensor:
         """A pooling, `maxpool` or `avgpool`."""

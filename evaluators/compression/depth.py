@@ -15,10 +15,12 @@ import torch
 from torch import nn
 
 from search_spaces import Architecture, InputError, build_model
-from search_spaces.families.yolov8 import LEVELS, PAN_BLOCKS, PrunedYoloSpace
+from search_spaces.blocks import block
+from search_spaces.blocks.cross_stage import CrossStage
+from search_spaces.families.pruned import BLOCKS
 from search_spaces.graph import lower
 
-from .pruning import Pruned, as_architecture
+from .pruning import Pruned, as_architecture, pruned_space
 from .training_loss import mean_loss, shown_batches
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ HALVES = 2  # of a block's split, which stand before the bottlenecks in what its
 
 def bottlenecks(architecture: Architecture) -> list[tuple[str, int]]:
     """(prefix of a block's choices, number from 0) of each bottleneck that an architecture has."""
-    prefixes = [prefix for prefix in (*LEVELS, *PAN_BLOCKS) if f"{prefix}_depth" in architecture]
+    prefixes = [prefix for prefix in BLOCKS if f"{prefix}_depth" in architecture]
     return [(prefix, number) for prefix in prefixes for number in range(architecture[f"{prefix}_depth"])]
 
 
@@ -45,12 +47,15 @@ def without(network: nn.Module, architecture: Architecture, prefix: str, number:
         prefix, number: of `bottlenecks`.
     """
     depth, classes = f"{prefix}_depth", len(network.names)
-    after = PrunedYoloSpace().of({**architecture.to_dict(), depth: architecture[depth] - 1})
-    position = [layer.name for layer in lower(after, classes).layers].index(f"{prefix}.block")
-    block, path, given = network.model[position], f"model.{position}", network.state_dict()
-    read = list(given[f"{path}.cv2.conv.weight"].split(block.c, 1))
+    after = pruned_space(architecture).of({**architecture.to_dict(), depth: architecture[depth] - 1})
+    layers = lower(after, classes).layers
+    position = [layer.name for layer in layers].index(f"{prefix}.block")
+    kind, module = block(layers[position].module), network.model[position]
+    assert isinstance(kind, CrossStage)
+    path, given = f"model.{position}", network.state_dict()
+    read = list(given[f"{path}.cv2.conv.weight"].split(module.c, 1))
     gone = read.pop(HALVES + number)
-    if getattr(block.m[number], "add", True):
+    if kind.passes_on(module.m[number]):
         read[HALVES + number - 1] = read[HALVES + number - 1] + gone
     shallow = build_model(after, classes, network.names)
     taken = {}
@@ -82,7 +87,7 @@ def prune_depth(
         what: what messages call the network.
 
     Raises:
-        InputError: a network that is not of YOLOv8's frame, or that has fewer bottlenecks; an image that cannot be read.
+        InputError: a network whose channels are not known, or that has fewer bottlenecks; an image that cannot be read.
     """
     before = as_architecture(network, image_size, what)
     there = len(bottlenecks(before))

@@ -20,7 +20,8 @@ from torch import nn
 from search_spaces import Architecture, InputError, build_model
 from search_spaces.blocks import block
 from search_spaces.errors import one_of
-from search_spaces.families.yolov8 import LEVELS, PAN_BLOCKS, YOLOV8N, PrunedYoloSpace
+from search_spaces.families import families, family_of
+from search_spaces.families.pruned import PrunedSpace
 from search_spaces.graph import LayerGraph, lower
 from search_spaces.narrowing import narrow, segments
 from search_spaces.space import SearchSpace
@@ -31,8 +32,6 @@ from .importance import CRITERIA, Importance, importance
 
 MULTIPLE = 8  # of channels, that runtimes like
 LEAST = 8  # channels of a width: a quarter of them, or an eighth, is all that some blocks work on
-# layer names and axes that a width decides on; those of a block's inner convolutions follow
-_FIXED = {"stem_width": (("stem", "out"),), "p5_pool_width": (("p5.pool", "out"),)}
 
 
 @dataclass(frozen=True)
@@ -60,67 +59,40 @@ class Pruned:
 
 
 def as_architecture(network: nn.Module, image_size: int, what: str = "the network") -> Architecture:
-    """A network of YOLOv8's frame as an architecture of the space of pruned networks, whoever built it.
+    """A network in the frame of a family, as an architecture of its space of pruned networks, whoever built it.
 
     Raises:
-        InputError: a network that is not of this frame.
+        InputError: a network of no frame whose channels are known.
     """
-    space = PrunedYoloSpace()
     content: Any = getattr(network, "yaml", None)
     named = content.get("architecture") if isinstance(content, Mapping) else None
-    try:
-        values = dict(named) if isinstance(named, Mapping) else _read_values(network)
-        found = space.of({**values, "image_size": image_size})
-        same = _shapes(build_model(found, len(network.names))) == _shapes(network)
-    except (InputError, AttributeError, IndexError, TypeError):
-        same = False
-    if not same:
-        raise InputError(
-            f"{what}: is not of YOLOv8's frame (C2f, C3k2 or CSPPC, PAN or AFPN, one head), whose channels are known here"
-        )
-    return found
+    spaces = [space for family in families().values() if (space := family.pruned_space()) is not None]
+    for space in spaces:
+        try:
+            values = dict(named) if isinstance(named, Mapping) else space.read(network)
+            found = space.of({**values, "image_size": image_size})
+            if _shapes(build_model(found, len(network.names))) == _shapes(network):
+                return found
+        except (InputError, AttributeError, IndexError, KeyError, TypeError):
+            continue
+    raise InputError(f"{what}: is not of {one_of(space.frame for space in spaces)}, whose channels are known here")
 
 
 def _shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:
     return {name: tuple(value.shape) for name, value in network.state_dict().items()}
 
 
-# Where Ultralytics' yolov8.yaml has the layers that a width is read from.
-_BLOCKS = {"p2": 2, "p3": 4, "p4": 6, "p5": 8, "pan_p4": 12, "pan_p3": 15, "pan_n4": 18, "pan_n5": 21}
-_DOWN = {"p2": 1, "p3": 3, "p4": 5, "p5": 7, "pan_n4": 16, "pan_n5": 19}
-
-
-def _read_values(network: nn.Module) -> dict[str, Any]:
-    """The values of a network that Ultralytics built from its own yolov8.yaml, whatever its scale."""
-    layers: Any = network.model
-    values: dict[str, Any] = {**YOLOV8N, "stem_width": layers[0].conv.out_channels}
-    for name, index in _BLOCKS.items():
-        module = layers[index]
-        values |= {f"{name}_block": type(module).__name__, f"{name}_width": module.cv2.conv.out_channels}
-        values |= {f"{name}_depth": len(module.m), f"{name}_hidden": module.c}
-    for name, index in _DOWN.items():
-        values |= {f"{name}_down": type(layers[index]).__name__, f"{name}_down_width": layers[index].conv.out_channels}
-    head = layers[22]
-    branch = head.cv3[0][0]
-    values |= {"p5_pool_width": layers[9].cv2.conv.out_channels, "head_reg_max": head.reg_max}
-    values |= {"head_class_branch": "depthwise" if isinstance(branch, nn.Sequential) else "full"}
-    values |= {"head_box_width": head.cv2[0][0].conv.out_channels}
-    values |= {"head_class_width": (branch[-1] if isinstance(branch, nn.Sequential) else branch).conv.out_channels}
-    return values
+def pruned_space(architecture: Architecture) -> PrunedSpace:
+    """The space of pruned networks that are in an architecture's frame. Raises InputError where its family has none."""
+    found = family_of(architecture.space).pruned_space()
+    if found is None:
+        raise InputError(f"the channels of networks of the family {architecture.space.family!r} are not known here")
+    return found
 
 
 def axes_of(architecture: Architecture) -> dict[str, tuple[tuple[str, str], ...]]:
     """Width -> the (layer, axis) pairs that have as many channels, of the widths that the architecture has."""
-    found: dict[str, tuple[tuple[str, str], ...]] = dict(_FIXED)
-    for prefix in (*LEVELS, *PAN_BLOCKS):
-        found[f"{prefix}_width"] = ((f"{prefix}.block", "out"),)
-        found[f"{prefix}_hidden"] = ((f"{prefix}.block", "hidden"),)
-    for prefix in (*LEVELS, "pan_n4", "pan_n5"):
-        found[f"{prefix}_down_width"] = ((f"{prefix}.down", "out"),)
-    levels = range(3 if architecture.get("afpn_levels") != "P2-P5" else 4)
-    for width, branch in (("head_box_width", "cv2"), ("head_class_width", "cv3")):
-        found[width] = tuple(("head", f"{branch}.{level}.{step}") for level in levels for step in range(2))
-    return {name: pairs for name, pairs in found.items() if name in architecture}
+    return pruned_space(architecture).axes(architecture)
 
 
 def spelt_out(architecture: Architecture, num_classes: int) -> Architecture:
@@ -133,7 +105,9 @@ def spelt_out(architecture: Architecture, num_classes: int) -> Architecture:
         values[width] = int(
             block(layer.module).axes(layer).size(axis) if axis != "hidden" else layer.arguments["hidden"]
         )
-    return PrunedYoloSpace().of(values)
+    space = pruned_space(architecture)
+    values |= {width: int(layers[name].arguments[argument]) for width, (name, argument) in space.fixed.items()}
+    return space.of(values)
 
 
 def prune(
@@ -160,7 +134,7 @@ def prune(
         what: what messages call the network.
 
     Raises:
-        InputError: a network that is not of YOLOv8's frame, a ratio or a criterion that there cannot be, or a target that cannot be
+        InputError: a network whose channels are not known, a ratio or a criterion that there cannot be, or a target that cannot be
             met (the message says how near one comes).
     """
     check_how(criterion, multiple)
@@ -175,7 +149,7 @@ def prune(
     widths, whole = axes_of(before), whole or before
     if ratio is not None and per_layer:
         values = before.to_dict()
-        after = PrunedYoloSpace().of(
+        after = pruned_space(before).of(
             {**values, **{name: narrower(values[name], (1 - ratio) * whole[name], multiple) for name in widths}}
         )
     elif ratio is not None:
@@ -227,7 +201,7 @@ def _descend(
         name: np.cumsum(sum(np.sort(matters[layer][axis].numpy().astype(float)) for layer, axis in pairs))
         for name, pairs in widths.items()
     }
-    values, space = before.to_dict(), PrunedYoloSpace()
+    values, space = before.to_dict(), pruned_space(before)
     start = {name: values[name] for name in widths}
     cost = float(target.cost([before])[0])
     while cost > target.most:
@@ -249,7 +223,7 @@ def _descend(
     return space.of(values)
 
 
-def _of_one_space(space: PrunedYoloSpace, options: Sequence[Mapping[str, Any]]) -> list[Architecture]:
+def _of_one_space(space: PrunedSpace, options: Sequence[Mapping[str, Any]]) -> list[Architecture]:
     """Architectures of all these values, in one space that holds them."""
     held: SearchSpace = space.holding(
         {name: sorted({o[name] for o in options}) for name in space.open_choices if name in options[0]}

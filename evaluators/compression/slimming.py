@@ -16,11 +16,10 @@ from ultralytics.utils.torch_utils import unwrap_model
 
 from search_spaces import Architecture
 from search_spaces.blocks import block
-from search_spaces.families.yolov8 import PrunedYoloSpace
 from search_spaces.graph import lower
 
 from ..training.extension import Extension
-from .pruning import LEAST, as_architecture, axes_of, spelt_out
+from .pruning import LEAST, as_architecture, axes_of, pruned_space, spelt_out
 
 SMALL = 0.01  # a factor of less hardly lets its channel through
 
@@ -33,7 +32,7 @@ def prunable(architecture: Architecture, num_classes: int) -> dict[str, set[str]
     """
     whole = spelt_out(architecture, num_classes)
     least = {name: min(whole[name], LEAST) for name in axes_of(whole)}
-    slim = lower(PrunedYoloSpace().of({**whole.to_dict(), **least}), num_classes)
+    slim = lower(pruned_space(whole).of({**whole.to_dict(), **least}), num_classes)
     found = {}
     for wide, narrow in zip(lower(whole, num_classes).layers, slim.layers):
         axes, fewer = (block(layer.module).axes(layer) for layer in (wide, narrow))

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from search_spaces import InputError
-from search_spaces.families.yolov8 import PrunedYoloSpace
 from search_spaces.graph import lower
 
 from .importance import importance
-from .pruning import as_architecture, axes_of, check_how, cut_to, narrower, spelt_out
+from .pruning import as_architecture, axes_of, check_how, cut_to, narrower, pruned_space, spelt_out
 from .training_loss import mean_loss, shown_batches
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def width_sensitivity(
         more). A ratio that leaves a width as an earlier one does, or whole, has no row.
 
     Raises:
-        InputError: a network that is not of YOLOv8's frame, or detects another number of classes than the dataset has; ratios, a criterion
+        InputError: a network whose channels are not known, or detects another number of classes than the dataset has; ratios, a criterion
             or a multiple that there cannot be; an image that cannot be read.
     """
     check_how(criterion, multiple)
@@ -84,7 +83,7 @@ def width_sensitivity(
     network.train(was_training)
     layers, rows = {name: pairs[0][0] for name, pairs in axes_of(whole).items()}, []
     for done, ((name, channels), ratio) in enumerate(wanted.items(), 1):
-        after = PrunedYoloSpace().of({**whole.to_dict(), name: channels})
+        after = pruned_space(whole).of({**whole.to_dict(), name: channels})
         loss = mean_loss(cut_to(network, graph, after, matters), batches)
         found = (layers[name], name, float(ratio), channels, loss, loss / untouched - 1)
         rows.append(dict(zip(COLUMNS, found)))

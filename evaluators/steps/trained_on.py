@@ -39,7 +39,7 @@ class TrainedOn(Taught):
             extensions: beside the step's own, after which they begin.
 
         Raises:
-            InputError: a network that is not of YOLOv8's frame.
+            InputError: a network whose channels are not known.
             EvaluationError: the training broke.
         """
         from ..compression.pruning import as_architecture

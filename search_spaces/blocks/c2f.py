@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ultralytics.nn.modules.block import C2f
 
 from ..graph import Number
@@ -16,11 +19,11 @@ class C2fBlock(CrossStage):
     name = "C2f"
     module = C2f
 
-    def bottleneck(self, tape: Tape, x: Tensor, hidden: Number, shortcut: bool) -> Tensor:
+    def bottleneck(self, tape: Tape, x: Tensor, hidden: Number, arguments: Mapping[str, Any]) -> Tensor:
         y = tape.conv(tape.conv(x, hidden, 3), hidden, 3)
-        return tape.elementwise("add", x, y) if shortcut else y
+        return tape.elementwise("add", x, y) if arguments["shortcut"] else y
 
-    def bottleneck_axes(self, axes: Axes, path: str, hidden: int) -> None:
+    def bottleneck_axes(self, axes: Axes, path: str, hidden: int, arguments: Mapping[str, Any]) -> None:
         axes.add(f"{path}.inner", hidden)
         axes.unit(f"{path}.cv1", "hidden", f"{path}.inner")
         axes.unit(f"{path}.cv2", f"{path}.inner", "hidden")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..graph import Layer, Number
 from ..tape import Tape, Tensor
 from .axes import Axes
 from .base import Block
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class CrossStage(Block):
@@ -31,13 +34,17 @@ class CrossStage(Block):
         hidden, channels = cls.hidden(arguments), arguments["channels"]
         return 0.5 if hidden == channels // 2 else (hidden + 0.25) / channels
 
-    def bottleneck(self, tape: Tape, x: Tensor, hidden: Number, shortcut: bool) -> Tensor:
-        """Trace one bottleneck of `hidden` channels in and out."""
+    def bottleneck(self, tape: Tape, x: Tensor, hidden: Number, arguments: Mapping[str, Any]) -> Tensor:
+        """Trace one bottleneck of `hidden` channels in and out, of a layer of these arguments."""
         raise NotImplementedError
 
-    def bottleneck_axes(self, axes: Axes, path: str, hidden: int) -> None:
+    def bottleneck_axes(self, axes: Axes, path: str, hidden: int, arguments: Mapping[str, Any]) -> None:
         """Add the places of one bottleneck, whose inputs and outputs are the axis `hidden`."""
         raise NotImplementedError
+
+    def passes_on(self, bottleneck: nn.Module) -> bool:
+        """Whether a built bottleneck gives what it reads, and more."""
+        return getattr(bottleneck, "add", True)
 
     def segments(self, hidden: int) -> tuple[int, ...]:
         """The segments of the axis `hidden`."""
@@ -48,7 +55,7 @@ class CrossStage(Block):
         split = tape.conv(inputs[0], 2 * hidden)
         parts = [tape.view(split, hidden), tape.view(split, hidden)]
         for _ in range(arguments["repeats"]):
-            parts.append(self.bottleneck(tape, parts[-1], hidden, arguments["shortcut"]))
+            parts.append(self.bottleneck(tape, parts[-1], hidden, arguments))
         return tape.conv(tape.concat(parts), arguments["channels"])
 
     def axes(self, layer: Layer) -> Axes:
@@ -62,7 +69,7 @@ class CrossStage(Block):
         for half in range(2):
             axes.unit_writes("cv1", "hidden", start=half * hidden)
         for i in range(repeats):
-            self.bottleneck_axes(axes, f"m.{i}", hidden)
+            self.bottleneck_axes(axes, f"m.{i}", hidden, layer.arguments)
         for part in range(2 + repeats):
             axes.unit_reads("cv2", "hidden", start=part * hidden)
         axes.unit_writes("cv2", "out")

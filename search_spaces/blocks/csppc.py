@@ -60,7 +60,7 @@ class CSPPCBlock(CrossStage):
         usual = arguments["channels"], arguments["repeats"]
         return usual if self.share(arguments) == 0.5 else (*usual, self.share(arguments))
 
-    def bottleneck(self, tape: Tape, x: Tensor, hidden: Number, shortcut: bool) -> Tensor:
+    def bottleneck(self, tape: Tape, x: Tensor, hidden: Number, arguments: Mapping[str, Any]) -> Tensor:
         quarter = hidden // PARTS
         first = tape.view(x, quarter)
         for _ in range(2):
@@ -70,7 +70,7 @@ class CSPPCBlock(CrossStage):
     def segments(self, hidden: int) -> tuple[int, ...]:
         return hidden // PARTS, hidden - hidden // PARTS
 
-    def bottleneck_axes(self, axes: Axes, path: str, hidden: int) -> None:
+    def bottleneck_axes(self, axes: Axes, path: str, hidden: int, arguments: Mapping[str, Any]) -> None:
         for conv in (f"{path}.cv1", f"{path}.cv2"):
             axes.reads(conv, "hidden", count=hidden // PARTS)
             axes.writes(conv, "hidden", count=hidden // PARTS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from torch import nn
 from ultralytics.nn.modules.block import SPPF
 
 from ..graph import Layer
@@ -16,7 +17,11 @@ POOLINGS = 3
 
 
 class SPPFBlock(Block):
-    """1x1 convolution to half the channels, three max poolings, 1x1 convolution of all four maps."""
+    """1x1 convolution to half the channels, three max poolings, 1x1 convolution of all four maps.
+
+    The first convolution has an activation where the argument `activated` says so: in Ultralytics' YOLOv8 and YOLO11 it has one, in
+    what its module makes by itself, since YOLO26, it has none.
+    """
 
     name = "SPPF"
     module = SPPF
@@ -24,8 +29,14 @@ class SPPFBlock(Block):
     def arguments(self, arguments: Mapping[str, Any]) -> tuple[Any, ...]:
         return arguments["channels"], arguments["kernel"]
 
+    def build(self, layer: Layer) -> nn.Module:
+        made = super().build(layer)
+        made.cv1.act = nn.SiLU() if layer.arguments.get("activated", False) else nn.Identity()
+        return made
+
     def trace(self, tape: Tape, *inputs: Tensor, **arguments: Any) -> Tensor:
-        parts = [tape.conv(inputs[0], inputs[0].shape.channels // 2, activation=None)]
+        activation = "silu" if arguments.get("activated", False) else None
+        parts = [tape.conv(inputs[0], inputs[0].shape.channels // 2, activation=activation)]
         for _ in range(POOLINGS):
             parts.append(tape.pool("maxpool", parts[-1], arguments["kernel"], 1, arguments["kernel"] // 2))
         return tape.conv(tape.concat(parts), arguments["channels"])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ..architecture import is_of_recipe
 from ..errors import InputError, one_of
 from ..graph import LayerGraph
 from ..space import Architecture, SearchSpace
@@ -12,6 +14,8 @@ from ..space import Architecture, SearchSpace
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    from .pruned import PrunedSpace
 
 
 class Family:
@@ -24,11 +28,15 @@ class Family:
         name: of the family.
         presets: name -> values of choices, or what they change of a base.
         reference: the preset, and its image size in pixels, that latencies are compared with.
+        base: the values, but for the image size, that plain scalings are changes of.
+        scaled: name of a plain scaling -> what it changes of the base.
     """
 
     name: ClassVar[str]
     presets: ClassVar[Mapping[str, Mapping[str, Any]]]
     reference: ClassVar[tuple[str, int]]
+    base: ClassVar[Mapping[str, Any]] = {}
+    scaled: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     def make_space(self) -> SearchSpace:
         """The family's whole space."""
@@ -37,6 +45,10 @@ class Family:
     def spaces(self) -> list[SearchSpace]:
         """The spaces whose architectures are of the family: the whole one first, then those that are searched by nobody."""
         return [self.make_space()]
+
+    def pruned_space(self) -> PrunedSpace | None:
+        """The space of what pruning leaves of the family's networks, one of `spaces`; None where none can be pruned."""
+        return None
 
     def values(self, preset: str, changes: Mapping[str, Any]) -> Mapping[str, Any]:
         """Values of the choices of a preset with some `changes`."""
@@ -60,10 +72,23 @@ class Family:
 
         Those that `space` holds, of choices of a recipe the first values; none in a space that is not the family's own.
         """
-        return []
+        if "image_size" not in space:
+            return []
+        recipe = {choice.name: choice.values[0] for choice in space.choices if is_of_recipe(choice.name)}
+        found = []
+        for image_size in space["image_size"].values:
+            for values in self.scaled.values():
+                with contextlib.suppress(InputError):  # the space lacks a value, or is another
+                    found.append(space.architecture(**{**self.base, **values, "image_size": image_size, **recipe}))
+        return found
 
     def scaling_name(self, architecture: Architecture) -> str | None:
         """What a plain scaling is called; None of an architecture that is none."""
+        values = {name: value for name, value in architecture.items() if not is_of_recipe(name)}
+        image_size = values.get("image_size")
+        for name, scaled in self.scaled.items():
+            if values == {**self.base, **scaled, "image_size": image_size}:
+                return f"{self.name} {name} at {image_size}"
         return None
 
     def reference_architecture(self) -> Architecture:

@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
-from ..architecture import is_of_recipe
-from ..errors import InputError
-from ..graph import IMAGE, STRIDE, LayerGraph, Number, Shape
+from ..graph import IMAGE, LayerGraph, Number, Shape
 from ..space import Architecture, Choice, SearchSpace
 from .family import Family
+from .frame import (
+    DEPTHS,
+    DOWNSAMPLERS,
+    IMAGE_SIZES,
+    LEVELS,
+    PAN_BLOCKS,
+    STEM_WIDTHS,
+    add_head,
+    add_pan,
+    check_edge,
+    own,
+    widths_of,
+)
+from .pruned import BLOCKS as PREFIXES
+from .pruned import DOWNS, PrunedSpace, is_activated
 
-IMAGE_SIZES = (64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640)  # drawn from, where none are asked for
-MOST_CHANNELS, MOST_REPEATS = 4096, 32  # of a pruned network's layers
-LARGEST_SEARCHED = 4096  # pixels of an edge
+if TYPE_CHECKING:
+    from torch import nn
+
 BLOCKS = ("C2f", "C3k2", "CSPPC")
-DOWNSAMPLERS = ("Conv", "ADown", "HWD")
-DEPTHS = (1, 2, 3)
-STEM_WIDTHS = (8, 16, 24, 32)
 WIDTHS = {  # channels at each level, from 1/16 of YOLOv8's widths to those of YOLOv8s (1/2)
     "p2": (8, 16, 24, 32, 48, 64),
     "p3": (16, 32, 48, 64, 96, 128),
     "p4": (32, 64, 96, 128, 192, 256),
     "p5": (64, 128, 192, 256, 384, 512),
 }
-LEVELS = tuple(WIDTHS)
-# PAN's four blocks: top-down to P4 and P3, then bottom-up to N4 and N5 (the levels the head reads are P3, N4, N5)
-PAN_BLOCKS = {"pan_p4": "p4", "pan_p3": "p3", "pan_n4": "p4", "pan_n5": "p5"}
 
 
 def _choices() -> list[Choice]:
@@ -85,15 +89,6 @@ def _backbone(part: str, value: Any, levels: Sequence[str] = LEVELS) -> dict[str
     return {f"{level}_{part}": value for level in levels}
 
 
-def _widths(stem: int, p2: int, p3: int, p4: int, p5: int) -> dict[str, Any]:
-    widths = {"p2": p2, "p3": p3, "p4": p4, "p5": p5}
-    return {
-        "stem_width": stem,
-        **{f"{level}_width": width for level, width in widths.items()},
-        **{f"{name}_width": widths[level] for name, level in PAN_BLOCKS.items()},
-    }
-
-
 def _afpn(levels: str, width: int = 128, reduction: int = 8) -> dict[str, Any]:
     return {"neck": "AFPN", "afpn_levels": levels, "afpn_width": width, "afpn_reduction": reduction}
 
@@ -104,9 +99,9 @@ _ADOWN_NECK = {"pan_n4_down": "ADown", "pan_n5_down": "ADown"}
 # What each preset changes of YOLOv8n. "yolov8-w*" are YOLOv8's widths times that factor, at YOLOv8n's depths.
 PRESETS: dict[str, dict[str, Any]] = {
     "yolov8n": {},
-    "yolov8s": _widths(32, 64, 128, 256, 512),
-    "yolov8-w1/8": _widths(8, 16, 32, 64, 128),
-    "yolov8-w1/16": _widths(8, 8, 16, 32, 64),
+    "yolov8s": widths_of(32, 64, 128, 256, 512),
+    "yolov8-w1/8": widths_of(8, 16, 32, 64, 128),
+    "yolov8-w1/16": widths_of(8, 8, 16, 32, 64),
     "csppc-backbone": _backbone("block", "CSPPC"),
     "csppc-neck": _CSPPC_NECK,
     "csppc": {**_backbone("block", "CSPPC"), **_CSPPC_NECK},
@@ -124,27 +119,12 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-def _check_edge(pixels: object) -> None:
-    if not isinstance(pixels, int) or not 0 < pixels <= LARGEST_SEARCHED or pixels % STRIDE:
-        raise InputError(
-            f"choice 'image_size' cannot be {pixels!r}; it can be any multiple of {STRIDE} up to {LARGEST_SEARCHED}"
-        )
-
-
-def _check_count(least: int, most: int) -> Callable[[object], None]:
-    def check(number: object) -> None:
-        if isinstance(number, bool) or not isinstance(number, int) or not least <= number <= most:
-            raise InputError(f"a number of channels or bottlenecks cannot be {number!r}; it can be {least} to {most}")
-
-    return check
-
-
 class YoloSpace(SearchSpace):
     """Detectors in YOLOv8's frame: stem, four stages P2 to P5, SPPF, a PAN or AFPN neck, an anchor-free head."""
 
     family = "yolov8"
     topology_choices = ("neck", "afpn_levels")  # these decide which layers there are; the rest only what they are
-    open_choices: ClassVar = {"image_size": _check_edge}
+    open_choices: ClassVar[Mapping[str, Callable[[Any], object]]] = {"image_size": check_edge}
 
     def __init__(self) -> None:
         super().__init__("yolo", _choices())
@@ -176,11 +156,11 @@ class YoloSpace(SearchSpace):
                 name=f"{prefix}.block",
                 repeats=values[f"{prefix}_depth"],
                 shortcut=shortcut,
-                hidden=_own(values, f"{prefix}_hidden", values[f"{prefix}_width"] // 2),
+                hidden=own(values, f"{prefix}_hidden", values[f"{prefix}_width"] // 2),
             )
 
         def down(prefix: str, source: int, usual: Number) -> int:
-            width = _own(values, f"{prefix}_down_width", usual)
+            width = own(values, f"{prefix}_down_width", usual)
             return graph.add(values[f"{prefix}_down"], source, width, down=2, name=f"{prefix}.down")
 
         x = graph.add("Conv", IMAGE, values["stem_width"], down=2, name="stem")
@@ -188,74 +168,35 @@ class YoloSpace(SearchSpace):
         for level in LEVELS:
             x = down(level, x, values[f"{level}_width"])
             levels[level] = x = block(level, x, shortcut=True)
-        width = _own(values, "p5_pool_width", values["p5_width"])
-        levels["p5"] = graph.add("SPPF", x, width, kernel=5, name="p5.pool")
+        width = own(values, "p5_pool_width", values["p5_width"])
+        pooling = {"kernel": 5}
+        if "p5_pool_activated" in values:  # of pruned networks
+            pooling["activated"] = values["p5_pool_activated"]
+        levels["p5"] = graph.add("SPPF", x, width, structure=tuple(pooling)[1:], name="p5.pool", **pooling)
         graph.end_backbone()
 
         if values["neck"] == "PAN":
-            channels = {level: graph.shape(index).channels for level, index in levels.items()}
-            x = graph.add("Upsample", levels["p5"], channels["p5"], up=2, name="pan_p4.up")
-            x = graph.add("Concat", (x, levels["p4"]), channels["p5"] + channels["p4"], name="pan_p4.join")
-            p4 = block("pan_p4", x, shortcut=False)
-            p4_width = values["pan_p4_width"]
-            x = graph.add("Upsample", p4, p4_width, up=2, name="pan_p3.up")
-            x = graph.add("Concat", (x, levels["p3"]), p4_width + channels["p3"], name="pan_p3.join")
-            p3 = block("pan_p3", x, shortcut=False)
-            x = down("pan_n4", p3, values["pan_p3_width"])
-            x = graph.add("Concat", (x, p4), graph.shape(x).channels + p4_width, name="pan_n4.join")
-            n4 = block("pan_n4", x, shortcut=False)
-            x = down("pan_n5", n4, values["pan_n4_width"])
-            x = graph.add("Concat", (x, levels["p5"]), graph.shape(x).channels + channels["p5"], name="pan_n5.join")
-            n5 = block("pan_n5", x, shortcut=False)
+            sources: tuple[int, ...] = add_pan(graph, values, levels, functools.partial(block, shortcut=False), down)
             module, neck = "Detect", {}
-            sources: tuple[int, ...] = (p3, n4, n5)
         else:
             sources = tuple(levels[level] for level in LEVELS[1 if values["afpn_levels"] == "P3-P5" else 0 :])
             neck = {name: values[f"afpn_{name}"] for name in ("width", "reduction", "depth")}
             module = "AFPNDetect"
 
-        # Ultralytics' rule for the widths inside the head, from the channels of the finest level
-        finest, reg_max = graph.shape(sources[0]).channels, values["head_reg_max"]
-        graph.add_head(
-            module,
-            sources,
-            structure=("reg_max", "class_branch", "depth") if neck else ("reg_max", "class_branch"),
-            reg_max=reg_max,
-            class_branch=values["head_class_branch"],
-            box_width=_own(values, "head_box_width", _largest(16, finest // 4, 4 * reg_max)),
-            class_width=_own(values, "head_class_width", _largest(finest, min(num_classes, 100))),
-            **neck,
-        )
+        add_head(graph, values, sources, module, **neck)
         return graph
 
 
-def _own(values: Mapping[str, Any], name: str, usual: Number) -> Number:
-    """A width of its own, which only pruned networks have; where there is none, or 0, it is the usual one."""
-    own = values.get(name, 0)
-    return np.where(own == 0, usual, own) if isinstance(own, np.ndarray) else own or usual
+class PrunedYoloSpace(PrunedSpace, YoloSpace):
+    """The space of pruned networks in YOLOv8's frame. Whether its pooling is activated is a matter of who built the network."""
 
-
-class PrunedYoloSpace(YoloSpace):
-    """What is left of networks of the YOLO space when channels are taken out of them: each width is any number, and many more are a
-    choice, 0 being what the YOLO space makes of the others; of bottlenecks a block may have none. It is not there to be drawn from, but so that a pruned network is an
-    architecture like any other: its costs are exact, its latency predicted, its model file read back."""
-
-    # name -> what the YOLO space gives in its place
-    own_widths: ClassVar = (
-        *(f"{prefix}_hidden" for prefix in (*LEVELS, *PAN_BLOCKS)),  # of a block, whose half of the width it is
-        *(
-            f"{prefix}_down_width" for prefix in (*LEVELS, "pan_n4", "pan_n5")
-        ),  # of a downsampler, that of what follows or it reads
-        "p5_pool_width",
-        "head_box_width",
-        "head_class_width",
-    )
-    widths: ClassVar = ("stem_width", *(f"{prefix}_width" for prefix in (*LEVELS, *PAN_BLOCKS)), *own_widths)
-    depths: ClassVar = tuple(f"{prefix}_depth" for prefix in (*LEVELS, *PAN_BLOCKS))
-    open_choices: ClassVar = {
-        "image_size": _check_edge,
-        **dict.fromkeys(widths, _check_count(1, MOST_CHANNELS)),
-        **dict.fromkeys(depths, _check_count(0, MOST_REPEATS)),
+    frame = "YOLOv8's frame (C2f, C3k2 or CSPPC, PAN or AFPN, one head)"
+    rows: ClassVar = {
+        "stem": 0,
+        **dict(zip((f"{prefix}.block" for prefix in PREFIXES), (2, 4, 6, 8, 12, 15, 18, 21))),
+        **dict(zip((f"{prefix}.down" for prefix in DOWNS), (1, 3, 5, 7, 16, 19))),
+        "p5.pool": 9,
+        "head": 22,
     }
 
     def __init__(self) -> None:
@@ -264,19 +205,16 @@ class PrunedYoloSpace(YoloSpace):
         for name in self.own_widths:
             when = {"neck": ("PAN",)} if f"{name.rpartition('_')[0].removesuffix('_down')}_block" in of_pan else None
             choices.append(Choice(name, (0,), when, default=0))
+        choices.append(Choice("p5_pool_activated", (False, True), default=False))
         SearchSpace.__init__(self, "yolo-pruned", choices)
 
-    def of(self, values: Mapping[str, Any]) -> Architecture:
-        """The architecture with these values, whatever numbers the widths are. Raises InputError where there can be none."""
-        return self.holding({name: [values[name]] for name in self.open_choices if name in values}).architecture(
-            **values
-        )
-
-
-def _largest(*numbers: Number) -> Number:
-    """The largest, entry by entry: an integer for integers, an array where one of them is."""
-    result = functools.reduce(np.maximum, numbers)
-    return result if isinstance(result, np.ndarray) else int(result)
+    def read(self, network: nn.Module) -> dict[str, Any]:
+        layers: Any = network.model
+        return {
+            **YOLOV8N,
+            **super().read(network),
+            "p5_pool_activated": is_activated(layers[self.rows["p5.pool"]]),
+        }
 
 
 # Plain scalings, as Ultralytics scales: width multiples whose channels are the columns of `WIDTHS` (the stem's 64 channels times
@@ -291,7 +229,7 @@ def _scalings() -> dict[str, dict[str, Any]]:
     for width, (p2, p3, p4, p5) in zip(WIDTH_MULTIPLES, zip(*WIDTHS.values())):
         for depth, repeats in DEPTH_MULTIPLES.items():
             found[f"w{width} d{depth}"] = {
-                **_widths(-(-p5 // 128) * 8, p2, p3, p4, p5),
+                **widths_of(-(-p5 // 128) * 8, p2, p3, p4, p5),
                 **{f"{level}_depth": count for level, count in zip(LEVELS, repeats)},
                 **{f"{name}_depth": repeats[-1] for name in PAN_BLOCKS},
             }
@@ -307,6 +245,8 @@ class YOLOv8(Family):
     name = "yolov8"
     presets = PRESETS
     reference = ("yolov8n", 160)
+    base = YOLOV8N
+    scaled = SCALINGS
 
     def make_space(self) -> YoloSpace:
         return YoloSpace()
@@ -314,30 +254,14 @@ class YOLOv8(Family):
     def spaces(self) -> list[SearchSpace]:
         return [YoloSpace(), PrunedYoloSpace()]
 
+    def pruned_space(self) -> PrunedSpace:
+        return PrunedYoloSpace()
+
     def values(self, preset: str, changes: Mapping[str, Any]) -> Mapping[str, Any]:
         values = {**YOLOV8N, **PRESETS[preset], **changes}
         if values["neck"] == "AFPN":
             return {choice: value for choice, value in values.items() if not choice.startswith("pan_")}
         return values
-
-    def scalings(self, space: SearchSpace) -> list[Architecture]:
-        if "image_size" not in space:
-            return []
-        recipe = {choice.name: choice.values[0] for choice in space.choices if is_of_recipe(choice.name)}
-        found = []
-        for image_size in space["image_size"].values:
-            for values in SCALINGS.values():
-                with contextlib.suppress(InputError):  # the space lacks a value, or is another
-                    found.append(space.architecture(**{**YOLOV8N, **values, "image_size": image_size, **recipe}))
-        return found
-
-    def scaling_name(self, architecture: Architecture) -> str | None:
-        values = {name: value for name, value in architecture.items() if not is_of_recipe(name)}
-        image_size = values.get("image_size")
-        for name, scaled in SCALINGS.items():
-            if values == {**YOLOV8N, **scaled, "image_size": image_size}:
-                return f"{self.name} {name} at {image_size}"
-        return None
 
 
 FAMILY = YOLOv8()

@@ -9,6 +9,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from search_spaces import InputError, SearchSpace, YoloSpace, build_model, lower
+from search_spaces.families import family
 from search_spaces.graph import lower_many
 from search_spaces.trace import operators
 
@@ -117,11 +118,12 @@ class MemoryTrace(TorchDispatchMode):
         return peak
 
 
-@pytest.mark.parametrize("name", ["yolov8n", "light-recipe", "csppc-adown", "hwd-backbone", "random"])
+@pytest.mark.parametrize("name", ["yolov8n", "light-recipe", "csppc-adown", "hwd-backbone", "random", "yolo11n"])
 def test_peak_memory_is_that_of_the_running_network(name):
     from evaluators import complexity
 
-    chosen = samples(12, seed=3) if name == "random" else [SPACE.preset(name)]
+    family_of_it = family("yolo11" if name == "yolo11n" else "yolov8")
+    chosen = samples(12, seed=3) if name == "random" else [family_of_it.preset(name)]
     predicted = complexity(chosen, 3, 128).peak_activation_bytes
     for architecture, expected in zip(chosen, predicted):
         model = build_model(architecture, 3).eval()

@@ -6,6 +6,7 @@ import torch
 
 from search_spaces import InputError, YoloSpace, build_model, lower
 from search_spaces.blocks import block, blocks
+from search_spaces.families.yolo11 import YOLO11N, PrunedYolo11Space
 from search_spaces.narrowing import narrow, segments
 
 pytestmark = pytest.mark.slow
@@ -27,11 +28,20 @@ KINDS = {
     "csppc-hwd": {**{f"{n}_block": "CSPPC" for n in ("p2", "p3", "p4", "p5", "pan_p3", "pan_n4")},
                   **{f"{n}_down": "HWD" for n in ("p2", "p3", "p4", "p5", "pan_n4")}},
     "afpn": {"neck": "AFPN", "afpn_levels": "P2-P5", "afpn_width": 64, "afpn_reduction": 4},
+    "yolo11": {},
 }  # fmt: skip
+PRUNED = PrunedYolo11Space()
 
 
 def pair(kind):
     """(wide, narrow) architectures of one kind."""
+    if kind == "yolo11":
+        wide = PRUNED.of({**YOLO11N, "image_size": 64, "p3_c3k": True, "p3_depth": 2, "attention_depth": 2})
+        changes = {**{name: values[1] for name, values in PAN.items()}, "p4_hidden": 40, "p3_hidden": 24}
+        wide = PRUNED.of({**wide.to_dict(), **{name: values[0] for name, values in PAN.items()}})
+        return wide, PRUNED.of(
+            {**wide.to_dict(), **changes, "p2_width": 40, "p5_width": 192, "p5_pool_width": 96, "attention_hidden": 128}
+        )
     widths = {**WIDTHS, **({} if kind == "afpn" else PAN)}
     base = SPACE.preset("yolov8n", image_size=64, p4_depth=3)
     if kind == "afpn":

@@ -17,6 +17,7 @@ from evaluators.steps.prune import Prune
 from evaluators.training import load_checkpoint
 from evaluators.training.checkpoint import checkpoint_architecture, save_checkpoint
 from search_spaces import InputError, YoloSpace, build_model, lower
+from search_spaces.families import family
 
 SPACE, SIZE, CLASSES = YoloSpace(), 64, 4
 CHANGES = {"p3_block": "C3k2", "p5_block": "CSPPC", "pan_p4_depth": 2, "pan_n4_depth": 3}
@@ -36,6 +37,21 @@ def outputs(network):
     image = torch.rand(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(5))
     with torch.no_grad():
         return network.eval()(image)[0]
+
+
+def test_a_c3k_passes_nothing_on():
+    torch.manual_seed(0)
+    network = stirred(build_model(family("yolo11").preset("yolo11-w1/16", image_size=SIZE, p4_depth=2), CLASSES))
+    reference = copy.deepcopy(network)
+    block = block_of(reference, "p4")
+    with (
+        torch.no_grad()
+    ):  # what the first one gives is read by the second, which reads what that one read, and by no one else
+        block.cv2.conv.weight[:, 2 * block.c : 3 * block.c] = 0
+    block.m[0] = nn.Identity()
+    found = without(network, as_architecture(network, SIZE), "p4", 0)
+    assert torch.allclose(outputs(found.network), outputs(reference), rtol=1e-4, atol=1e-3)
+    assert found.architecture["p4_depth"] == 1 and found.architecture["p4_c3k"]
 
 
 def block_of(network, prefix):

@@ -21,9 +21,12 @@ from evaluators.compression.pruning import (
     spelt_out,
 )
 from evaluators.data import load_dataset
-from evaluators.formats.onnx import stirred
+from evaluators.formats.onnx import export_onnx, onnx_difference, stirred
+from evaluators.formats.onnx_operators import read_network
+from evaluators.training.checkpoint import load_checkpoint, save_checkpoint
 from search_spaces import InputError, YoloSpace, build_model, lower
 from search_spaces.blocks import block
+from search_spaces.families import families
 from search_spaces.families.yolov8 import YOLOV8N, PrunedYoloSpace
 from search_spaces.narrowing import segments
 
@@ -33,14 +36,20 @@ KINDS = {
     "CSPPC and ADown, C3k2, depthwise": ("csppc-adown", {"head_class_branch": "depthwise", "p3_block": "C3k2"}),
     "light recipe": ("light-recipe", {}),
     "AFPN": ("csppc-adown-afpn", {"afpn_reduction": 4, "head_reg_max": 1}),
+    "YOLO11": ("yolo11n", {"p3_c3k": True, "pan_p4_block": "C2f"}),
 }
+
+
+def preset(name, **changes):
+    (found,) = [family for family in families().values() if name in family.presets]
+    return found.preset(name, image_size=SIZE, **changes)
 
 
 @pytest.fixture(scope="module", params=KINDS)
 def model(request):
-    preset, changes = KINDS[request.param]
+    name, changes = KINDS[request.param]
     torch.manual_seed(0)
-    return stirred(build_model(SPACE.preset(preset, image_size=SIZE, **changes), CLASSES))
+    return stirred(build_model(preset(name, **changes), CLASSES))
 
 
 @pytest.fixture(scope="module")
@@ -166,26 +175,58 @@ def test_taylor_is_what_the_loss_changes_by(small_data, tiny):
 def test_whoever_built_the_network(tmp_path):
     from ultralytics.nn.tasks import DetectionModel
 
-    for name, depth in (("yolov8n", 1), ("yolov8m", 2)):
+    depths = {"yolov8n": 1, "yolov8m": 2, "yolo11n": 1, "yolo11s": 1, "yolo11m": 1, "yolo11l": 2}
+    for name, depth in depths.items():
         model = DetectionModel(f"{name}.yaml", nc=CLASSES, verbose=False)
         found = as_architecture(model, 64)
+        assert found.space.name == ("yolo-pruned" if "v8" in name else "yolo11-pruned")
         assert found["p2_depth"] == depth and costs(found)[1] == sum(p.numel() for p in model.parameters())
         assert costs(found) == costs(spelt_out(found, CLASSES))
-    assert costs(as_architecture(DetectionModel("yolov8n.yaml", nc=CLASSES, verbose=False), 64)) == costs(
-        SPACE.preset("yolov8n", image_size=64)
-    )
-    with pytest.raises(InputError, match=r"best.pt: is not of YOLOv8's frame"):
-        as_architecture(DetectionModel("yolo11n.yaml", nc=CLASSES, verbose=False), 64, "best.pt")
-    with pytest.raises(InputError, match="is not of YOLOv8's frame"):
+        if name.endswith("n"):
+            assert costs(found) == costs(preset(name))
+    frames = "is not of YOLOv8's frame .* or YOLO11's frame .*, whose channels are known here"
+    for name in ("yolo12n", "yolov5n", "yolo26n"):
+        with pytest.raises(InputError, match=f"best.pt: {frames}"):
+            as_architecture(DetectionModel(f"{name}.yaml", nc=CLASSES, verbose=False), 64, "best.pt")
+    with pytest.raises(InputError, match=frames):
         as_architecture(nn.Sequential(nn.Conv2d(3, 4, 3)), 64)
 
 
+@pytest.mark.parametrize("name", ["yolov8n", "yolo11n"])
+def test_what_ultralytics_built_computes_the_same_when_nothing_is_taken_out(name):
+    """Its pooling, among others, is built otherwise than by the module alone."""
+    from ultralytics.nn.tasks import DetectionModel
+
+    network = stirred(DetectionModel(f"{name}.yaml", nc=CLASSES, verbose=False))
+    assert torch.equal(outputs(prune(network, SIZE, ratio=0.0).network), outputs(network))
+
+
+def test_attention_keeps_its_heads_and_gives_as_many_channels_as_it_reads(tmp_path):
+    torch.manual_seed(0)
+    network = stirred(build_model(preset("yolo11n"), CLASSES))
+    found = prune(network, SIZE, ratio=0.3)
+    before, after = found.before, found.architecture
+    assert after["p5_pool_width"] < before["p5_pool_width"] and after["attention_hidden"] == 128
+    attention = found.network.model[10]
+    assert attention.m[0].attn.num_heads == 2 and attention.cv2.conv.out_channels == after["p5_pool_width"]
+    widths = axes_of(before)
+    left, had = (sum(a[name] * len(pairs) for name, pairs in widths.items()) for a in (after, before))
+    assert 0.65 * had < left <= 0.7 * had
+    assert sum(p.numel() for p in found.network.parameters()) == costs(after)[1]
+    path = export_onnx(found.network, tmp_path / "model.onnx", SIZE)
+    assert read_network(path).macs == costs(after)[0] < 0.7 * costs(before)[0]
+    assert onnx_difference(found.network, path, SIZE) < 1e-3 < onnx_difference(network, path, SIZE)
+    save_checkpoint(tmp_path / "pruned.pt", found.network, SIZE)
+    assert as_architecture(load_checkpoint(tmp_path / "pruned.pt"), SIZE) == after
+
+
 @pytest.mark.slow
-def test_a_pruned_network_does_not_grow_back(yolov8n):
+@pytest.mark.parametrize("name", ["yolov8n", "yolo11n"])
+def test_a_pruned_network_does_not_grow_back(name):
     """Ultralytics' trainers build a network anew from what its `yaml` says."""
     from ultralytics.nn.tasks import DetectionModel
 
-    found = prune(yolov8n, SIZE, ratio=0.5).network
+    found = prune(build_model(preset(name), CLASSES), SIZE, ratio=0.5).network
     again = DetectionModel(copy.deepcopy(found.yaml), nc=CLASSES, verbose=False)
     assert {n: v.shape for n, v in again.state_dict().items()} == {n: v.shape for n, v in found.state_dict().items()}
     more = DetectionModel(copy.deepcopy(found.yaml), nc=7, verbose=False)  # as for another dataset

@@ -5,19 +5,36 @@ import types
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 from ultralytics.nn.tasks import parse_model
 
 from search_spaces.blocks import Block, block, blocks
 from search_spaces.graph import IMAGE, LayerGraph, Shape
 from search_spaces.trace import trace
 
-SINGLE = {"Conv": 2, "ADown": 2, "HWD": 2, "C2f": 1, "C3k2": 1, "CSPPC": 1, "SPPF": 1}  # name -> how far it goes down
+# name -> how far it goes down
+SINGLE = {"Conv": 2, "ADown": 2, "HWD": 2, "C2f": 1, "C3k2": 1, "CSPPC": 1, "SPPF": 1, "C2PSA": 1}
+FORMS = [  # of a block, by its arguments
+    *((name, {}) for name in SINGLE),
+    ("C3k2", {"c3k": True}),
+    ("C3k2", {"c3k": True, "shortcut": False, "hidden": 6}),
+    ("SPPF", {"activated": True}),
+    ("C2PSA", {"hidden": 10}),
+    ("C2PSA", {"hidden": 192}),
+]
 
 
-def layer_of(name, channels=24, repeats=2, source=16):
-    graph = LayerGraph(Shape(source, 32, 32), 3)
-    graph.add(name, IMAGE, channels, down=SINGLE[name], repeats=repeats, shortcut=True, kernel=5)
+def layer_of(name, channels=24, **changes):
+    graph = LayerGraph(Shape(channels if name == "C2PSA" else 16, 32, 32), 3)
+    graph.add(name, IMAGE, channels, down=SINGLE[name], **{"repeats": 2, "shortcut": True, "kernel": 5, **changes})
     return graph.layers[0]
+
+
+def operations(module, shape):
+    """Floating point operations of a forward pass as torch counts them: of convolutions and products of matrices."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        module.eval()(torch.zeros(1, *shape))
+    return counter.get_total_flops()
 
 
 def test_all_are_found_by_their_files():
@@ -48,23 +65,25 @@ def test_a_file_with_a_block_is_all_that_a_block_needs(monkeypatch):
         room.blocks.cache_clear()
 
 
-@pytest.mark.parametrize("name", SINGLE)
+@pytest.mark.parametrize(("name", "changes"), FORMS)
 @pytest.mark.parametrize("channels", [8, 24, 64])
-def test_trace_and_module_agree(name, channels):
-    layer = layer_of(name, channels)
+def test_trace_and_module_agree(name, changes, channels):
+    layer = layer_of(name, channels, **changes)
     module = block(name).build(layer)
     steps, _, (output,) = trace(layer)
     with torch.no_grad():
-        shape = module(torch.zeros(1, 16, 32, 32)).shape
+        shape = module(torch.zeros(1, *layer.in_shapes[0])).shape
     assert shape[1:] == tuple(output.shape) == tuple(layer.out_shapes[0])
     assert sum(step.cost[0] for step in steps) == sum(p.numel() for p in module.parameters())
+    if name != "HWD":  # which makes its weights anew, out of others
+        assert 2 * sum(step.cost[1] for step in steps) == operations(module, layer.in_shapes[0])
 
 
-@pytest.mark.parametrize("name", [n for n in SINGLE if n not in ("CSPPC", "HWD")])
-def test_rows_are_read_by_ultralytics_own_parser(name):
-    layer = layer_of(name, 32)
+@pytest.mark.parametrize(("name", "changes"), [form for form in FORMS if form[0] not in ("CSPPC", "HWD")])
+def test_rows_are_read_by_ultralytics_own_parser(name, changes):
+    layer = layer_of(name, 32, **changes)
     content = {"nc": 3, "backbone": [[-1, *block(name).row(layer)]], "head": [], "scale": "", "scales": {}}
-    parsed, _ = parse_model(content, ch=16, verbose=False)
+    parsed, _ = parse_model(content, ch=layer.in_shapes[0].channels, verbose=False)
     ours = block(name).build(layer)
     assert {k: v.shape for k, v in parsed[0].state_dict().items()} == {k: v.shape for k, v in ours.state_dict().items()}
 
