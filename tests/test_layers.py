@@ -46,6 +46,8 @@ LIGHT = [
     "nas.launch.config",
     "nas.report.devices",
     "nas.report.front",
+    "nas.report.page.collect",
+    "nas.report.page.render",
     "nas.report.status",
     "nas.storage.run",
 ]

@@ -1,4 +1,4 @@
-"""`evoyolo status`, `front`, `pick` and `show`: what a run holds."""
+"""`evoyolo status`, `front`, `report`, `pick` and `show`: what a run holds."""
 
 from __future__ import annotations
 
@@ -52,6 +52,28 @@ def front(run: RunFolder) -> None:
     from ..storage.run import load_run
 
     print_front(load_run(run), make_console())
+
+
+@app.command(
+    cls=Command,
+    epilog=examples("evoyolo report results/search", "evoyolo report results/search --output ~/search.html"),
+)
+def report(
+    run: RunFolder,
+    output: Annotated[
+        str | None, typer.Option(metavar="FILE", help="the page (default: report.html in the run's folder)")
+    ] = None,
+) -> None:
+    """Write a run as one HTML page, which any browser opens without a network.
+
+    It may still be running; the same command writes the page anew.
+    """
+    from ..delivery.page import write_page
+    from ..storage.run import load_run
+
+    path = write_page(load_run(run), Path(output) if output is not None else None)
+    say(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB)")
+    say(f"open it in a browser: {path.resolve().as_uri()}")
 
 
 Bound = typer.Option(metavar="BOUND", help="the most that it may have", show_default=False)

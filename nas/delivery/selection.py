@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,12 +70,6 @@ def choose(directory: str | Path, device: str | Path | DeviceProfile | None = No
     if not run.evaluations:
         raise InputError(f"{directory} has no finished evaluation to pick from")
     profile = _profile(device) if isinstance(device, (str, Path)) else device
-    first = run.objectives[0]
-    direction = 1 if first.direction == "max" else -1
-
-    def best(evaluations: Sequence[Evaluation]) -> Evaluation:
-        return max(evaluations, key=lambda e: direction * run.mean(e)[first.metric])
-
     name = next((_name(run, kept) for kept in run.profiles if kept == profile), None) if profile else None
     figures: dict[str, dict[str, Figure]] = {}
     for bound in bounds:
@@ -86,7 +81,40 @@ def choose(directory: str | Path, device: str | Path | DeviceProfile | None = No
             figures[bound] = _predictions(run, profile, kind)
         else:  # known in the run, where it may have been measured as well
             metric = name if metric == "latency_ms" and name else metric
-            figures[bound] = {e.key: _figure(run.mean(e), metric, kind) for e in run.evaluations if metric in e.metrics}
+            figures[bound] = _figures(run, metric, kind)
+    return _chosen(run, figures, bounds)
+
+
+def staircase(run: Run, metric: str) -> list[tuple[float, Pick]]:
+    """What is picked under every bound ``max_METRIC``: the least bounds at which another model is, ascending, each with that model.
+
+    Of such a model, what was given up against the best of the run and what is alike hold under any higher bound as well.
+    """
+    bound, known = f"max_{metric}", _figures(run, metric, "max")
+    evaluations = [e for e in run.evaluations if e.key in known]
+    place = {e.key: number for number, e in enumerate(evaluations)}
+    steps: list[tuple[float, Pick]] = []
+    leading: Evaluation | None = None
+    ascending = sorted(evaluations, key=lambda e: known[e.key].surely)
+    for limit, group in groupby(ascending, key=lambda e: known[e.key].surely):
+        others = [*([leading] if leading else []), *group]
+        now = _best(run, sorted(others, key=lambda e: place[e.key]))  # of equals the first that was asked
+        if now is not leading:
+            leading = now
+            steps.append((limit, _chosen(run, {bound: known}, {bound: limit}, surely=True)))
+    return steps
+
+
+def _chosen(
+    run: Run, figures: Mapping[str, Mapping[str, Figure]], bounds: Mapping[str, float], surely: bool = False
+) -> Pick:
+    """The pick among the run's evaluations within the bounds, whose figures are given.
+
+    Args:
+        surely: leave out what may meet the bounds, of which a higher bound knows more.
+    """
+    first = run.objectives[0]
+    direction = 1 if first.direction == "max" else -1
     fitting = maybe = run.evaluations
     for bound, limit in bounds.items():
         sign = 1 if bound.startswith("max_") else -1
@@ -96,10 +124,11 @@ def choose(directory: str | Path, device: str | Path | DeviceProfile | None = No
         if not within:
             raise InputError(_nothing(run, fitting, known, bound, limit))
         fitting = within
-    chosen = best(fitting)
+    chosen = _best(run, fitting)
+    rivals = [] if surely else [("may meet the budget, but not surely", maybe)]
     given_up = []
-    for what, others in (("may meet the budget, but not surely", maybe), ("is the best of the run", run.evaluations)):
-        other = best(others)
+    for what, others in (*rivals, ("is the best of the run", run.evaluations)):
+        other = _best(run, others)
         lost = direction * (run.mean(other)[first.metric] - run.mean(chosen)[first.metric])
         if lost > 0 and _differ(run, other, chosen):
             at = ", ".join(known[other.key].text for known in figures.values() if other.key in known)
@@ -107,6 +136,18 @@ def choose(directory: str | Path, device: str | Path | DeviceProfile | None = No
             given_up.append(f"{number(first.metric, lost)} of {first.metric}: {other.key} has {has} and {what} ({at})")
     held = {bound: known[chosen.key] for bound, known in figures.items()}
     return Pick(chosen, held, given_up, run.judged(chosen), _alike(run, chosen, fitting))
+
+
+def _best(run: Run, evaluations: Sequence[Evaluation]) -> Evaluation:
+    """The best in the run's first objective; of equals the first."""
+    first = run.objectives[0]
+    direction = 1 if first.direction == "max" else -1
+    return max(evaluations, key=lambda e: direction * run.mean(e)[first.metric])
+
+
+def _figures(run: Run, metric: str, kind: str) -> dict[str, Figure]:
+    """Key -> what is known of a metric of the run."""
+    return {e.key: _figure(run.mean(e), metric, kind) for e in run.evaluations if metric in e.metrics}
 
 
 def _with_error(run: Run, evaluation: Evaluation) -> str:

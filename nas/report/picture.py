@@ -13,6 +13,7 @@ from search_spaces.text import printable
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+LONGEST = 100  # characters of a label; a longer one would leave no room for the picture
 SOFTWARE = "evoyolo"  # what our pictures say that they were made by
 
 
@@ -37,7 +38,9 @@ def picture(path: Path, width: float, height: float) -> Iterator[Axes]:
 
 def as_label(text: str) -> str:
     """What a picture shows as it stands, dollars too, between which there would be mathematics."""
-    return printable(text).replace("$", r"\$")
+    shown = printable(text)
+    shown = f"{shown[:LONGEST]}…" if len(shown) > LONGEST else shown
+    return shown.replace("$", r"\$")
 
 
 def is_our_picture(path: Path) -> bool:

@@ -35,7 +35,7 @@ def describe_status(directory: str | Path, now: float | None = None) -> tuple[li
         + (f"; {_again(run)}" if run.repeats else "")
     ]
     lines += _running(run, now, alive) + _speed(run, now) + _best(run) + describe_noise(run) + _trouble(run)
-    return [*lines, *([] if alive else _next(run))], alive
+    return [*lines, *([] if alive else what_next(run))], alive
 
 
 def _again(run: Run) -> str:
@@ -45,7 +45,7 @@ def _again(run: Run) -> str:
     return f"{text} ({', '.join(others)})" if others else text
 
 
-def _next(run: Run) -> list[str]:
+def what_next(run: Run) -> list[str]:
     """What can be done with a run that nothing is writing."""
     folder, counts = run.folder, Counter(e.status for e in run.all_evaluations)
     if not (counts[State.FINISHED] or counts[State.PAUSED]):

@@ -108,6 +108,11 @@ class RunFolder:
         return self._own("front.png")
 
     @property
+    def report(self) -> Path:
+        """The page that shows the run."""
+        return self._own("report.html")
+
+    @property
     def trained_json(self) -> Path:
         """Models that were trained out, with everything that is known of them."""
         return self._own("trained.json")

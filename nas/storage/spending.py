@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 
 from .records import Event
@@ -20,8 +19,8 @@ def share(fidelities: Sequence[float], fidelity: float | None) -> float:
     return (fidelity - below) / fidelities[-1]
 
 
-def searched_seconds(events: Iterable[Event]) -> float:
-    """Seconds in which at least one evaluation ran that ended, of all times that a run was searched."""
+def searched_spans(events: Iterable[Event]) -> list[tuple[float, float]]:
+    """The times, ascending and apart, in which at least one evaluation ran that ended."""
     running: dict[str, float] = {}
     spans = []
     for event in events:
@@ -29,8 +28,15 @@ def searched_seconds(events: Iterable[Event]) -> float:
             running[event.key] = event.at
         elif event.key in running and event.state in (State.FINISHED, State.PAUSED, State.FAILED, State.REJECTED):
             spans.append((running.pop(event.key), event.at))
-    total, until = 0.0, -math.inf
+    apart: list[tuple[float, float]] = []
     for start, end in sorted(spans):
-        total += max(0.0, end - max(start, until))
-        until = max(until, end)
-    return total
+        if apart and start <= apart[-1][1]:
+            apart[-1] = apart[-1][0], max(end, apart[-1][1])
+        elif end > start:  # a clock may have been set back
+            apart.append((start, end))
+    return apart
+
+
+def searched_seconds(events: Iterable[Event]) -> float:
+    """Seconds in which at least one evaluation ran that ended, of all times that a run was searched."""
+    return sum(end - start for start, end in searched_spans(events))

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from evaluators import Evaluator
-from nas import Objective, pick, search
-from nas.delivery.selection import choose
+from nas import Objective, load_run, pick, search
+from nas.delivery.selection import choose, staircase
 from nas.storage.store import Store
 from search_spaces import Choice, InputError, SearchSpace, YoloSpace
 
@@ -165,3 +165,30 @@ def test_without_random_numbers_every_difference_is_one(run):
 def test_a_profile_of_another_space_is_refused(run, board):
     with pytest.raises(InputError, match="profile board is of the space 'yolo', not of 'toy'"):
         choose(run.directory, board, max_latency_ms=5.0)
+
+
+def test_the_staircase_is_what_is_picked_under_every_bound(run):
+    with Store.open(run.directory / "store.sqlite") as store:
+        store.amend(run.evaluations[0].architecture, {"latency_measured_ms": 2.5})
+    run = load_run(run.directory)
+    for metric in ("latency_ms", "params"):
+        steps = staircase(run, metric)
+        limits = [limit for limit, _ in steps]
+        assert limits == sorted(set(limits)) and len(steps) > 2
+        for low, high in zip(limits, [*limits[1:], 2 * limits[-1]]):
+            expected = next(pick for limit, pick in steps if limit == low)
+            for limit in (low, (low + high) / 2, high * (1 - 1e-12)):
+                chosen = choose(run.directory, **{f"max_{metric}": limit})
+                assert chosen.evaluation.key == expected.evaluation.key and chosen.figures == expected.figures
+                assert set(expected.given_up) <= set(chosen.given_up)
+        with pytest.raises(InputError):
+            choose(run.directory, **{f"max_{metric}": limits[0] * (1 - 1e-9)})
+
+
+def test_of_equals_the_staircase_has_the_first_that_was_asked(tmp_path):
+    evaluate = lambda architecture: {"map50_95": 0.5, "latency_ms": float(7 - architecture["depth"])}  # noqa: E731
+    run = search(SPACE, evaluate, OBJECTIVES, max_evaluations=6, algorithm="random", directory=tmp_path / "run")
+    steps = staircase(run, "latency_ms")
+    for limit, expected in steps:
+        assert pick(run.directory, max_latency_ms=limit).key == expected.evaluation.key
+    assert steps[-1][1].evaluation.key == run.evaluations[0].key
