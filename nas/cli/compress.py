@@ -22,7 +22,7 @@ app = group()
         "evoyolo compress best.pt --data D --to-macs 5e7 --rounds 3 --finetune 20",
         "evoyolo compress best.pt --data D --to-latency-ms 4 --device laptop",
         "evoyolo compress best.pt --data D --quantize int8 --max-drop 0.003",
-        "evoyolo compress best.pt --data D --recipe '[{sparsify: {sparsity: 0.8}}, finetune]'",
+        "evoyolo compress best.pt --data D --recipe '[{sparsify: {}}, finetune]'",
     ),
 )
 def compress(
