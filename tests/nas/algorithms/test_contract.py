@@ -71,8 +71,8 @@ def run(algorithm, count):
 
 
 def test_many_open_asks_never_repeat_and_end_with_every_architecture(make):
-    algorithm, space = make(), small_space()
-    asked = []
+    space = small_space().restrict({"width": [1, 2]})  # models of peers grow slow with what is open
+    algorithm, asked = make(space), []
     with pytest.raises(SpaceExhausted):
         while True:
             asked.append(algorithm.ask())
