@@ -30,14 +30,13 @@ from machine import describe
 from evaluators import complexity
 from evaluators.compression.pruning import as_architecture
 from evaluators.data import load_dataset
-from evaluators.evaluator import EvaluationError
 from evaluators.file_metrics import evaluate_file
-from evaluators.formats.network import trained_at
+from evaluators.formats.network import network_in, trained_at
 from evaluators.ground_truth.table import read_table
-from evaluators.latency import LatencyMeter
-from evaluators.recipe import Candidate, Recipe, run_steps
+from evaluators.recipe import Candidate, Recipe, artefacts_of, run_steps
 from evaluators.steps import Bench, Workpiece
 from evaluators.training.checkpoint import load_checkpoint
+from nas.delivery.latencies import FIGURES, Latencies
 from search_spaces import Architecture, YoloSpace
 from search_spaces.families.yolov8 import SCALINGS, YOLOV8N
 
@@ -213,7 +212,7 @@ def carried_out(name: str, chain: Chain, seed: int, data: str, dataset: Any, wor
     mirrored = {"mirrored": data != "digits"}
     if chain.after is None:
         architecture = architecture_named(chain.model, data, classes)
-        teacher = {"teacher": str(work / data / "yolov8s" / "0" / "best.pt")} if chain.taught else {}
+        teacher = {"teacher": str(folder_of(work, data, "yolov8s", 0) / "best.pt")} if chain.taught else {}
         recipe = [{"train_out": {**mirrored, **chain.taught, **teacher}}]
     else:
         before = CHAINS[chain.after]
@@ -227,7 +226,7 @@ def carried_out(name: str, chain: Chain, seed: int, data: str, dataset: Any, wor
             narrower = architecture_named("narrower", data, classes)
             options = {**options, "to_macs": float(complexity([narrower], classes).macs[0])}
         recipe.append({kind: {**options, **(mirrored if kind in TRAINS else {})}})
-    folder = work / data / name.replace(" ", "-").replace(":", "") / str(seed)
+    folder = folder_of(work, data, name, seed)
     folder.mkdir(parents=True, exist_ok=True)
     piece = Workpiece(architecture, folder, Bench(dataset, chain.epochs, batch=8, seed=seed))
     run_steps(Candidate(architecture, Recipe.read(recipe)), piece)
@@ -243,34 +242,29 @@ def rows(data: str) -> list[dict[str, str]]:
 
 
 def latency(data: str, work: Path) -> None:
-    """Files of seed 0, on every runtime that reads them, beside YOLOv8n's of the same runtime before and after."""
+    """The last files of chains of seed 0, on every runtime that reads them, as ratios to YOLOv8n's of the same runtime."""
     path = TABLES / f"{data}-latency.csv"
     path.parent.mkdir(exist_ok=True)
+    timing = Latencies(RUNTIMES, (), 1, 80)  # the classes are the reference model's
+    first: dict[str, float | None] = {}
     with open(path, "w", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(("chain", "runtime", "ratio", "latency_ms", "q25_ms", "q75_ms", "protocol"))
-        for runtime in RUNTIMES:
-            meter = LatencyMeter(runtime, threads=1)
-            first = None
-            for name in CHAINS:
-                folder = work / data / name.replace(" ", "-").replace(":", "") / "0"
-                files = sorted(folder.glob("*.onnx")) or sorted(folder.glob("*.pt"))
-                if not files:
-                    continue
-                file = files[-1]
-                try:
-                    if file.suffix == ".pt":
-                        model = load_checkpoint(file)
-                        found = meter.measure(model, trained_at(model))
-                    else:
-                        found = meter.measure_file(file, SIZES[data])
-                except EvaluationError as error:
-                    print(f"{name} on {runtime}: {error}")
-                    continue
-                first = first or found.median_ms
-                figures = (found.median_ms / first, found.median_ms, found.q25_ms, found.q75_ms)
-                writer.writerow((name, runtime, *(f"{value:.4g}" for value in figures), found.protocol))
+        writer = csv.DictWriter(stream, ("chain", "ratio", *FIGURES), lineterminator="\n")
+        writer.writeheader()
+        for name in CHAINS:
+            files = list(artefacts_of(folder_of(work, data, name, 0)).values())
+            if not files:
+                continue
+            network = network_in(files[-1], None)
+            for figures in timing.of(files[-1], network.precision, network.image.height):
+                found = figures["latency_ms"]
+                before = first.setdefault(figures["runtime"], found)
+                ratio = f"{found / before:.4g}" if found and before else None
+                writer.writerow({"chain": name, "ratio": ratio, **figures})
                 stream.flush()
+
+
+def folder_of(work: Path, data: str, name: str, seed: int) -> Path:
+    return work / data / name.replace(" ", "-").replace(":", "") / str(seed)
 
 
 def report(names: list[str]) -> None:

@@ -102,15 +102,12 @@ class _Quantised(nn.Module):
             return functional_call(self.module, self._weights(), (batch,))
 
     def _weights(self) -> dict[str, torch.Tensor]:
-        student = unwrap_model(self.module)
-        convolutions = {f"{name}.weight" for name, module in student.named_modules() if isinstance(module, nn.Conv2d)}
-        learnt = {
-            id(value) for name, value in student.named_parameters() if name in convolutions and value.requires_grad
-        }
+        modules = unwrap_model(self.module).modules()
+        learnt = {each for each in modules if isinstance(each, nn.Conv2d) and each.weight.requires_grad}
         return {
-            name: rounded_weights(value, self._by.most)
-            for name, value in self.module.named_parameters()
-            if id(value) in learnt
+            f"{name}.weight": rounded_weights(module.weight, self._by.most)
+            for name, module in self.module.named_modules()
+            if module in learnt
         }
 
     @contextlib.contextmanager

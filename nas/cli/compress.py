@@ -26,7 +26,7 @@ app = group()
     ),
 )
 def compress(
-    checkpoint: Annotated[str, typer.Argument(metavar="FILE", help="a .pt of ours, or of Ultralytics' YOLOv8")],
+    checkpoint: Annotated[str, typer.Argument(metavar="FILE", help="a .pt of ours, or of Ultralytics' YOLOv8 or 11")],
     data: Annotated[str, typer.Option(metavar="<str>", help=Data)],
     output: Annotated[
         str, typer.Option(metavar="FOLDER", help="to write; the same command goes on in it")
@@ -151,7 +151,9 @@ def compress(
         ("--distill", bool(distill), bool(taught), "--teacher"),
         ("--max-drop", max_drop is not None, quantize == "int8", "--quantize int8"),
     ):
-        if is_given and not there and recipe is None:
+        if is_given and recipe is not None:
+            raise InputError(f"{option}: --recipe says all steps itself, with their options")
+        if is_given and not there:
             raise InputError(f"{option} needs {needed}")
     if quantize is not None:
         precision = {"int8": "INT8", "int8-dynamic": "INT8-dynamic", "fp16": "FP16"}[quantize]
@@ -199,7 +201,7 @@ def compress(
     ),
 )
 def sensitivity(
-    checkpoint: Annotated[str, typer.Argument(metavar="FILE", help="a .pt of ours, or of Ultralytics' YOLOv8")],
+    checkpoint: Annotated[str, typer.Argument(metavar="FILE", help="a .pt of ours, or of Ultralytics' YOLOv8 or 11")],
     data: Annotated[str, typer.Option(metavar="<str>", help=Data)],
     output: Annotated[str, typer.Option(metavar="FOLDER", help="to write; must not be there")] = "results/sensitivity",
     ratios: Annotated[

@@ -2,8 +2,8 @@
 
     page.html with the style (*.css), the program (*.js) and the document as JSON; without JavaScript a picture and a table stay
 
-The drawing is ours, a canvas for the points and SVG for the rest: Plotly's program alone is 4.6 MB in every file, draws 10,000
-points as SVG in seconds or needs WebGL and `eval`, which the policy of this page forbids, and has no points for the keyboard.
+The drawing is ours, a canvas for the points and SVG for the rest: a library's program would be some megabytes in every file, and the
+points here are reached with a keyboard.
 """
 
 from __future__ import annotations

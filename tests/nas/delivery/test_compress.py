@@ -177,6 +177,7 @@ def test_folders_of_others_are_left_alone(checkpoint, dataset, tmp_path):
         (["--quantize", "fp16", "--max-drop", "0.1"], "--max-drop needs --quantize int8"),
         (["--rounds", "2", "--finetune", "1"], "--rounds needs a target such as --prune"),
         (["--recipe", "[finetune]", "--prune", "0.3"], "--recipe says all steps itself"),
+        (["--recipe", "[finetune]", "--teacher", "x.pt"], "--teacher: --recipe says all steps itself"),
         (["--recipe", "finetune"], "must be a list of steps"),
         (["--recipe", "[{sparsify: {sparsity: 2}}]"], "sparsify: field sparsity: 2"),
     ],
